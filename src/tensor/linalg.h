@@ -1,0 +1,52 @@
+// Float64 linear algebra with the numerics of methods.md 7.3.
+//
+// Everything here takes and returns float64 tensors and runs on the CPU or on the tensor's device.
+// A failure is a NumericError that says which matrix; damping is never added silently: what was added
+// is returned.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace condense {
+
+// (A + A^T) / 2.
+Tensor Symmetrised(const Tensor& a);
+
+struct Eigen {
+  Tensor values;   // [n], descending
+  Tensor vectors;  // [n, n], columns; the entry of largest magnitude of each is positive
+};
+// Batched: [..., n, n]. `what` names the matrix in errors.
+Eigen EighDescending(const Tensor& a, const std::string& what);
+// Makes the entry of largest magnitude of each column positive.
+Tensor SignFixedColumns(const Tensor& vectors);
+
+struct Factor {
+  Tensor lower;        // [n, n], A + damping * I = L L^T
+  double damping = 0;  // absolute, what the escalation 0, 1e-12 ... 1e-4 times mean(diag) needed
+};
+// Cholesky with the recorded escalation of methods.md 7.3.
+Factor CholeskyEscalated(const Tensor& a, const std::string& what);
+Tensor CholeskySolve(const Factor& factor, const Tensor& right);  // [n, k]
+Tensor InverseOfFactor(const Factor& factor);                     // (A + damping I)^-1
+
+struct Roots {
+  Tensor root;          // A^{1/2}
+  Tensor inverse_root;  // A^{-1/2}, zero on the excluded eigenvalues
+  int64_t excluded = 0; // eigenvalues below n 2^-52 sigma_max
+};
+// Symmetric roots, batched: [..., n, n].
+Roots PsdRoots(const Tensor& a, const std::string& what);
+// Pseudo-inverse by eigenvalues, cut-off n 2^-52 sigma_max.
+Tensor PsdPseudoInverse(const Tensor& a, const std::string& what);
+
+// Orthogonal matrix distributed by Haar's measure, from normal numbers given row by row [n, n].
+Tensor OrthogonalFrom(const Tensor& normals);
+
+// Throws NumericError, naming `what` and the first bad index, unless every value is finite.
+void RequireFinite(const Tensor& t, const std::string& what);
+
+}  // namespace condense

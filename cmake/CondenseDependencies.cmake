@@ -20,3 +20,11 @@ endif()
 if(CONDENSE_BENCHMARKS)
   find_package(benchmark REQUIRED)
 endif()
+
+# LibTorch's wheel carries the headers of another release of fmt, whose functions are in no library
+# here. A folder that holds the right ones alone is searched before LibTorch's.
+get_target_property(_fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/include_first")
+file(CREATE_LINK "${_fmt_include}/fmt" "${CMAKE_BINARY_DIR}/include_first/fmt" SYMBOLIC)
+set_property(TARGET LibTorch::cpu PROPERTY INTERFACE_INCLUDE_DIRECTORIES
+  "${CMAKE_BINARY_DIR}/include_first;${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")

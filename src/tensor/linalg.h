@@ -1,8 +1,8 @@
 // Float64 linear algebra with the numerics of methods.md 7.3.
 //
 // Everything here takes and returns float64 tensors and runs on the CPU or on the tensor's device.
-// A failure is a NumericError that says which matrix; damping is never added silently: what was added
-// is returned.
+// A failure is a NumericError that says which matrix; damping is never added silently: what was
+// added is returned.
 #pragma once
 
 #include <string>
@@ -34,9 +34,9 @@ Tensor CholeskySolve(const Factor& factor, const Tensor& right);  // [n, k]
 Tensor InverseOfFactor(const Factor& factor);                     // (A + damping I)^-1
 
 struct Roots {
-  Tensor root;          // A^{1/2}
-  Tensor inverse_root;  // A^{-1/2}, zero on the excluded eigenvalues
-  int64_t excluded = 0; // eigenvalues below n 2^-52 sigma_max
+  Tensor root;           // A^{1/2}
+  Tensor inverse_root;   // A^{-1/2}, zero on the excluded eigenvalues
+  int64_t excluded = 0;  // eigenvalues below n 2^-52 sigma_max
 };
 // Symmetric roots, batched: [..., n, n].
 Roots PsdRoots(const Tensor& a, const std::string& what);

@@ -1,0 +1,165 @@
+// Eigenvalues, roots, Cholesky factors and orthogonal matrices in float64 (methods.md 0.5, 7.3).
+#include "tensor/linalg.h"
+
+#include <c10/util/Exception.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace condense {
+namespace {
+
+// Multiples of mean(diag) that are added in turn until the factorisation succeeds.
+constexpr std::array<double, 6> kEscalation{0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4};
+
+void CheckSquare(const Tensor& a, const std::string& what) {
+  CONDENSE_CHECK(a.scalar_type() == kF64, "{}: {} instead of float64", what,
+                 DTypeName(a.scalar_type()));
+  CONDENSE_CHECK(a.dim() >= 2 && a.size(-1) == a.size(-2), "{}: shape {} is not square", what,
+                 ShapeString(a.sizes()));
+}
+
+// First message line of a LibTorch error: the rest is a stack trace.
+std::string Reason(const c10::Error& error) {
+  const std::string text = error.what_without_backtrace();
+  return text.substr(0, text.find('\n'));
+}
+
+std::string IndexString(const Tensor& bad) {
+  const Tensor first = at::nonzero(bad)[0].to(at::kCPU).contiguous();  // [dims]
+  return ShapeString({first.const_data_ptr<int64_t>(), static_cast<size_t>(first.numel())});
+}
+
+// Lowest and highest eigenvalue, for the error message of a factorisation that failed.
+std::string SpectrumString(const Tensor& symmetric) {
+  try {
+    const Tensor values = at::linalg_eigvalsh(symmetric);
+    return fmt::format("eigenvalues from {:.3e} to {:.3e}", values.min().item<double>(),
+                       values.max().item<double>());
+  } catch (const c10::Error&) {
+    return "eigenvalues not computable";
+  }
+}
+
+// Eigenvalues with a mark for those that are numerically zero or negative: below n 2^-52 sigma_max.
+struct Spectrum {
+  Tensor values, vectors;
+  Tensor kept;  // [..., n] bool
+};
+
+Spectrum SpectrumOf(const Tensor& a, const std::string& what) {
+  const Eigen eigen = EighDescending(a, what);
+  const double unit = static_cast<double>(a.size(-1)) * std::numeric_limits<double>::epsilon();
+  const Tensor largest = eigen.values.narrow(-1, 0, 1).clamp_min(0);  // [..., 1]
+  // Strictly above zero as well, so that the zero matrix keeps nothing.
+  const Tensor kept = (eigen.values >= largest * unit).logical_and(eigen.values > 0);
+  return {eigen.values, eigen.vectors, kept};
+}
+
+// V diag(weights) V^T
+Tensor Recompose(const Tensor& vectors, const Tensor& weights) {
+  return Symmetrised(at::matmul(vectors * weights.unsqueeze(-2), vectors.transpose(-1, -2)));
+}
+
+// f(values) where kept, zero elsewhere; f sees no excluded value.
+template <class F>
+Tensor OnKept(const Spectrum& spectrum, F f) {
+  const Tensor safe = at::where(spectrum.kept, spectrum.values, at::ones_like(spectrum.values));
+  return at::where(spectrum.kept, f(safe), at::zeros_like(safe));
+}
+
+}  // namespace
+
+Tensor Symmetrised(const Tensor& a) { return (a + a.transpose(-1, -2)).mul_(0.5); }
+
+Tensor SignFixedColumns(const Tensor& vectors) {
+  if (vectors.numel() == 0) return vectors.clone();
+  const Tensor rows = vectors.abs().argmax(/*dim=*/-2, /*keepdim=*/true);  // first of equal entries
+  const Tensor negative = vectors.gather(-2, rows) < 0;                    // [..., 1, n]
+  return at::where(negative, -vectors, vectors);
+}
+
+Eigen EighDescending(const Tensor& a, const std::string& what) {
+  CheckSquare(a, what);
+  RequireFinite(a, what);
+  if (a.numel() == 0) return {a.diagonal(0, -2, -1).clone(), a.clone()};
+  try {
+    const auto [values, vectors] = at::linalg_eigh(Symmetrised(a));
+    return {values.flip({-1}), SignFixedColumns(vectors.flip({-1}))};
+  } catch (const c10::Error& error) {
+    throw MakeError<NumericError>("{}: eigenvalue decomposition of {} failed: {}", what,
+                                  ShapeString(a.sizes()), Reason(error));
+  }
+}
+
+Factor CholeskyEscalated(const Tensor& a, const std::string& what) {
+  CheckSquare(a, what);
+  CONDENSE_CHECK(a.dim() == 2, "{}: one matrix at a time, not {}", what, ShapeString(a.sizes()));
+  RequireFinite(a, what);
+  if (a.numel() == 0) return {a.clone(), 0};
+  const Tensor symmetric = Symmetrised(a);
+  const double mean = symmetric.diagonal().mean().item<double>();
+  for (const double step : kEscalation) {
+    const double damping = step * mean;
+    Tensor damped = symmetric;
+    if (damping > 0) {
+      damped = symmetric.clone();
+      damped.diagonal().add_(damping);
+    } else if (step > 0) {
+      break;  // a diagonal that is zero or negative on average gives no scale to damp with
+    }
+    const auto [lower, info] = at::linalg_cholesky_ex(damped, /*upper=*/false, /*check=*/false);
+    if (info.item<int64_t>() == 0) return {lower, damping};
+  }
+  throw MakeError<NumericError>(
+      "{}: Cholesky factorisation of {} failed even with 1e-4 x mean(diag) = {:.3e} added to the "
+      "diagonal; the matrix is not positive definite ({})",
+      what, ShapeString(a.sizes()), 1e-4 * mean, SpectrumString(symmetric));
+}
+
+Tensor CholeskySolve(const Factor& factor, const Tensor& right) {
+  return at::cholesky_solve(right, factor.lower);
+}
+
+Tensor InverseOfFactor(const Factor& factor) { return at::cholesky_inverse(factor.lower); }
+
+Roots PsdRoots(const Tensor& a, const std::string& what) {
+  const Spectrum spectrum = SpectrumOf(a, what);
+  const Tensor root = OnKept(spectrum, [](const Tensor& v) { return v.sqrt(); });
+  const Tensor inverse = OnKept(spectrum, [](const Tensor& v) { return v.rsqrt(); });
+  return {Recompose(spectrum.vectors, root), Recompose(spectrum.vectors, inverse),
+          spectrum.kept.numel() - spectrum.kept.sum().item<int64_t>()};
+}
+
+Tensor PsdPseudoInverse(const Tensor& a, const std::string& what) {
+  const Spectrum spectrum = SpectrumOf(a, what);
+  return Recompose(spectrum.vectors,
+                   OnKept(spectrum, [](const Tensor& v) { return v.reciprocal(); }));
+}
+
+Tensor OrthogonalFrom(const Tensor& normals) {
+  CheckSquare(normals, "orthogonal matrix");
+  RequireFinite(normals, "random numbers of an orthogonal matrix");
+  // The Q of a QR decomposition is Haar-distributed once R's diagonal is made positive; without
+  // that its signs depend on the routine (Mezzadri, "How to generate random matrices", 2007).
+  const auto [q, r] = at::linalg_qr(normals);
+  const Tensor negative = r.diagonal(0, -2, -1).unsqueeze(-2) < 0;  // [1, n]
+  return at::where(negative, -q, q);
+}
+
+void RequireFinite(const Tensor& t, const std::string& what) {
+  if (t.numel() == 0 || !at::isFloatingType(t.scalar_type())) return;
+  // One pass without a mask as large as the tensor: NaN goes through both extremes.
+  const auto [low, high] = at::aminmax(t);
+  if (std::isfinite(low.item<double>()) && std::isfinite(high.item<double>())) return;
+  const Tensor bad = at::isfinite(t).logical_not_();
+  const double value = t.masked_select(bad)[0].item<double>();
+  throw MakeError<NumericError>("{}: {} value(s) of {} are not finite; the first is {} at {}", what,
+                                bad.sum().item<int64_t>(), ShapeString(t.sizes()), value,
+                                t.dim() == 0 ? "[]" : IndexString(bad));
+}
+
+}  // namespace condense

@@ -1,0 +1,91 @@
+// Statistics of activations inside one block, accumulated in float64 over calibration tokens
+// (methods.md 0.3).
+//
+// Sums are associative: Merge() of two halves equals one pass, and the result does not depend on batch
+// size or thread count beyond the rounding of float64.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/model_config.h"
+#include "model/taps.h"
+#include "tensor/tensor.h"
+
+namespace condense {
+
+enum class StatKind {
+  kGram,          // sum_n t_n^T t_n                     [p, p]
+  kHeadGram,      // the Gram matrix of each head        [heads, w, w]
+  kMean,          // mean over tokens                    [p]
+  kSecondMoment,  // mean of squares                     [p]
+  kMeanAbs,       // mean of absolute values             [p]
+  kCosine,        // 1 - mean cos(block input, block output): block influence, scalar; tap kBlockOutput
+};
+
+struct StatRequest {
+  Tap tap;
+  StatKind kind;
+  auto operator<=>(const StatRequest&) const = default;
+  std::string Name() const;  // "mlp_hidden.gram"
+};
+using StatRequests = std::set<StatRequest>;
+
+inline StatRequest Gram(Tap tap) { return {tap, StatKind::kGram}; }
+inline StatRequest HeadGram(Tap tap) { return {tap, StatKind::kHeadGram}; }
+inline StatRequest Mean(Tap tap) { return {tap, StatKind::kMean}; }
+inline StatRequest SecondMoment(Tap tap) { return {tap, StatKind::kSecondMoment}; }
+inline StatRequest BlockInfluence() { return {Tap::kBlockOutput, StatKind::kCosine}; }
+
+// Finished statistics of one block.
+class BlockStatistics {
+ public:
+  // float64, on the CPU. An internal error if the request was not made.
+  const Tensor& Get(const StatRequest& request) const;
+  bool Has(const StatRequest& request) const { return values_.count(request) > 0; }
+  void Set(const StatRequest& request, Tensor value) { values_[request] = std::move(value); }
+  const std::map<StatRequest, Tensor>& values() const { return values_; }
+  void MergeFrom(const BlockStatistics& other);  // adds requests that are not here yet
+
+  int64_t tokens = 0;     // N
+  int64_t sequences = 0;
+  int64_t skipped = 0;    // tokens left out of the block influence: a residual of zero norm
+
+ private:
+  std::map<StatRequest, Tensor> values_;
+};
+
+// Sum of one statistic over batches.
+class Accumulator {
+ public:
+  virtual ~Accumulator() = default;
+  // rows: [n, p] float64.
+  virtual void Add(const Tensor& rows) = 0;
+  virtual void Merge(const Accumulator& other) = 0;
+  // `tokens`: the number of rows that were added.
+  virtual Tensor Finish(int64_t tokens) const = 0;
+};
+// `head_widths`: widths of the heads that lie side by side in a row (kHeadGram only; all equal).
+std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind, const std::vector<int64_t>& head_widths);
+
+// Collects the requested statistics of one block while it runs: a TapSink.
+class StatisticsCollector final : public TapSink {
+ public:
+  StatisticsCollector(StatRequests requests, const LayerConfig& layer);
+  ~StatisticsCollector() override;
+  bool Wants(Tap tap) const override;
+  void OnTap(Tap tap, const Tensor& activations) override;
+  // NumericError, naming `where` (layer, batch) and the statistic, if a value is not finite.
+  BlockStatistics Finish(const std::string& where) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace condense

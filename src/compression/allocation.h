@@ -1,0 +1,82 @@
+// How much is removed where: the fraction removed from each module of each layer (methods.md 2).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "calibration/statistics.h"
+#include "model/block.h"
+#include "model/model_config.h"
+
+namespace condense {
+
+enum class Module { kMlp, kQk, kVo };
+inline constexpr Module kModules[] = {Module::kMlp, Module::kQk, Module::kVo};
+const char* ModuleName(Module module);  // "mlp", "qk", "vo"
+// Parameters of the module's linear maps in a layer, as a share of the whole block.
+double ModuleShare(const ModelConfig& dense, Module module);
+
+// Fractions removed, in [0, 1].
+struct ModuleSparsity {
+  double mlp = 0, qk = 0, vo = 0;
+  double& of(Module module);
+  double of(Module module) const;
+};
+using Allocation = std::vector<ModuleSparsity>;  // one a layer
+// Fraction of all block weights that an allocation removes.
+double MeanSparsity(const ModelConfig& dense, const Allocation& allocation);
+
+// What a method offers to allocators that measure: its own solvers, applied to one module alone.
+class ModuleTrials {
+ public:
+  virtual ~ModuleTrials() = default;
+  virtual StatRequests TrialRequests() const = 0;
+  // A copy of the dense block in which one module is compressed to `removed`, from dense statistics.
+  virtual Block CompressModule(const ModelConfig& config, const Block& dense,
+                               const BlockStatistics& statistics, int64_t layer, Module module,
+                               double removed) const = 0;
+};
+
+class StatisticsStore;
+
+struct AllocationRequest {
+  const ModelConfig& dense;
+  double target = 0;            // fraction of block weights to remove
+  // Statistics of the dense model over the set that scores the layers; for block influence and for trials.
+  StatisticsStore& statistics;
+  const ModuleTrials* trials = nullptr;  // null if the method offers none
+};
+
+class Allocator {
+ public:
+  static constexpr const char* kKind = "allocator";
+  virtual ~Allocator() = default;
+  // MeanSparsity of the result equals the target (1e-12). ConfigError when the target cannot be met.
+  virtual Allocation Allocate(const AllocationRequest& request) const = 0;
+};
+
+// Redistributes a proposal so that no entry exceeds `cap` and the mean is kept; entries below the cap keep
+// their proportions (methods.md 2, "Cap and redistribution"). ConfigError if the mean exceeds the cap.
+std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap);
+
+// --- From fractions to widths ---------------------------------------------------------------------
+
+enum class RoundingMode { kCarry, kFloor, kNearest };
+
+// Rounding of kept widths (methods.md 0.5): with carry the total over layers is right to within one unit.
+struct Rounding {
+  RoundingMode mode = RoundingMode::kCarry;
+  int64_t mlp_unit = 1;
+  int64_t qk_unit = 2;  // with RoPE a multiple of 2; one pair
+  int64_t vo_unit = 1;
+};
+// Kept widths for fractions removed; `width` is the dense width.
+std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t width, int64_t unit,
+                                 RoundingMode mode);
+// The dense model narrowed to an allocation: MLP widths, and equal head widths within each layer.
+ModelConfig NarrowedConfig(const ModelConfig& dense, const Allocation& allocation,
+                           const Rounding& rounding);
+
+}  // namespace condense

@@ -1,0 +1,48 @@
+// Runs one method on one model: plan, match of the ratio, compression, report.
+#pragma once
+
+#include <string>
+
+#include "compression/compressor.h"
+
+namespace condense {
+
+// What a requested ratio means (methods.md 3, protocols.md 6.1).
+enum class Match {
+  kBlock,     // fraction of block weights really removed
+  kNominal,   // the method's own number
+  kTotal,     // fraction of all parameters really removed
+  kTotalAbs,  // all parameters <= dense total - ratio x dense block weights
+};
+
+struct CompressionRequest {
+  const Compressor& method;
+  const Allocator* allocator = nullptr;  // must be given if the method uses one
+  double ratio = 0;
+  Match match = Match::kBlock;
+  uint64_t seed = 0;
+};
+
+struct MatchedPlan {
+  double nominal = 0;
+  Plan plan;
+};
+
+// ConfigError when the ratio cannot be met.
+MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& context);
+
+struct CompressionResult {
+  double nominal = 0;
+  ModelConfig config;
+  ParameterCount parameters;
+  RealRatios ratios;
+  CompressionReport report;
+  double seconds = 0;
+};
+
+// Compresses the model of `statistics` into `sink`. `scores` names the statistics that score layers
+// (mostly the same object). At ratio 0, and for a method that removes nothing, the parts are copied.
+CompressionResult Compress(const CompressionRequest& request, StatisticsStore& statistics,
+                           StatisticsStore& scores, ModelSink& sink);
+
+}  // namespace condense

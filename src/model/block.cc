@@ -1,0 +1,125 @@
+#include "model/block.h"
+
+#include "base/error.h"
+
+namespace condense {
+
+const char* TapName(Tap tap) {
+  switch (tap) {
+    case Tap::kBlockInput: return "block_input";
+    case Tap::kAttentionInput: return "attention_input";
+    case Tap::kQuery: return "query";
+    case Tap::kKey: return "key";
+    case Tap::kQueryRotated: return "query_rotated";
+    case Tap::kKeyRotated: return "key_rotated";
+    case Tap::kValue: return "value";
+    case Tap::kValueMix: return "value_mix";
+    case Tap::kResidualMid: return "residual_mid";
+    case Tap::kMlpInput: return "mlp_input";
+    case Tap::kMlpHidden: return "mlp_hidden";
+    case Tap::kBlockOutput: return "block_output";
+  }
+  return "?";
+}
+
+namespace {
+
+void Report(TapSink* taps, Tap tap, const Tensor& value) {
+  if (taps != nullptr && taps->Wants(tap)) taps->OnTap(tap, value);
+}
+
+Tensor Activate(const Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu: return at::silu(x);
+    case Activation::kRelu: return at::relu(x);
+    case Activation::kGelu: return at::gelu(x);
+    case Activation::kGeluTanh: return at::gelu(x, "tanh");
+  }
+  return x;
+}
+
+}  // namespace
+
+Tensor Mlp::Hidden(const Tensor& x) const {
+  if (!gated()) return Activate(up.Forward(x), activation);
+  return Activate(gate.Forward(x), activation) * up.Forward(x);
+}
+
+Tensor Mlp::Forward(const Tensor& x, TapSink* taps) const {
+  const Tensor hidden = Hidden(x);
+  Report(taps, Tap::kMlpHidden, hidden);
+  return down.Forward(hidden);
+}
+
+Tensor Block::ForwardAttention(const Tensor& x, const BlockContext& context) const {
+  Report(context.taps, Tap::kBlockInput, x);
+  const Tensor normed = norm1.Forward(x);
+  Report(context.taps, Tap::kAttentionInput, normed);
+  const Tensor carried = attn_shortcut.defined() ? at::matmul(x, attn_shortcut) : x;
+  const Tensor mid = carried + attention.Forward(normed, context);
+  Report(context.taps, Tap::kResidualMid, mid);
+  return mid;
+}
+
+Tensor Block::ForwardMlp(const Tensor& x, const BlockContext& context) const {
+  const Tensor normed = norm2.Forward(x);
+  Report(context.taps, Tap::kMlpInput, normed);
+  const Tensor carried = mlp_shortcut.defined() ? at::matmul(x, mlp_shortcut) : x;
+  const Tensor out = carried + mlp.Forward(normed, context.taps);
+  Report(context.taps, Tap::kBlockOutput, out);
+  return out;
+}
+
+Tensor Block::Forward(const Tensor& x, const BlockContext& context) const {
+  return ForwardMlp(ForwardAttention(x, context), context);
+}
+
+Linear& Block::LinearOf(const std::string& role) {
+  if (role == "attention.q") return attention.q;
+  if (role == "attention.k") return attention.k;
+  if (role == "attention.v") return attention.v;
+  if (role == "attention.o") return attention.o;
+  if (role == "mlp.gate") return mlp.gate;
+  if (role == "mlp.up") return mlp.up;
+  CONDENSE_CHECK(role == "mlp.down", "role {}", role);
+  return mlp.down;
+}
+
+const Linear& Block::LinearOf(const std::string& role) const {
+  return const_cast<Block*>(this)->LinearOf(role);
+}
+
+LayerConfig ShapeOf(const Block& block) {
+  LayerConfig layer;
+  layer.source = block.source;
+  layer.heads = block.attention.heads;
+  layer.attention_scale = block.attention.scale;
+  layer.mlp_width = block.mlp.down.in();
+  layer.in_width = block.attention.q.in();
+  layer.mid_width = block.mlp.up.in();
+  layer.out_width = block.mlp.down.out();
+  layer.attn_shortcut = block.attn_shortcut.defined();
+  layer.mlp_shortcut = block.mlp_shortcut.defined();
+  layer.selected_pairs = block.attention.rope_pairs.defined();
+  std::vector<std::string> roles{"attention.q", "attention.k", "attention.v", "attention.o",
+                                 "mlp.up", "mlp.down"};
+  if (block.mlp.gated()) roles.push_back("mlp.gate");
+  for (const std::string& role : roles) {
+    const Linear& linear = block.LinearOf(role);
+    if (linear.factored()) layer.low_rank[role] = linear.a.size(0);
+    if (linear.bias.defined()) layer.bias[role] = true;
+    if (linear.scale.defined()) layer.scale[role] = true;
+  }
+  return layer;
+}
+
+Block Converted(const Block& block, DType dtype, Device device) {
+  Block converted = block;
+  converted.ForEachTensor([&](const std::string&, Tensor& tensor) {
+    if (!tensor.defined()) return;
+    tensor = tensor.is_floating_point() ? tensor.to(device, dtype) : tensor.to(device);
+  });
+  return converted;
+}
+
+}  // namespace condense

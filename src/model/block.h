@@ -1,0 +1,112 @@
+// One transformer block: norm, attention, norm, MLP, with residual connections (pre-norm).
+//
+// Plain structs of tensors: surgery is assignment. Each struct names its tensors once
+// (ForEachTensor), which serves loading, saving, counting and moving. Head widths may differ between
+// key/value heads; runs of neighbouring heads of equal shape are computed together.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/linear.h"
+#include "model/model_config.h"
+#include "model/rope.h"
+#include "model/taps.h"
+#include "tensor/tensor.h"
+
+namespace condense {
+
+// Keys and values of earlier tokens of one block, by run of equal heads.
+class BlockCache {
+ public:
+  int64_t tokens() const { return tokens_; }
+
+ private:
+  friend struct Attention;
+  struct Run {
+    Tensor keys, values;  // [batch, kv heads, capacity, width]
+  };
+  std::vector<Run> runs_;
+  int64_t tokens_ = 0;
+};
+
+// What a block needs to know of the place of its input in the sequence.
+struct BlockContext {
+  const Tensor* rope_frequencies = nullptr;  // [pairs of the dense head]; null without RoPE
+  TapSink* taps = nullptr;
+  BlockCache* cache = nullptr;
+};
+
+struct Attention {
+  std::vector<HeadConfig> heads;
+  double scale = 0;
+  // Kept rotary pairs of all key/value heads, one after the other: [sum of qk_width / 2] int64;
+  // undefined when all are kept.
+  Tensor rope_pairs;
+  Linear q, k, v, o;
+
+  // x: [batch, tokens, in_width], normed. Returns the output projection, without the residual.
+  Tensor Forward(const Tensor& x, const BlockContext& context) const;
+
+  template <class Visitor>
+  void ForEachTensor(Visitor&& visit) {
+    q.ForEachTensor("attention.q", visit);
+    k.ForEachTensor("attention.k", visit);
+    v.ForEachTensor("attention.v", visit);
+    o.ForEachTensor("attention.o", visit);
+    visit("attention.rope_pairs", rope_pairs);
+  }
+};
+
+struct Mlp {
+  Activation activation = Activation::kSilu;
+  Linear gate;  // empty unless gated
+  Linear up, down;
+
+  bool gated() const { return gate.weight.defined() || gate.factored(); }
+  Tensor Hidden(const Tensor& x) const;  // input of the down projection
+  Tensor Forward(const Tensor& x, TapSink* taps) const;
+
+  template <class Visitor>
+  void ForEachTensor(Visitor&& visit) {
+    gate.ForEachTensor("mlp.gate", visit);
+    up.ForEachTensor("mlp.up", visit);
+    down.ForEachTensor("mlp.down", visit);
+  }
+};
+
+struct Block {
+  int64_t source = 0;  // index in the dense model
+  Norm norm1, norm2;
+  Attention attention;
+  Mlp mlp;
+  Tensor attn_shortcut;  // [in_width, mid_width] or undefined: applied as x @ S
+  Tensor mlp_shortcut;   // [mid_width, out_width] or undefined
+
+  // x: [batch, tokens, in_width] -> [batch, tokens, out_width]
+  Tensor Forward(const Tensor& x, const BlockContext& context) const;
+  // The two halves, for schedules that work between them.
+  Tensor ForwardAttention(const Tensor& x, const BlockContext& context) const;  // -> mid_width
+  Tensor ForwardMlp(const Tensor& x, const BlockContext& context) const;        // -> out_width
+
+  Linear& LinearOf(const std::string& role);
+  const Linear& LinearOf(const std::string& role) const;
+
+  template <class Visitor>
+  void ForEachTensor(Visitor&& visit) {
+    norm1.ForEachTensor("norm1", visit);
+    attention.ForEachTensor(visit);
+    norm2.ForEachTensor("norm2", visit);
+    mlp.ForEachTensor(visit);
+    visit("attn_shortcut", attn_shortcut);
+    visit("mlp_shortcut", mlp_shortcut);
+  }
+};
+
+// The shape of a block as a LayerConfig, read off its tensors.
+LayerConfig ShapeOf(const Block& block);
+
+// Every tensor moved to another dtype (floating ones) or device.
+Block Converted(const Block& block, DType dtype, Device device);
+
+}  // namespace condense

@@ -1,0 +1,18 @@
+// Agreement between a configuration and the tensors of a model.
+#pragma once
+
+#include "model/causal_lm.h"
+#include "model/model_source.h"
+
+namespace condense {
+
+// Throws a logic_error-like CONDENSE_CHECK failure naming layer and tensor unless the block has exactly
+// the shape that `layer` describes.
+void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block& block,
+                     int64_t position);
+void CheckShapes(const CausalLm& model);
+
+// DataError, naming the tensor, if a floating-point tensor holds a NaN or an infinity.
+void RequireFiniteWeights(const Tensor& tensor, const std::string& name, const std::string& file);
+
+}  // namespace condense

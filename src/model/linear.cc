@@ -1,0 +1,27 @@
+#include "model/linear.h"
+
+#include "base/error.h"
+
+namespace condense {
+
+Tensor Linear::Forward(const Tensor& x) const {
+  if (scale.defined()) {
+    Tensor y = (factored() ? at::linear(at::linear(x, a), b) : at::linear(x, weight)) * scale;
+    return bias.defined() ? y + bias : y;
+  }
+  return factored() ? at::linear(at::linear(x, a), b, bias) : at::linear(x, weight, bias);
+}
+
+Tensor Linear::Product() const { return factored() ? at::matmul(b, a) : weight; }
+
+Tensor Norm::Forward(const Tensor& x) const {
+  if (kind == NormKind::kLayer) return at::layer_norm(x, {x.size(-1)}, weight, bias, eps);
+  // The mean square is taken in float32 whatever the dtype of the stream, as the reference does.
+  const Tensor wide = x.scalar_type() == kF64 ? x : x.to(kF32);
+  const Tensor sum = wide.square().sum(-1, /*keepdim=*/true);
+  const double count = static_cast<double>(kind == NormKind::kPlainRms ? divisor : x.size(-1));
+  const Tensor normed = (wide * (sum / count + eps).rsqrt()).to(x.scalar_type());
+  return weight.defined() ? normed * weight : normed;
+}
+
+}  // namespace condense

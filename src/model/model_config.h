@@ -1,0 +1,121 @@
+// What a model looks like: global facts and one LayerConfig per block. A compressed model is an
+// ordinary model whose layers are uneven; dense is the case where all layers are equal.
+//
+// Three traps are settled here: the attention scale is stored, never derived from a narrowed head;
+// RoPE columns are kept in pairs and a layer stores which frequencies survived (as a tensor of the
+// block); kept key columns are shared by the query heads of a group.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace condense {
+
+enum class NormKind {
+  kRms,       // x / sqrt(mean(x^2) + eps) * weight
+  kLayer,     // (x - mean) / sqrt(var + eps) * weight + bias
+  kPlainRms,  // x / sqrt(sum(x^2) / divisor + eps): SliceGPT's parameter-free norm
+};
+
+enum class Activation { kSilu, kRelu, kGelu, kGeluTanh };
+
+// Position-dependent frequency scaling of LLaMA-3.1.
+struct RopeScaling {
+  double factor = 1;
+  double low_freq_factor = 1;
+  double high_freq_factor = 4;
+  int64_t original_max_positions = 8192;
+};
+
+struct RopeConfig {
+  double theta = 10000;
+  std::optional<RopeScaling> scaling;
+};
+
+// One key/value head with the query heads it serves.
+struct HeadConfig {
+  int64_t queries = 1;   // query heads of the group
+  int64_t qk_width = 0;  // columns of each of its query heads and of its key head
+  int64_t vo_width = 0;  // columns of its value head, rows of W_O per query head
+  bool operator==(const HeadConfig&) const = default;
+};
+
+struct LayerConfig {
+  int64_t source = 0;  // index of the block in the dense model
+  std::vector<HeadConfig> heads;
+  int64_t mlp_width = 0;
+  double attention_scale = 0;  // multiplies q k^T
+
+  // Width of the residual stream at the block's input, after attention and at its output.
+  int64_t in_width = 0, mid_width = 0, out_width = 0;
+  // Sliced blocks change the basis of the stream: x S_attn + attn(norm(x)), shapes [in, mid], [mid, out].
+  bool attn_shortcut = false, mlp_shortcut = false;
+
+  // Only some rotary pairs survive; the block then holds their indices.
+  bool selected_pairs = false;
+  // Rank of each linear map that is stored as two factors, by role ("attention.q", "mlp.down").
+  std::map<std::string, int64_t> low_rank;
+  // Roles of linear maps with a bias, and of those with a per-output-channel scale.
+  std::map<std::string, bool> bias, scale;
+  // Position, in this model, of the block whose linear weights this one uses (FoldGPT).
+  std::optional<int64_t> shares_with;
+
+  int64_t QueryWidth() const;   // sum over query heads
+  int64_t KeyWidth() const;     // sum over key heads
+  int64_t ValueWidth() const;   // sum over value heads
+  int64_t OutputWidth() const;  // input width of the output projection
+  bool HasBias(const std::string& role) const;
+  bool operator==(const LayerConfig&) const = default;
+};
+
+struct ModelConfig {
+  std::string family;  // "llama", "opt"
+  // Sizes of the dense model; what a compressed layer really has is in its LayerConfig.
+  int64_t hidden_size = 0;
+  int64_t vocab_size = 0;
+  int64_t head_dim = 0;
+  int64_t num_heads = 0, num_kv_heads = 0;
+  int64_t intermediate_size = 0;
+  int64_t max_positions = 0;
+
+  NormKind norm = NormKind::kRms;
+  double norm_eps = 1e-5;
+  int64_t norm_divisor = 0;  // kPlainRms: the dense width
+  Activation activation = Activation::kSilu;
+  bool gated_mlp = true;
+
+  std::optional<RopeConfig> rope;   // absent: learned positions
+  int64_t position_rows = 0;        // learned position table, offset rows included
+  int64_t position_offset = 0;      // position p uses row p + offset
+
+  bool tied_head = false;
+  bool head_bias = false;
+  int64_t embedding_width = 0;      // width of the embedding tables
+  int64_t head_width = 0;           // input width of the head
+
+  std::vector<LayerConfig> layers;
+  // The dense model that this one was made from; null in a dense model.
+  std::shared_ptr<const ModelConfig> base;
+
+  int64_t num_layers() const { return static_cast<int64_t>(layers.size()); }
+  bool HasRope() const { return rope.has_value(); }
+  const ModelConfig& Dense() const { return base ? *base : *this; }
+  bool IsDense() const { return base == nullptr; }
+  // A copy to be narrowed: equal to the dense model, which it names as its base.
+  ModelConfig Derived() const;
+};
+
+// The linear maps of a block, by role, in the order in which they are applied.
+std::vector<std::string> LinearRoles(const ModelConfig& config);
+
+struct MatrixShape {
+  int64_t out = 0, in = 0;  // stored orientation
+};
+// Shape of a linear map of a layer by its role.
+MatrixShape LinearShape(const ModelConfig& config, const LayerConfig& layer, const std::string& role);
+
+}  // namespace condense

@@ -1,0 +1,22 @@
+// Rotary position embedding in the half-split layout: coordinate p turns with p + f at frequency p.
+#pragma once
+
+#include "model/model_config.h"
+#include "tensor/tensor.h"
+
+namespace condense {
+
+// Frequencies of all pairs of the dense head, scaled as LLaMA-3.1 does where the config asks for it:
+// [head_dim / 2] float32.
+Tensor RopeFrequencies(const RopeConfig& rope, int64_t head_dim);
+
+struct RopeTable {
+  Tensor cos, sin;  // [tokens, pairs]
+};
+// Cosines and sines for positions first ... first + tokens - 1.
+RopeTable MakeRopeTable(const Tensor& frequencies, int64_t first, int64_t tokens, DType dtype);
+
+// x: [batch, heads, tokens, 2 pairs]; cos and sin broadcast over [batch, heads, tokens, pairs].
+Tensor ApplyRope(const Tensor& x, const Tensor& cos, const Tensor& sin);
+
+}  // namespace condense

@@ -313,7 +313,7 @@ void CheckpointSink::PutHead(const Head& head) {
                  head.linear.weight.data_ptr() == state_->token_embedding.data_ptr();
   if (!state_->tied) state_->Add(state_->names->head + ".weight", head.linear.weight);
   state_->Add(state_->names->head + ".bias", head.linear.bias);
-  state_->token_embedding = {};
+  state_->token_embedding = Tensor();
 }
 
 void CheckpointSink::Finish(const ModelConfig& config) {

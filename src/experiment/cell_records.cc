@@ -98,7 +98,7 @@ void AddModules(const CompressionResult& result, StageResult& stage) {
     for (const auto& [module, part] : layer.modules) {
       const std::string task = fmt::format("layer {} {}", layer.layer, module);
       const auto add = [&](const char* name, const std::optional<double>& value) {
-        if (value && std::isfinite(*value)) AddMetric(stage, kModules, name, *value, "", task);
+        if (value && std::isfinite(*value)) AddMetric(stage, kModuleReport, name, *value, "", task);
       };
       add("relative_error", part.relative_error);
       add("condition", part.condition);
@@ -149,7 +149,7 @@ StageResult CompressedResult(const CompressionResult& result, double ratio, Matc
   AddModules(result, stage);
   stage.layers = Layers(result);
   if (!result.report.influence.empty()) {
-    stage.samples.push_back({kModules.id, "", "influence", {result.report.influence}});
+    stage.samples.push_back({kModuleReport.id, "", "influence", {result.report.influence}});
   }
   return stage;
 }

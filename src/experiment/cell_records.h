@@ -18,7 +18,8 @@ struct OwnProtocol {
 inline constexpr OwnProtocol kParameters{"parameters", R"({"definitions":"protocols.md 6.1"})"};
 inline constexpr OwnProtocol kCost{"cost", R"({"definitions":"protocols.md 5.8"})"};
 inline constexpr OwnProtocol kCalibration{"calibration", R"({"definitions":"protocols.md 2.1"})"};
-inline constexpr OwnProtocol kModules{"modules", R"({"definitions":"methods.md 0.5, rule 8"})"};
+inline constexpr OwnProtocol kModuleReport{"modules",
+                                           R"({"definitions":"methods.md 0.5, rule 8"})"};
 
 // A compressed cell whose real ratio is further from the requested one than this is marked.
 inline constexpr double kMatchTolerance = 0.005;

@@ -23,9 +23,9 @@ std::vector<std::optional<size_t>> Positions(const std::vector<T>& values, bool 
 
 std::string CellName(const ExperimentSpec& spec, const CellSetting& cell) {
   std::string name = spec.models[cell.model].name + " " + spec.methods[cell.method].label;
-  if (cell.ratio) name += " " + JsonNumber(*cell.ratio);
+  if (cell.ratio) name += fmt::format(" {}", *cell.ratio);
   if (cell.calibration && spec.calibration.size() > 1) {
-    name += " " + spec.calibration[*cell.calibration].name;
+    name += fmt::format(" {}", spec.calibration[*cell.calibration].name);
   }
   if (cell.seed && spec.seeds.size() > 1) name += fmt::format(" #{}", *cell.seed);
   return name;
@@ -154,15 +154,15 @@ std::vector<CellSetting> ExpandCells(const ExperimentSpec& spec) {
   return cells;
 }
 
-Plan MakePlan(const ExperimentSpec& spec, InputResolver& inputs) {
-  Plan plan;
+ExperimentPlan PlanExperiment(const ExperimentSpec& spec, InputResolver& inputs) {
+  ExperimentPlan plan;
   CellKeys keys(spec, inputs);
   for (const CellSetting& setting : ExpandCells(spec)) plan.cells.push_back(keys.Make(setting));
   plan.missing = inputs.missing();
   return plan;
 }
 
-std::vector<size_t> WorkOrder(const Plan& plan) {
+std::vector<size_t> WorkOrder(const ExperimentPlan& plan) {
   std::vector<size_t> order(plan.cells.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   const auto place = [&](size_t i) {
@@ -182,7 +182,7 @@ ExperimentRecord ExperimentRecordOf(const ExperimentSpec& spec) {
           .file = spec.file.string()};
 }
 
-std::vector<ExperimentCell> CellRecords(const ExperimentSpec& spec, const Plan& plan) {
+std::vector<ExperimentCell> CellRecords(const ExperimentSpec& spec, const ExperimentPlan& plan) {
   std::vector<ExperimentCell> records;
   for (const PlannedCell& cell : plan.cells) {
     const CellSetting& setting = cell.setting;

@@ -49,18 +49,18 @@ struct PlannedCell {
   bool complete = false;  // false: something that goes in was not found, so there are no keys
 };
 
-struct Plan {
+struct ExperimentPlan {
   std::vector<PlannedCell> cells;
   std::vector<std::string> missing;  // every input that was not found, as a sentence each
 };
 
-Plan MakePlan(const ExperimentSpec& spec, InputResolver& inputs);
+ExperimentPlan PlanExperiment(const ExperimentSpec& spec, InputResolver& inputs);
 
 // The cells in the order of work: what shares a model, then a calibration set, lies together.
-std::vector<size_t> WorkOrder(const Plan& plan);
+std::vector<size_t> WorkOrder(const ExperimentPlan& plan);
 
 // The cells as the database knows them.
-std::vector<ExperimentCell> CellRecords(const ExperimentSpec& spec, const Plan& plan);
+std::vector<ExperimentCell> CellRecords(const ExperimentSpec& spec, const ExperimentPlan& plan);
 ExperimentRecord ExperimentRecordOf(const ExperimentSpec& spec);
 
 }  // namespace condense

@@ -114,7 +114,7 @@ std::string ChangedParts(const std::string& before, const std::string& after) {
   return Join(changes, ", ");
 }
 
-std::vector<CellStatus> StatusOf(const ExperimentSpec& spec, const Plan& plan,
+std::vector<CellStatus> StatusOf(const ExperimentSpec& spec, const ExperimentPlan& plan,
                                  const ResultsStore* store, Rerun rerun) {
   const Earlier earlier(spec, store);
   const std::vector<ExperimentCell> records = CellRecords(spec, plan);
@@ -133,7 +133,7 @@ std::vector<CellStatus> StatusOf(const ExperimentSpec& spec, const Plan& plan,
   return status;
 }
 
-std::string PlanText(const ExperimentSpec& spec, const Plan& plan,
+std::string PlanText(const ExperimentSpec& spec, const ExperimentPlan& plan,
                      const std::vector<CellStatus>& status) {
   std::string text =
       fmt::format("{}{}: {}\n", spec.name,

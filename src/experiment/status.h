@@ -24,11 +24,11 @@ struct CellStatus {
 };
 
 // `store` may be null: nothing is known yet.
-std::vector<CellStatus> StatusOf(const ExperimentSpec& spec, const Plan& plan,
+std::vector<CellStatus> StatusOf(const ExperimentSpec& spec, const ExperimentPlan& plan,
                                  const ResultsStore* store, Rerun rerun);
 
 // The whole plan, a line a cell, as `--dry-run` prints it.
-std::string PlanText(const ExperimentSpec& spec, const Plan& plan,
+std::string PlanText(const ExperimentSpec& spec, const ExperimentPlan& plan,
                      const std::vector<CellStatus>& status);
 
 // How two canonical texts of one cell differ: "method, model.weights".

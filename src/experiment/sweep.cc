@@ -44,8 +44,8 @@ std::optional<Failure> Guarded(const Work& work) {
 
 class Sweep {
  public:
-  Sweep(const ExperimentSpec& spec, const Plan& plan, InputResolver& inputs, ResultsStore& store,
-        const SweepOptions& options)
+  Sweep(const ExperimentSpec& spec, const ExperimentPlan& plan, InputResolver& inputs,
+        ResultsStore& store, const SweepOptions& options)
       : spec_(spec),
         plan_(plan),
         store_(store),
@@ -166,7 +166,7 @@ class Sweep {
   }
 
   const ExperimentSpec& spec_;
-  const Plan& plan_;
+  const ExperimentPlan& plan_;
   ResultsStore& store_;
   const SweepOptions& options_;
   Workbench bench_;
@@ -179,7 +179,7 @@ class Sweep {
 
 }  // namespace
 
-SweepOutcome RunSweep(const ExperimentSpec& spec, const Plan& plan, InputResolver& inputs,
+SweepOutcome RunSweep(const ExperimentSpec& spec, const ExperimentPlan& plan, InputResolver& inputs,
                       ResultsStore& store, const SweepOptions& options) {
   store.MarkStale();
   const std::vector<CellStatus> status = StatusOf(spec, plan, &store, options.rerun);

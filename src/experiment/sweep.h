@@ -29,7 +29,7 @@ struct SweepOutcome {
 
 // The experiment must have been registered. Throws what makes going on pointless: Interrupted, a
 // database that cannot be written, a checkpoint that fails the checks made before the first cell.
-SweepOutcome RunSweep(const ExperimentSpec& spec, const Plan& plan, InputResolver& inputs,
+SweepOutcome RunSweep(const ExperimentSpec& spec, const ExperimentPlan& plan, InputResolver& inputs,
                       ResultsStore& store, const SweepOptions& options);
 
 }  // namespace condense

@@ -92,7 +92,7 @@ std::string FieldType<std::vector<ValueColumn>>::Canonical(const std::vector<Val
   std::vector<std::string> parts;
   for (const ValueColumn& column : value)
     parts.push_back(FieldType<ValueColumn>::Canonical(column));
-  return "[" + Join(parts, ",") + "]";
+  return fmt::format("[{}]", Join(parts, ","));
 }
 
 TableSpec TableSpecOf(const ExperimentTable& table, const std::string& title) {

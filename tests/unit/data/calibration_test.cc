@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "config/paths.h"
 #include "data/samplers/sampling.h"
+#include "data/samplers/torch_draws.h"
 #include "support/temp_folder.h"
 #include "unit/data/byte_tokenizer.h"
 #include "unit/data/error_text.h"

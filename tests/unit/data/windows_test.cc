@@ -180,7 +180,7 @@ TEST(PerplexityProtocol, EveryNamedOneIsWellFormedAndNamesACorpus) {
     EXPECT_EQ(spec.splits.count(named.protocol.split), 1u);
     ++windowed;
   }
-  EXPECT_EQ(windowed, 21);
+  EXPECT_GE(windowed, 21);
 }
 
 TEST(PerplexityProtocol, UnknownIdsNameTheNearest) {

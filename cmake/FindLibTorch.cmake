@@ -13,7 +13,7 @@ if(NOT _cache)
   set(_cache "${_cache}/condense")
 endif()
 
-find_library(LibTorch_CPU_LIBRARY torch_cpu PATHS "${_cache}/libtorch-2.11.0/torch" PATH_SUFFIXES lib)
+find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS "${_cache}/libtorch-2.11.0/torch" PATH_SUFFIXES lib)
 get_filename_component(_root "${LibTorch_CPU_LIBRARY}" DIRECTORY)
 get_filename_component(_root "${_root}" DIRECTORY)
 find_library(LibTorch_C10_LIBRARY c10 PATHS "${_root}/lib" NO_DEFAULT_PATH)

@@ -34,6 +34,8 @@ class StatisticsStore {
                     const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn);
   // Block influence of each layer.
   const std::vector<double>& Influence();
+  // What Influence() found, if it was ever asked; else empty.
+  const std::vector<double>& known_influence() const { return influence_; }
 
   const ModelSource& model() const { return model_; }
   const CalibrationSet& calibration() const { return calibration_; }

@@ -55,6 +55,9 @@ class Allocator {
   virtual ~Allocator() = default;
   // MeanSparsity of the result equals the target (1e-12). ConfigError when the target cannot be met.
   virtual Allocation Allocate(const AllocationRequest& request) const = 0;
+  // True when there is one allocation only, which answers no other target than its own; the framework then
+  // asks for the nominal ratio and does not look for another.
+  virtual bool IsFixed() const { return false; }
 };
 
 // Redistributes a proposal so that no entry exceeds `cap` and the mean is kept; entries below the cap keep
@@ -69,7 +72,7 @@ enum class RoundingMode { kCarry, kFloor, kNearest };
 struct Rounding {
   RoundingMode mode = RoundingMode::kCarry;
   int64_t mlp_unit = 1;
-  int64_t qk_unit = 2;  // with RoPE a multiple of 2; one pair
+  int64_t qk_unit = 0;  // 0: one pair (2) with RoPE, else 1
   int64_t vo_unit = 1;
 };
 // Kept widths for fractions removed; `width` is the dense width.

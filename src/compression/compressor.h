@@ -120,6 +120,8 @@ class PlanContext {
   // The allocation for a fraction of block weights to remove.
   Allocation Allocate(double removed) const;
   const std::vector<double>& influence() const { return scores_.Influence(); }
+  // The block influence if somebody asked for it, else empty.
+  std::vector<double> known_influence() const { return scores_.known_influence(); }
   StatisticsStore& statistics() const { return statistics_; }
 
  private:

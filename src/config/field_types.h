@@ -1,9 +1,11 @@
 // How one member of an options struct is read, written canonically and described, by its type.
 //
-// FieldType<T> is the trait: Read, Canonical, TypeName; specialise it for a type with its own
-// syntax. Enums take EnumNames<E> instead, structs a `Fields` member (fields.h), components
-// registry.h.
+// FieldType<T> is the trait: Read, Canonical, TypeName and, where choices exist, Allowed;
+// specialise it for a type with its own syntax. Enums take EnumNames<E> instead, structs a `Fields`
+// member (fields.h), components registry.h.
 #pragma once
+
+#include <fmt/format.h>
 
 #include <array>
 #include <concepts>
@@ -85,12 +87,12 @@ requires(!std::same_as<T, bool>) struct FieldType<T> {
   static std::string TypeName() { return "integer"; }
 };
 
-template <std::floating_point T>
-struct FieldType<T> {
-  static void Read(const Node& node, T& value, Problems& problems) {
-    if (const auto read = ReadDouble(node, problems)) value = static_cast<T>(*read);
+template <>
+struct FieldType<double> {
+  static void Read(const Node& node, double& value, Problems& problems) {
+    if (const auto read = ReadDouble(node, problems)) value = *read;
   }
-  static std::string Canonical(T value) { return JsonNumber(value); }
+  static std::string Canonical(double value) { return JsonNumber(value); }
   static std::string TypeName() { return "number"; }
 };
 
@@ -106,19 +108,13 @@ struct FieldType<std::string> {
 template <NamedEnum E>
 struct FieldType<E> {
   static void Read(const Node& node, E& value, Problems& problems) {
-    const std::vector<std::string> choices = EnumChoices<E>();
-    if (!node.IsScalar()) return AddExpected(node, "one of " + Join(choices, ", "), problems);
     for (const auto& [known, name] : EnumNames<E>::names) {
-      if (node.text() == name) {
+      if (node.IsScalar() && node.text() == name) {
         value = known;
         return;
       }
     }
-    std::string message = "unknown value '" + node.text() + "'";
-    if (const auto nearest = NearestName(node.text(), choices)) {
-      message += "; did you mean '" + *nearest + "'?";
-    }
-    problems.Add(node, message + " (one of " + Join(choices, ", ") + ")");
+    AddUnknownChoice(node, EnumChoices<E>(), problems);
   }
   static std::string Canonical(E value) { return JsonString(EnumName(value)); }
   static std::string TypeName() { return "name"; }
@@ -131,6 +127,11 @@ struct FieldType<Node> {
   static void Read(const Node& node, Node& value, Problems&) { value = node; }
   static std::string Canonical(const Node& value) { return CanonicalText(value); }
   static std::string TypeName() { return "any value"; }
+};
+
+template <class T>
+concept HasAllowed = requires {
+  FieldType<T>::Allowed();
 };
 
 // null, or a value. A value that is given in part keeps the defaults of the rest.
@@ -150,13 +151,14 @@ struct FieldType<std::optional<T>> {
     return value ? FieldType<T>::Canonical(*value) : "null";
   }
   static std::string TypeName() { return FieldType<T>::TypeName() + " or null"; }
+  static std::string Allowed() requires HasAllowed<T> { return FieldType<T>::Allowed(); }
 };
 
 // A list replaces the default as a whole.
 template <class T>
 struct FieldType<std::vector<T>> {
   static void Read(const Node& node, std::vector<T>& value, Problems& problems) {
-    if (!node.IsSequence()) return AddExpected(node, "a " + TypeName(), problems);
+    if (!node.IsSequence()) return AddExpected(node, TypeName(), problems);
     const size_t before = problems.count();
     std::vector<T> read;
     for (const Node& item : node.items()) {
@@ -174,14 +176,15 @@ struct FieldType<std::vector<T>> {
     }
     return out + "]";
   }
-  static std::string TypeName() { return "list of " + FieldType<T>::TypeName(); }
+  static std::string TypeName() { return fmt::format("list of {}", FieldType<T>::TypeName()); }
+  static std::string Allowed() requires HasAllowed<T> { return FieldType<T>::Allowed(); }
 };
 
 // A map replaces the default as a whole.
 template <class T>
 struct FieldType<std::map<std::string, T>> {
   static void Read(const Node& node, std::map<std::string, T>& value, Problems& problems) {
-    if (!node.IsMap()) return AddExpected(node, "a " + TypeName(), problems);
+    if (!node.IsMap()) return AddExpected(node, TypeName(), problems);
     const size_t before = problems.count();
     std::map<std::string, T> read;
     for (const auto& [key, item] : node.entries()) FieldType<T>::Read(item, read[key], problems);
@@ -195,7 +198,10 @@ struct FieldType<std::map<std::string, T>> {
     }
     return out + "}";
   }
-  static std::string TypeName() { return "map of names to " + FieldType<T>::TypeName(); }
+  static std::string TypeName() {
+    return fmt::format("map of names to {}", FieldType<T>::TypeName());
+  }
+  static std::string Allowed() requires HasAllowed<T> { return FieldType<T>::Allowed(); }
 };
 
 }  // namespace condense

@@ -11,7 +11,7 @@
 //   };
 //   const Params params = ReadStruct<Params>(Node::ParseFile(path));
 //
-// Member types: bool, integers, float, double, std::string, Node, enums with EnumNames, structs
+// Member types: bool, integers, double, std::string, Node, enums with EnumNames, structs
 // with Fields, std::vector, std::optional and std::map<std::string, .> of these,
 // Component<Interface> (registry.h), and whatever specialises FieldType (field_types.h). Keys that
 // the list does not name are refused; a key that is absent leaves the default. All problems are
@@ -101,6 +101,13 @@ struct Constraints {
 };
 
 void CheckNumber(const Node& node, double value, const Range& range, Problems& problems);
+
+template <class T>
+void CheckRange(const Node&, const std::optional<T>&, const Range&, Problems&);
+template <class T>
+void CheckRange(const Node&, const std::vector<T>&, const Range&, Problems&);
+template <class T>
+void CheckRange(const Node&, const std::map<std::string, T>&, const Range&, Problems&);
 
 template <class T>
 void CheckRange(const Node& node, const T& value, const Range& range, Problems& problems) {
@@ -195,7 +202,7 @@ class FieldDescriber {
  private:
   template <class M>
   static std::string Allowed() {
-    if constexpr (requires { FieldType<M>::Allowed(); }) return FieldType<M>::Allowed();
+    if constexpr (HasAllowed<M>) return FieldType<M>::Allowed();
     return "";
   }
   template <class M>

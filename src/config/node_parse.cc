@@ -20,12 +20,13 @@ class NodeBuilder final : public YAML::EventHandler {
  public:
   explicit NodeBuilder(const std::string& file) : file_(file) {}
 
+  const Location& start() const { return start_; }
   Node Take() {
     root_.SetPath("");
     return std::move(root_);
   }
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { start_ = At(mark); }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (AtKey()) Fail(mark, "a key is missing before ':'");
@@ -89,7 +90,10 @@ class NodeBuilder final : public YAML::EventHandler {
 
   void RefuseTag(const YAML::Mark& mark, const std::string& tag) const {
     if (tag.empty() || tag == "?" || tag == "!") return;
-    Fail(mark, fmt::format("the tag '{}' is not supported; remove it", tag));
+    constexpr std::string_view kStandard = "tag:yaml.org,2002:";
+    const bool standard = tag.starts_with(kStandard);
+    Fail(mark, fmt::format("the tag '{}{}' is not supported; remove it", standard ? "!!" : "",
+                           standard ? tag.substr(kStandard.size()) : tag));
   }
 
   void SetKey(const YAML::Mark& mark, const std::string& key) {
@@ -128,7 +132,7 @@ class NodeBuilder final : public YAML::EventHandler {
   void Open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
             Node::Kind kind) {
     RefuseTag(mark, tag);
-    if (AtKey()) Fail(mark, "a list or map cannot be a key");
+    if (AtKey()) Fail(mark, "a list or map cannot be a key (or it is not closed)");
     CountValues(mark, 1);
     Node node;
     node.kind_ = kind;
@@ -159,6 +163,7 @@ class NodeBuilder final : public YAML::EventHandler {
   }
 
   const std::string& file_;
+  Location start_;
   Node root_;
   std::vector<OpenNode> open_;
   std::map<YAML::anchor_t, Anchored> anchors_;
@@ -208,6 +213,24 @@ void RequireCleanText(const std::string& text, const std::string& file) {
   }
 }
 
+// yaml-cpp's messages name its own states; these name what the user most likely did.
+std::string Explained(const std::string& message) {
+  static const std::map<std::string, std::string> kExplained{
+      {"illegal map value",
+       "':' where none can stand; check the indentation, or quote text with ': '"},
+      {"end of map not found", "expected KEY: VALUE; check the indentation, or quote the text"},
+      {"end of sequence not found", "expected a list item ('- '); check the indentation"},
+      {"end of sequence flow not found", "the list is not closed with ']'"},
+      {"end of map flow not found", "the map is not closed with '}'"},
+      {"illegal flow end", "a bracket closes what was not opened"},
+      {"illegal EOF in scalar", "a quote is not closed"},
+      {"illegal block entry", "'-' where no list item can stand"},
+      {"unknown token", "text cannot start with this character; quote it"},
+  };
+  const auto known = kExplained.find(message);
+  return known == kExplained.end() ? message : known->second;
+}
+
 }  // namespace
 
 Node Node::ParseText(std::string_view text, std::string file) {
@@ -219,15 +242,19 @@ Node Node::ParseText(std::string_view text, std::string file) {
     NodeBuilder builder(file), second(file);
     parser.HandleNextDocument(builder);
     if (parser.HandleNextDocument(second)) {
-      throw MakeError<ConfigError>("{}: more than one YAML document ('---'); keep one", file);
+      throw MakeError<ConfigError>(
+          "{}: text after the end of the YAML document; check the indentation, and start no second "
+          "document ('---')",
+          second.start().Text());
     }
     Node root = builder.Take();
-    if (root.where_.line == 0) root.where_ = {std::move(file), 1, 1};
+    if (root.IsNull()) root.where_ = {std::move(file), 1, 1};
     return root;
   } catch (const YAML::Exception& error) {
-    if (error.mark.is_null()) throw MakeError<ConfigError>("{}: not YAML: {}", file, error.msg);
-    const Location where{std::move(file), error.mark.line + 1, error.mark.column + 1};
-    throw MakeError<ConfigError>("{}: not YAML: {}", where.Text(), error.msg);
+    Location where{std::move(file)};
+    if (!error.mark.is_null())
+      where.line = error.mark.line + 1, where.column = error.mark.column + 1;
+    throw MakeError<ConfigError>("{}: not YAML: {}", where.Text(), Explained(error.msg));
   }
 }
 

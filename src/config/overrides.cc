@@ -74,6 +74,7 @@ size_t EqualsAt(std::string_view assignment) {
   bool quoted = false;
   for (size_t i = 0; i < assignment.size(); ++i) {
     if (assignment[i] == '"') quoted = !quoted;
+    if (assignment[i] == '\\' && quoted) ++i;
     if (assignment[i] == '=' && !quoted) return i;
   }
   throw MakeError<ConfigError>("--set {}: expected KEY=VALUE", assignment);
@@ -130,9 +131,9 @@ void Node::BecomeMap() {
 
 void Node::Set(std::string_view path, std::string_view yaml_text) {
   const std::string source = fmt::format("--set {}={}", path, yaml_text);
-  Node value = ParseText(yaml_text, source);
-  value.SetLocation({source});
   try {
+    Node value = ParseText(yaml_text, "the value");
+    value.SetLocation({source});
     Set(path, std::move(value));
   } catch (const ConfigError& error) {
     throw MakeError<ConfigError>("{}: {}", source, error.what());

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/strings.h"
 
 namespace condense {
 namespace {
@@ -77,20 +78,20 @@ std::optional<T> ReadInteger(const Node& node, T least, T most, Problems& proble
   return value;
 }
 
-template <class T>
-std::string ShortestDigits(T value) {
-  CONDENSE_CHECK(std::isfinite(value), "canonical text of {}", value);
-  if (value == 0) return "0";  // also of -0
-  char buffer[64];
-  const auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), value);
-  CONDENSE_CHECK(error == std::errc());
-  return {buffer, end};
-}
-
 }  // namespace
 
 void AddExpected(const Node& node, std::string_view expected, Problems& problems) {
   problems.Add(node, fmt::format("expected {}, found {}", expected, node.Describe()));
+}
+
+void AddUnknownChoice(const Node& node, const std::vector<std::string>& choices,
+                      Problems& problems) {
+  const std::string all = Join(choices, ", ");
+  if (!node.IsScalar()) return AddExpected(node, fmt::format("one of {}", all), problems);
+  const auto nearest = NearestName(node.text(), choices);
+  problems.Add(node,
+               fmt::format("unknown value '{}'{} (one of {})", node.text(),
+                           nearest ? fmt::format("; did you mean '{}'?", *nearest) : "", all));
 }
 
 std::optional<bool> ReadBool(const Node& node, Problems& problems) {
@@ -153,8 +154,14 @@ std::string JsonString(std::string_view text) {
   return out + "\"";
 }
 
-std::string JsonNumber(double value) { return ShortestDigits(value); }
-std::string JsonNumber(float value) { return ShortestDigits(value); }
+std::string JsonNumber(double value) {
+  CONDENSE_CHECK(std::isfinite(value), "canonical text of {}", value);
+  if (value == 0) return "0";  // also of -0
+  char buffer[64];
+  const auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  CONDENSE_CHECK(error == std::errc());
+  return {buffer, end};
+}
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/node.h"
 
@@ -21,11 +22,13 @@ std::optional<uint64_t> ReadUnsigned(const Node& node, uint64_t most, Problems& 
 std::optional<double> ReadDouble(const Node& node, Problems& problems);
 std::optional<std::string> ReadString(const Node& node, Problems& problems);
 
+// For a scalar that is none of the choices, or another kind of value.
+void AddUnknownChoice(const Node& node, const std::vector<std::string>& choices,
+                      Problems& problems);
 void AddExpected(const Node& node, std::string_view expected, Problems& problems);
 
 std::string JsonString(std::string_view text);
 // The shortest digits that read back as the same value; `value` is finite.
 std::string JsonNumber(double value);
-std::string JsonNumber(float value);
 
 }  // namespace condense

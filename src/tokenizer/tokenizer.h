@@ -28,8 +28,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // `text` must be valid UTF-8 (DataError with the byte offset otherwise). Near-linear in its length.
-  // Text that spells a special token becomes that token, as in the reference.
+  // `text` must be valid UTF-8 (DataError with the byte offset otherwise). Near-linear in its
+  // length. Text that spells a special token becomes that token, as in the reference.
   virtual std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const = 0;
   // Invalid UTF-8 in the result is replaced by U+FFFD as the reference of the kind does.
   // Throws DataError for an id outside the vocabulary.
@@ -44,8 +44,9 @@ class Tokenizer {
 };
 
 // Picks the format by the files in the folder: tokenizer.json first, then vocab.json + merges.txt,
-// then tokenizer.model (SentencePiece or tiktoken ranks, told apart by content). DataError when none is there,
-// one is malformed, or a token that the configuration names is missing from the vocabulary.
+// then tokenizer.model (SentencePiece or tiktoken ranks, told apart by content). DataError when
+// none is there, one is malformed, or a token that the configuration names is missing from the
+// vocabulary.
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& folder);
 
 }  // namespace condense

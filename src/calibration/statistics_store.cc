@@ -1,0 +1,127 @@
+#include "calibration/statistics_store.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "checkpoint/checkpoint.h"
+
+namespace condense {
+namespace {
+
+uint64_t BytesOf(const BlockStatistics& statistics) {
+  uint64_t bytes = 0;
+  for (const auto& [request, value] : statistics.values()) bytes += value.nbytes();
+  return bytes;
+}
+
+}  // namespace
+
+StatisticsStore::StatisticsStore(const ModelSource& model, const CalibrationSet& calibration,
+                                 Options options)
+    : model_(model), calibration_(calibration), options_(std::move(options)),
+      tokens_(calibration.sequences) {
+  const ModelConfig& config = model.config();
+  for (const auto& sequence : calibration.sequences) {
+    if (static_cast<int64_t>(sequence.size()) > config.max_positions) {
+      throw MakeError<ConfigError>(
+          "calibration set '{}' has sequences of {} tokens, the model has {} positions; use a shorter length",
+          calibration.id, sequence.size(), config.max_positions);
+    }
+    for (const int32_t id : sequence) {
+      if (id < 0 || id >= config.vocab_size) {
+        throw MakeError<DataError>("calibration set '{}' holds token id {}, the model has {} ids",
+                                   calibration.id, id, config.vocab_size);
+      }
+    }
+  }
+  if (tokens_.tokens() == 0) {
+    throw MakeError<ConfigError>("calibration set '{}' holds no tokens", calibration.id);
+  }
+  if (options_.folder) {
+    *options_.folder /= Sha256Hex(model.digest() + calibration.hash + DTypeName(model.dtype())).substr(0, 32);
+  }
+}
+
+std::filesystem::path StatisticsStore::FileOf(int64_t layer, const StatRequest& request) const {
+  return *options_.folder / fmt::format("layer-{:03d}.{}.safetensors", layer, request.Name());
+}
+
+bool StatisticsStore::Find(int64_t layer, const StatRequest& request, BlockStatistics& into) {
+  const auto kept = kept_.find(layer);
+  if (kept != kept_.end() && kept->second.Has(request)) {
+    into.Set(request, kept->second.Get(request));
+  } else if (options_.folder && std::filesystem::exists(FileOf(layer, request))) {
+    into.Set(request, ReadTensors(FileOf(layer, request)).at("value"));
+  } else {
+    return false;
+  }
+  into.tokens = tokens_.tokens();
+  into.sequences = tokens_.sequences();
+  return true;
+}
+
+void StatisticsStore::Keep(int64_t layer, const BlockStatistics& statistics) {
+  if (options_.folder) {
+    MakeFolder(*options_.folder);
+    for (const auto& [request, value] : statistics.values()) {
+      WriteTensors(FileOf(layer, request), {{"value", value}});
+    }
+  }
+  const uint64_t bytes = BytesOf(statistics);
+  if (kept_bytes_ + bytes > options_.memory_bytes) return;
+  kept_bytes_ += bytes;
+  kept_[layer].MergeFrom(statistics);
+}
+
+void StatisticsStore::ForEachLayer(
+    const StatRequests& requests,
+    const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn) {
+  const int64_t layers = model_.config().num_layers();
+  // A request that is missing anywhere is made again everywhere: one pass serves all.
+  StatRequests missing;
+  for (const StatRequest& request : requests) {
+    for (int64_t l = 0; l < layers; ++l) {
+      const auto kept = kept_.find(l);
+      const bool here = (kept != kept_.end() && kept->second.Has(request)) ||
+                        (options_.folder && std::filesystem::exists(FileOf(l, request)));
+      if (!here) missing.insert(request);
+    }
+  }
+  std::optional<ActivationStream> stream;
+  const Tensor frequencies = FrequenciesOf(model_);
+  if (!missing.empty()) stream.emplace(model_.LoadEmbedding(), tokens_, model_.device());
+  for (int64_t l = 0; l < layers; ++l) {
+    CheckInterrupt();
+    BlockStatistics statistics;
+    if (stream) {
+      const Stopwatch watch;
+      const Block block = model_.LoadBlock(l);
+      StatisticsCollector collector(missing, model_.config().layers[static_cast<size_t>(l)]);
+      const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr,
+                                 .taps = &collector};
+      stream->Transform([&](const Tensor& x) { return block.Forward(x, context); });
+      statistics = collector.Finish(fmt::format("layer {}", l));
+      seconds_ += watch.Seconds();
+      Keep(l, statistics);
+    }
+    for (const StatRequest& request : requests) {
+      if (statistics.Has(request)) continue;
+      CONDENSE_CHECK(Find(l, request, statistics), "statistic {} of layer {}", request.Name(), l);
+    }
+    fn(l, statistics);
+  }
+}
+
+const std::vector<double>& StatisticsStore::Influence() {
+  if (influence_.empty()) {
+    ForEachLayer({BlockInfluence()}, [&](int64_t, const BlockStatistics& statistics) {
+      influence_.push_back(statistics.Get(BlockInfluence()).item<double>());
+    });
+  }
+  return influence_;
+}
+
+}  // namespace condense

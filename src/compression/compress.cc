@@ -1,0 +1,123 @@
+#include "compression/compress.h"
+
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/system.h"
+
+namespace condense {
+namespace {
+
+constexpr double kNominalTolerance = 1e-9;
+
+// Parameters that the requested ratio allows, and the same measure of a plan.
+struct Budget {
+  Match match;
+  double ratio;
+  ParameterCount dense;
+
+  double Target() const {
+    const auto block = static_cast<double>(dense.block), total = static_cast<double>(dense.Total());
+    switch (match) {
+      case Match::kBlock: return (1 - ratio) * block;
+      case Match::kTotal: return (1 - ratio) * total;
+      case Match::kTotalAbs: return total - ratio * block;
+      case Match::kNominal: break;
+    }
+    return 0;
+  }
+  double Measure(const Plan& plan) const {
+    const ParameterCount count = CountParameters(plan.config);
+    return static_cast<double>(match == Match::kBlock ? count.block : count.Total());
+  }
+};
+
+}  // namespace
+
+MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& context) {
+  if (!(request.ratio >= 0 && request.ratio < 1)) {
+    throw MakeError<ConfigError>("ratio {} is outside [0, 1)", request.ratio);
+  }
+  if (request.match == Match::kNominal || (request.allocator != nullptr && request.allocator->IsFixed())) {
+    return {request.ratio, request.method.MakePlan(context, request.ratio)};
+  }
+  const Budget budget{request.match, request.ratio, CountParameters(context.dense())};
+  // Rounding of the product must not cost a unit.
+  const double target = budget.Target() * (1 + 1e-12);
+  // The nominal ratio beyond which the model fits: bisection, as parameters fall with the nominal ratio. A
+  // plan that cannot be made counts as small enough; whether it is needed shows at the end.
+  const auto fits = [&](double nominal) {
+    try {
+      return budget.Measure(request.method.MakePlan(context, nominal)) <= target;
+    } catch (const ConfigError&) {
+      return true;
+    }
+  };
+  double above = 0, below = 1 - kNominalTolerance;  // too large, small enough
+  if (fits(above)) below = above;
+  while (below - above > kNominalTolerance) {
+    const double middle = (above + below) / 2;
+    (fits(middle) ? below : above) = middle;
+  }
+  MatchedPlan matched{below, request.method.MakePlan(context, below)};
+  const double measure = budget.Measure(matched.plan);
+  if (measure > target) {
+    throw MakeError<ConfigError>("the method cannot remove {} of the parameters", request.ratio);
+  }
+  if (request.method.match_rule() == MatchRule::kNearest && below > 0) {
+    MatchedPlan larger{above, request.method.MakePlan(context, above)};
+    if (budget.Measure(larger.plan) - target < target - measure) return larger;
+  }
+  return matched;
+}
+
+namespace {
+
+void CopyParts(const ModelSource& dense, ModelSink& sink) {
+  const Embedding embedding = dense.LoadEmbedding();
+  sink.PutEmbedding(embedding);
+  for (int64_t l = 0; l < dense.config().num_layers(); ++l) sink.PutBlock(l, dense.LoadBlock(l));
+  Head head = dense.LoadHead();
+  if (dense.config().tied_head) head.linear.weight = embedding.tokens;
+  sink.PutHead(head);
+}
+
+}  // namespace
+
+CompressionResult Compress(const CompressionRequest& request, StatisticsStore& statistics,
+                           StatisticsStore& scores, ModelSink& sink) {
+  const InferenceScope inference;
+  const Stopwatch watch;
+  const double passes_before = statistics.seconds();
+  const ModelSource& dense = statistics.model();
+  CompressionResult result;
+  if (!request.method.UsesRatio() || request.ratio == 0) {
+    CopyParts(dense, sink);
+    result.config = dense.config();
+  } else {
+    const PlanContext context(statistics, scores, request.allocator, request.method.trials());
+    MatchedPlan matched = MatchRatio(request, context);
+    const double planning = watch.Seconds();
+    const int64_t planned = CountParameters(matched.plan.config).Total();
+    result.nominal = matched.nominal;
+    CompressionJob job(statistics, sink, std::move(matched.plan.config), request.seed);
+    job.report().allocation = std::move(matched.plan.allocation);
+    if (!job.report().allocation.empty()) job.report().influence = context.known_influence();
+    request.method.Compress(job);
+    result.config = job.config();
+    CONDENSE_CHECK(CountParameters(result.config).Total() == planned,
+                   "the method made {} parameters, its plan has {}", CountParameters(result.config).Total(),
+                   planned);
+    result.report = std::move(job.report());
+    result.report.seconds["plan"] = planning;
+    result.report.seconds["calibrate"] = statistics.seconds() - passes_before;
+  }
+  sink.Finish(result.config);
+  result.parameters = CountParameters(result.config);
+  result.ratios = RatiosOf(result.config);
+  result.seconds = watch.Seconds();
+  return result;
+}
+
+}  // namespace condense

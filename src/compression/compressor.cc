@@ -1,0 +1,118 @@
+#include "compression/compressor.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/system.h"
+
+namespace condense {
+
+Allocation PlanContext::Allocate(double removed) const {
+  CONDENSE_CHECK(allocator_ != nullptr, "this method was given no allocator");
+  return allocator_->Allocate(
+      {.dense = dense(), .target = removed, .statistics = scores_, .trials = trials_});
+}
+
+CompressionJob::CompressionJob(StatisticsStore& statistics, ModelSink& sink, ModelConfig plan, uint64_t seed)
+    : statistics_(statistics), sink_(sink), config_(std::move(plan)), seed_(seed) {}
+
+Random CompressionJob::MakeRandom(const std::string& purpose, int64_t layer) const {
+  return Random(seed_, layer < 0 ? purpose : fmt::format("{}/layer {}", purpose, layer));
+}
+
+namespace {
+
+// A selection or a solve needs at least as many tokens as units it keeps.
+void RequireEnoughTokens(const ModelConfig& plan, const StatisticsStore& statistics) {
+  const int64_t tokens = statistics.tokens().tokens();
+  int64_t widest = 0;
+  for (const LayerConfig& layer : plan.layers) widest = std::max(widest, layer.mlp_width);
+  if (tokens < widest) {
+    throw MakeError<ConfigError>(
+        "calibration set '{}' has {} tokens, but {} channels are to be kept in one layer; take more or longer "
+        "samples", statistics.calibration().id, tokens, widest);
+  }
+  if (tokens < plan.intermediate_size) {
+    LogWarning("calibration set '{}' has {} tokens for {} MLP channels: their statistics have rank {} at most",
+               statistics.calibration().id, tokens, plan.intermediate_size, tokens);
+  }
+}
+
+}  // namespace
+
+void CompressionJob::ForEachBlock(const BlockLoop& loop, const std::function<void(BlockTask&)>& fn) {
+  CONDENSE_CHECK(!loop.paired || loop.schedule != Schedule::kDense,
+                 "paired streams need a schedule that follows the compressed model");
+  RequireEnoughTokens(config_, statistics_);
+  const ModelSource& model = dense();
+  const ModelConfig& dense_config = model.config();
+  const Embedding embedding = model.LoadEmbedding();
+  sink_.PutEmbedding(embedding);
+  const Tensor frequencies = FrequenciesOf(model);
+  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
+
+  std::optional<ActivationStream> stream, dense_stream;
+  if (loop.schedule != Schedule::kDense) stream.emplace(embedding, statistics_.tokens(), model.device());
+  if (loop.paired) dense_stream.emplace(embedding, statistics_.tokens(), model.device());
+
+  const auto collect = [&](const Block& block, int64_t l, const StatRequests& requests) {
+    StatisticsCollector collector(requests, ShapeOf(block));
+    BlockContext tapped = context;
+    tapped.taps = &collector;
+    stream->Visit([&](const Tensor& x) { block.Forward(x, tapped); });
+    return collector.Finish(fmt::format("layer {}", l));
+  };
+
+  Progress progress("compressing", dense_config.num_layers(), "layers");
+  const auto compress = [&](int64_t l, const Block& dense_block, const BlockStatistics* stats) {
+    LayerReport layer_report{.layer = l, .modules = {}};
+    BlockTask task;
+    task.layer = l;
+    task.dense = &dense_block;
+    task.block = dense_block;
+    task.plan = config_.layers[static_cast<size_t>(l)];
+    task.stats = stats;
+    task.report = &layer_report;
+    task.context_ = context;
+    task.collect_ = [&](const StatRequests& requests) {
+      CONDENSE_CHECK(stream.has_value(), "collecting again needs a schedule that follows the compressed model");
+      return collect(task.block, l, requests);
+    };
+    task.visit_paired_ = [&](const std::function<void(const Tensor&, const Tensor&)>& visit) {
+      CONDENSE_CHECK(dense_stream.has_value(), "the loop was not asked for paired streams");
+      for (int64_t i = 0; i < stream->batches(); ++i) visit(dense_stream->batch(i), stream->batch(i));
+    };
+    fn(task);
+    config_.layers[static_cast<size_t>(l)].heads = task.block.attention.heads;
+    report_.layers.push_back(std::move(layer_report));
+    if (stream) stream->Transform([&](const Tensor& x) { return task.block.Forward(x, context); });
+    if (dense_stream) {
+      dense_stream->Transform([&](const Tensor& x) { return dense_block.Forward(x, context); });
+    }
+    sink_.PutBlock(l, std::move(task.block));
+    progress.Advance();
+  };
+
+  if (loop.schedule == Schedule::kDense) {
+    statistics_.ForEachLayer(loop.requests, [&](int64_t l, const BlockStatistics& stats) {
+      compress(l, model.LoadBlock(l), &stats);
+    });
+  } else {
+    for (int64_t l = 0; l < dense_config.num_layers(); ++l) {
+      CheckInterrupt();
+      const Block dense_block = model.LoadBlock(l);
+      std::optional<BlockStatistics> stats;
+      if (!loop.requests.empty()) stats = collect(dense_block, l, loop.requests);
+      compress(l, dense_block, stats ? &*stats : nullptr);
+    }
+  }
+
+  Head head = model.LoadHead();
+  if (dense_config.tied_head) head.linear.weight = embedding.tokens;
+  sink_.PutHead(head);
+}
+
+}  // namespace condense

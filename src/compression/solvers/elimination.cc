@@ -1,9 +1,10 @@
 // Backward elimination of channels with the optimal-brain-surgeon cost (methods.md 5.7).
 //
-// Hi = (C + delta I)^-1. Removing channel j costs ||W_j||^2 / Hi_jj once all others have adapted, and
-// leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by memory, so
-// channels are removed in blocks: greedily and exactly among the cheapest candidates, then one update
-// for the block. The costs add up to the error of a least-squares refit of what remains.
+// Hi = (C + delta I)^-1. Removing channel j costs ||W_j||^2 / Hi_jj once all others have adapted,
+// and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
+// memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
+// then one update for the block. The costs add up to the error of a least-squares refit of what
+// remains.
 #include <algorithm>
 #include <limits>
 
@@ -21,8 +22,8 @@ struct Removals {
   std::vector<double> costs;
 };
 
-// Greedy removal of `count` channels among a few. hi: [s, s] of the inverse; products: W W^T [s, s] of
-// their weights; both on the CPU and used up.
+// Greedy removal of `count` channels among a few. hi: [s, s] of the inverse; products: W W^T [s, s]
+// of their weights; both on the CPU and used up.
 Removals RemoveAmong(Tensor hi, Tensor products, int64_t count) {
   const int64_t s = hi.size(0);
   Removals removals;
@@ -43,11 +44,11 @@ Removals RemoveAmong(Tensor hi, Tensor products, int64_t count) {
     removals.costs.push_back(least);
     // E = I - Hi_:j e_j^T / Hi_jj takes W to E W, hence W W^T to E W W^T E^T.
     const Tensor column = hi.select(1, best) / inverse[best][best];  // [s]
-    const Tensor row = products.select(0, best).clone();
+    const Tensor row = products.select(0, best);
     const double own = product[best][best];
     products = products - at::outer(column, row) - at::outer(row, column) +
                own * at::outer(column, column);
-    hi = hi - at::outer(column, hi.select(0, best).clone());
+    hi = hi - at::outer(column, hi.select(0, best));
   }
   return removals;
 }
@@ -57,8 +58,8 @@ Removals RemoveAmong(Tensor hi, Tensor products, int64_t count) {
 Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
                               const EliminationOptions& options) {
   const int64_t m = c.size(0);
-  CONDENSE_CHECK(count >= 0 && count <= m && options.drop_block >= 1, "{} of {} in blocks of {}", count,
-                 m, options.drop_block);
+  CONDENSE_CHECK(count >= 0 && count <= m && options.drop_block >= 1, "{} of {} in blocks of {}",
+                 count, m, options.drop_block);
   const double damping = options.relative_damping * c.diagonal().mean().item<double>();
   Elimination result;
   result.damping = damping;
@@ -77,8 +78,8 @@ Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
     const auto removed = static_cast<int64_t>(result.order.size());
     const Tensor scores = (weights.square().sum(1) / inverse.diagonal())
                               .masked_fill(alive.logical_not(), std::numeric_limits<double>::max());
-    const Indices candidates = SmallestIndices(
-        scores, std::min(kCandidatesPerRemoval * options.drop_block, m - removed));
+    const Indices candidates =
+        SmallestIndices(scores, std::min(kCandidatesPerRemoval * options.drop_block, m - removed));
     const Tensor s = IndexTensor(candidates).to(c.device());
     const Tensor candidate_weights = weights.index_select(0, s);  // [s, out]
     const Removals removals =

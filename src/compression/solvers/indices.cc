@@ -49,8 +49,11 @@ std::vector<int64_t> PooledWidths(const std::vector<Tensor>& gains, int64_t tota
   std::vector<std::vector<double>> steps(heads);  // gain of each step of each head
   int64_t room = 0;
   for (size_t j = 0; j < heads; ++j) {
-    const Tensor sums =
-        gains[j].narrow(0, 0, gains[j].size(0) / step * step).reshape({-1, step}).sum(1).to(at::kCPU);
+    const Tensor sums = gains[j]
+                            .narrow(0, 0, gains[j].size(0) / step * step)
+                            .reshape({-1, step})
+                            .sum(1)
+                            .to(at::kCPU);
     RequireFinite(sums, "gains of head units");
     const double* values = sums.const_data_ptr<double>();
     steps[j].assign(values, values + sums.numel());

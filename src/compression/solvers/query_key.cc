@@ -1,7 +1,8 @@
-// Selection of query/key columns, and gains and subspaces that make up for the loss (methods.md 1.3).
+// Selection of query/key columns, and gains and subspaces that make up for the loss
+// (methods.md 1.3).
 //
-// Q, K: queries and keys of one head over the calibration tokens; C_Q = Q^T Q, C_K = K^T K. Errors are
-// over all pairs of tokens, a proxy for the causal ones.
+// Q, K: queries and keys of one head over the calibration tokens; C_Q = Q^T Q, C_K = K^T K. Errors
+// are over all pairs of tokens, a proxy for the causal ones.
 #include <algorithm>
 
 #include "base/error.h"
@@ -25,7 +26,8 @@ Tensor UnitScores(const Tensor& c_q, const Tensor& c_k, bool paired, PairScore s
       const Tensor single = (a * b).sqrt();
       return first(single) + second(single);
     }
-    case PairScore::kNorm: return ((first(a) + second(a)) * (first(b) + second(b))).sqrt();
+    case PairScore::kNorm:
+      return ((first(a) + second(a)) * (first(b) + second(b))).sqrt();
     case PairScore::kExact: {
       const Tensor single = a * b, cross = c_q.diagonal(f) * c_k.diagonal(f);  // [f]
       return (first(single) + second(single) + 2 * cross).clamp_min(0).sqrt();
@@ -72,8 +74,7 @@ double QkSquaredNorm(const Tensor& c_q, const Tensor& c_k) {
 double QkMapError(const Tensor& c_q, const Tensor& c_k, const Tensor& map) {
   // E = I - M: ||Q E K^T||^2 = sum (E^T C_Q E) o C_K.
   const Tensor rest = at::eye(map.size(0), map.options()) - map;
-  const double error =
-      QkSquaredNorm(at::matmul(rest.t(), at::matmul(c_q, rest)), c_k);
+  const double error = QkSquaredNorm(at::matmul(rest.t(), at::matmul(c_q, rest)), c_k);
   return std::max(0.0, error);
 }
 
@@ -124,7 +125,8 @@ Gain CoreGain(const Tensor& c_q, const Tensor& c_k, const Indices& kept) {
   const Tensor rows_q = c_q.index_select(0, j), rows_k = c_k.index_select(0, j);  // [k, d_h]
   const Tensor corner_q = rows_q.index_select(1, j), corner_k = rows_k.index_select(1, j);
   Tensor core = at::eye(k, c_q.options());
-  if (corner_q.diagonal().sum().item<double>() > 0 && corner_k.diagonal().sum().item<double>() > 0) {
+  if (corner_q.diagonal().sum().item<double>() > 0 &&
+      corner_k.diagonal().sum().item<double>() > 0) {
     const Factor factor_q = CholeskyEscalated(corner_q, "Gram matrix of kept queries");
     const Factor factor_k = CholeskyEscalated(corner_k, "Gram matrix of kept keys");
     gain.damping = std::max(factor_q.damping, factor_k.damping);

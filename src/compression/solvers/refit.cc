@@ -24,7 +24,8 @@ struct Pieces {
 
 Pieces Split(const Tensor& c, const Tensor& w, const Indices& kept) {
   CONDENSE_CHECK(c.dim() == 2 && c.size(0) == c.size(1) && c.size(0) == w.size(0) && !kept.empty(),
-                 "C {}, W {}, {} kept", ShapeString(c.sizes()), ShapeString(w.sizes()), kept.size());
+                 "C {}, W {}, {} kept", ShapeString(c.sizes()), ShapeString(w.sizes()),
+                 kept.size());
   const Tensor j = IndexTensor(kept).to(c.device());
   const Tensor d = IndexTensor(Complement(kept, c.size(0))).to(c.device());
   const Tensor rows = c.index_select(0, j);  // [k, m]
@@ -37,9 +38,9 @@ Pieces Split(const Tensor& c, const Tensor& w, const Indices& kept) {
 
 // What the kept channels have to make up for.
 struct Loss {
-  Tensor right;              // C_JD W_D [k, out]
-  double dropped = 0;        // ||H_D W_D||^2
-  double squared_norm = 0;   // ||H W||^2
+  Tensor right;             // C_JD W_D [k, out]
+  double dropped = 0;       // ||H_D W_D||^2
+  double squared_norm = 0;  // ||H W||^2
 };
 
 Loss LossOf(const Pieces& p) {
@@ -121,7 +122,8 @@ Tensor ShiftedGram(const Tensor& c, const Tensor& mean, const Tensor& shift, int
 RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, double relative_mu) {
   const Pieces p = Split(c, w, kept);
   const Loss loss = LossOf(p);
-  const Correction solved = SolveRidge(p.c_jj, loss.right, relative_mu, "Gram matrix of kept channels");
+  const Correction solved =
+      SolveRidge(p.c_jj, loss.right, relative_mu, "Gram matrix of kept channels");
   const double ridge = relative_mu * p.c_jj.diagonal().mean().item<double>() + solved.damping;
   RefitResult result;
   result.weight = p.w_j + solved.delta;
@@ -129,8 +131,8 @@ RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, do
   result.condition = solved.condition;
   result.squared_norm = loss.squared_norm;
   // ||H_D W_D - H_J delta||^2, where (C_JJ + ridge) delta = right.
-  result.squared_error = std::max(0.0, loss.dropped - Dot(solved.delta, loss.right) -
-                                           ridge * Dot(solved.delta, solved.delta));
+  result.squared_error = std::max(
+      0.0, loss.dropped - Dot(solved.delta, loss.right) - ridge * Dot(solved.delta, solved.delta));
   return result;
 }
 
@@ -142,9 +144,15 @@ RefitResult RefitMinNorm(const Tensor& c, const Tensor& w, const Indices& kept) 
   result.weight = at::matmul(PsdPseudoInverse(p.c_jj, "Gram matrix of kept channels"), target);
   const Tensor delta = result.weight - p.w_j;
   result.squared_norm = loss.squared_norm;
-  result.squared_error = std::max(0.0, loss.dropped - 2 * Dot(delta, loss.right) +
-                                           Dot(delta, at::matmul(p.c_jj, delta)));
+  result.squared_error = std::max(
+      0.0, loss.dropped - 2 * Dot(delta, loss.right) + Dot(delta, at::matmul(p.c_jj, delta)));
   return result;
+}
+
+RefitResult NoRefit(const Tensor& c, const Tensor& w, const Indices& kept) {
+  const Pieces p = Split(c, w, kept);
+  const Loss loss = LossOf(p);
+  return {.weight = p.w_j, .squared_error = loss.dropped, .squared_norm = loss.squared_norm};
 }
 
 InverseDiagonal RidgeInverseDiagonal(const Tensor& c, double lambda) {
@@ -152,15 +160,16 @@ InverseDiagonal RidgeInverseDiagonal(const Tensor& c, double lambda) {
   ridged.diagonal().add_(lambda);
   const Factor factor = CholeskyEscalated(ridged, "ridged Gram matrix");
   ridged.reset();
-  // t_j = ||L^-1 e_j||^2. Column j of L^-1 is zero above j, so each block of columns is a solve with
-  // what remains of L below: m^3 / 3 in all, and no [m, m] inverse.
+  // t_j = ||L^-1 e_j||^2. Column j of L^-1 is zero above j, so each block of columns is a solve
+  // with what remains of L below: m^3 / 3 in all, and no [m, m] inverse.
   const int64_t m = c.size(0);
   InverseDiagonal diagonal{.values = at::empty({m}, c.options()), .damping = factor.damping};
   for (int64_t first = 0; first < m; first += kInverseBlock) {
     const int64_t rest = m - first, width = std::min(kInverseBlock, rest);
-    const Tensor columns = at::linalg_solve_triangular(
-        factor.lower.narrow(0, first, rest).narrow(1, first, rest), at::eye(rest, width, c.options()),
-        /*upper=*/false);
+    const Tensor columns =
+        at::linalg_solve_triangular(factor.lower.narrow(0, first, rest).narrow(1, first, rest),
+                                    at::eye(rest, width, c.options()),
+                                    /*upper=*/false);
     diagonal.values.narrow(0, first, width).copy_(columns.square().sum(0));
   }
   return diagonal;
@@ -180,8 +189,8 @@ RefitResult JointHeadsRefit(const Tensor& c, const Tensor& f, const Tensor& w_o,
   result.damping = solved.damping;
   result.condition = solved.condition;
   result.squared_norm = Dot(w_o, at::matmul(c, w_o));
-  result.squared_error = std::max(0.0, Dot(missing, seen) - Dot(solved.delta, right) -
-                                           ridge * Dot(solved.delta, solved.delta));
+  result.squared_error = std::max(
+      0.0, Dot(missing, seen) - Dot(solved.delta, right) - ridge * Dot(solved.delta, solved.delta));
   return result;
 }
 

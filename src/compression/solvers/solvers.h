@@ -15,13 +15,15 @@ namespace condense {
 
 using Indices = std::vector<int64_t>;  // ascending unless said otherwise
 
-// --- Gram matrices --------------------------------------------------------------------------------
+// --- Gram matrices
+// --------------------------------------------------------------------------------
 
-// Gram matrix of rows x - shift, from the Gram matrix [p, p] and the mean [p] of x over `tokens` rows.
-// With shift = mean: the centred Gram matrix.
+// Gram matrix of rows x - shift, from the Gram matrix [p, p] and the mean [p] of x over `tokens`
+// rows. With shift = mean: the centred Gram matrix.
 Tensor ShiftedGram(const Tensor& c, const Tensor& mean, const Tensor& shift, int64_t tokens);
 
-// --- MLP: refit of the consumer matrix on kept channels (1.2) --------------------------------------
+// --- MLP: refit of the consumer matrix on kept channels (1.2)
+// --------------------------------------
 
 struct RefitResult {
   Tensor weight;             // [k, out]
@@ -34,10 +36,13 @@ struct RefitResult {
 // min_norm: C_JJ^+ C_J: W.
 RefitResult RefitMinNorm(const Tensor& c, const Tensor& w, const Indices& kept);
 // delta: W[J] + (C_JJ + mu I)^-1 C_JD W[D], mu = relative_mu * mean(diag C_JJ); pulls towards the
-// original rows. Dead channels (C_jj = 0) among the kept ones get no correction. Where C_JJ is singular
-// to working precision and mu = 0, 1e-10 mean(diag C_JJ) is added and reported as damping, so that
-// directions without data stay as they were.
+// original rows. Dead channels (C_jj = 0) among the kept ones get no correction. Where C_JJ is
+// singular to working precision and mu = 0, 1e-10 mean(diag C_JJ) is added and reported as damping,
+// so that directions without data stay as they were.
 RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, double relative_mu);
+
+// W[J] as it is, with the error that this makes.
+RefitResult NoRefit(const Tensor& c, const Tensor& w, const Indices& kept);
 
 struct InverseDiagonal {
   Tensor values;  // [m]
@@ -47,17 +52,18 @@ struct InverseDiagonal {
 // 1 - lambda t_j, which loses the digits that decide. No inverse is formed.
 InverseDiagonal RidgeInverseDiagonal(const Tensor& c, double lambda);
 
-// --- Backward elimination (5.7) --------------------------------------------------------------------
+// --- Backward elimination (5.7)
+// --------------------------------------------------------------------
 
 struct Elimination {
-  Indices order;         // channels in the order of their removal: nested, one run serves every width
-  Tensor costs;          // [count]: increase of ||H W - H_J W'||^2 by each removal
-  double damping = 0;    // absolute, with what was asked for
+  Indices order;       // channels in the order of their removal: nested, one run serves every width
+  Tensor costs;        // [count]: increase of ||H W - H_J W'||^2 by each removal
+  double damping = 0;  // absolute, with what was asked for
 };
 struct EliminationOptions {
   double relative_damping = 1e-6;  // of mean(diag C)
-  // Channels removed in one update of the inverse. The 4 x drop_block cheapest are candidates; among
-  // them the removal is greedy and exact. 1 is the exact greedy elimination.
+  // Channels removed in one update of the inverse. The 4 x drop_block cheapest are candidates;
+  // among them the removal is greedy and exact. 1 is the exact greedy elimination.
   int64_t drop_block = 32;
 };
 // Removes `count` of the channels of W [m, out], each time the one whose loss costs least once all
@@ -65,12 +71,13 @@ struct EliminationOptions {
 Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
                               const EliminationOptions& options);
 
-// --- Query/key (1.3) -------------------------------------------------------------------------------
+// --- Query/key (1.3)
+// -------------------------------------------------------------------------------
 
 enum class PairScore { kSum, kNorm, kExact };
 enum class GroupScore { kRss, kSum };
-// Scores of one key/value head's units: with `paired` the f = d_h / 2 rotary pairs {p, p + f}, else the
-// single dimensions (`score` is ignored then). c_q: Gram matrices of the group's query heads
+// Scores of one key/value head's units: with `paired` the f = d_h / 2 rotary pairs {p, p + f}, else
+// the single dimensions (`score` is ignored then). c_q: Gram matrices of the group's query heads
 // [g, d_h, d_h]; c_k: [d_h, d_h].
 Tensor QkScores(const Tensor& c_q, const Tensor& c_k, bool paired, PairScore score,
                 GroupScore group);
@@ -94,12 +101,13 @@ Gain CoreGain(const Tensor& c_q, const Tensor& c_k, const Indices& kept);
 // Without RoPE: the best pair of every rank k, in the first k columns.
 struct QkSubspaces {
   Tensor query, key;  // [d_h, d_h]: W_Q' = W_Q query[:, :k], W_K' = W_K key[:, :k]
-  Tensor spectrum;    // [d_h] squared singular values of the scores; the error of rank k is the tail
+  Tensor spectrum;  // [d_h] squared singular values of the scores; the error of rank k is the tail
 };
 // c_q: [d_h, d_h], summed over the query heads of the group.
 QkSubspaces QkBestRank(const Tensor& c_q, const Tensor& c_k);
 
-// --- Value/output (1.4) ----------------------------------------------------------------------------
+// --- Value/output (1.4)
+// ----------------------------------------------------------------------------
 
 struct ValueOptions {
   bool joint = true;    // all query heads of the group together; false: eigenvectors of C_V alone
@@ -135,21 +143,23 @@ class ValueSubspaces {
   double squared_norm_ = 0;
   bool dead_ = false;
 };
-// Least-squares output matrix over all heads together (vo_refit: joint_heads). c: Gram matrix of the
-// value mix [n_h d_h]^2; f: blockdiag of the subspaces [n_h d_h, K]; w_o [n_h d_h, d]; start [K, d].
+// Least-squares output matrix over all heads together (vo_refit: joint_heads). c: Gram matrix of
+// the value mix [n_h d_h]^2; f: blockdiag of the subspaces [n_h d_h, K]; w_o [n_h d_h, d]; start
+// [K, d].
 RefitResult JointHeadsRefit(const Tensor& c, const Tensor& f, const Tensor& w_o,
                             const Tensor& start, double relative_mu);
 
-// --- Index helpers ---------------------------------------------------------------------------------
+// --- Index helpers
+// ---------------------------------------------------------------------------------
 
 // The k smallest / largest entries, ties to the lower index, returned ascending.
 Indices SmallestIndices(const Tensor& scores, int64_t k);
 Indices LargestIndices(const Tensor& scores, int64_t k);
 Indices Complement(const Indices& kept, int64_t count);
 Tensor IndexTensor(const Indices& indices);  // int64, on the CPU
-// Distributes `total` units over heads in steps of `step`, each step to the head whose next units gain
-// most (ties: lower head). gains[j]: gains of head j's units in the order in which it takes them. Every
-// head gets at least one step. The widths are multiples of `step`.
+// Distributes `total` units over heads in steps of `step`, each step to the head whose next units
+// gain most (ties: lower head). gains[j]: gains of head j's units in the order in which it takes
+// them. Every head gets at least one step. The widths are multiples of `step`.
 std::vector<int64_t> PooledWidths(const std::vector<Tensor>& gains, int64_t total, int64_t step);
 
 }  // namespace condense

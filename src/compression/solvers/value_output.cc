@@ -1,9 +1,9 @@
 // Value/output subspaces of one key/value head (methods.md 1.4).
 //
 // With R = (C_V + delta I)^{1/2} the best rank-k pair for the outputs X W_V W_O comes from the left
-// singular vectors U of R W_O: W_V' = W_V R^-1 U_k, W_O' = U_k^T R W_O. They are the eigenvectors of
-// R W_O W_O^T R, a [d_h, d_h] matrix; this halves the digits of tiny singular values, which truncation
-// drops anyway.
+// singular vectors U of R W_O: W_V' = W_V R^-1 U_k, W_O' = U_k^T R W_O. They are the eigenvectors
+// of R W_O W_O^T R, a [d_h, d_h] matrix; this halves the digits of tiny singular values, which
+// truncation drops anyway.
 #include <algorithm>
 #include <cmath>
 
@@ -12,6 +12,11 @@
 #include "tensor/linalg.h"
 
 namespace condense {
+namespace {
+
+constexpr double kTiny = 1e-300;  // keeps quotients finite where a direction is empty
+
+}  // namespace
 
 ValueSubspaces::ValueSubspaces(const Tensor& c_v, std::vector<Tensor> w_o,
                                const ValueOptions& options)
@@ -55,7 +60,8 @@ Tensor ValueSubspaces::BalanceOf(const Tensor& subspace) const {
   const Tensor norm = subspace.square().sum(0);
   // A direction in which there is no data has no energy to go by; it gets unit length.
   const Tensor measured = energy > 2 * options_.relative_delta * mean * norm;
-  return at::where(measured, (mean / energy.clamp_min(1e-300)).sqrt(), norm.rsqrt());
+  return at::where(measured, (mean / energy.clamp_min(kTiny)).sqrt(),
+                   norm.clamp_min(kTiny).rsqrt());
 }
 
 ValueSubspace ValueSubspaces::Keep(int64_t k) const {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "calibration/activation_stream.h"
+#include "model/activation_stream.h"
 #include "calibration/statistics.h"
 #include "data/calibration.h"
 #include "model/model_source.h"

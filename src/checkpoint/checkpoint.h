@@ -1,8 +1,8 @@
 // Tensors and settings of a model folder on disk.
 //
-// Reads Hugging Face folders: safetensors, single or sharded with an index, and torch .bin zip files.
-// Knows files, shards and tensors, not models. Files are memory-mapped; a tensor's bytes are read when
-// it is asked for, so that a model larger than memory can be streamed block by block.
+// Reads Hugging Face folders: safetensors, single or sharded with an index, and torch .bin zip
+// files. Knows files, shards and tensors, not models. Files are memory-mapped; a tensor's bytes are
+// read when it is asked for, so that a model larger than memory can be streamed block by block.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,9 @@ struct TensorInfo {
 
 class Checkpoint {
  public:
-  // Opens every weight file of the folder and validates every header against its file: offsets inside
-  // the file, no overlap, no gap, sizes equal to dtype x shape, header of a sane size, names unique over
-  // shards and equal to the index. DataError names file and tensor.
+  // Opens every weight file of the folder and validates every header against its file: offsets
+  // inside the file, no overlap, no gap, sizes equal to dtype x shape, header of a sane size, names
+  // unique over shards and equal to the index. DataError names file and tensor.
   static Checkpoint Open(const std::filesystem::path& folder);
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
@@ -63,22 +63,23 @@ void WriteJson(const std::filesystem::path& path, const nlohmann::json& value);
 
 // Writes safetensors files tensor by tensor, each folder complete or absent.
 //
-// Tensors are appended as they come and are in no memory afterwards; a new shard begins when one would
-// exceed `shard_bytes`. Finish() writes the index (more than one shard), syncs everything and renames
-// the temporary folder into place. Without Finish() nothing is left behind.
+// Tensors are appended as they come and are in no memory afterwards; a new shard begins when one
+// would exceed `shard_bytes`. Finish() writes the index (more than one shard), syncs everything and
+// renames the temporary folder into place. Without Finish() nothing is left behind.
 class CheckpointWriter {
  public:
   struct Options {
     uint64_t shard_bytes = uint64_t{5} << 30;
   };
   // `folder` must not exist, or be an earlier checkpoint, which Finish() replaces.
-  explicit CheckpointWriter(std::filesystem::path folder) : CheckpointWriter(std::move(folder), Options{}) {}
+  explicit CheckpointWriter(std::filesystem::path folder)
+      : CheckpointWriter(std::move(folder), Options{}) {}
   CheckpointWriter(std::filesystem::path folder, Options options);
   ~CheckpointWriter();
 
-  void Add(const std::string& name, const Tensor& tensor);  // a name may be added once
-  void AddFile(const std::string& name, std::string_view bytes);          // config.json and the like
-  void CopyFile(const std::filesystem::path& from);                       // keeps the file's name
+  void Add(const std::string& name, const Tensor& tensor);        // a name may be added once
+  void AddFile(const std::string& name, std::string_view bytes);  // config.json and the like
+  void CopyFile(const std::filesystem::path& from);               // keeps the file's name
   void Finish();
 
  private:

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "calibration/activation_stream.h"
+#include "model/activation_stream.h"
 #include "calibration/statistics.h"
 #include "calibration/statistics_store.h"
 #include "compression/allocation.h"

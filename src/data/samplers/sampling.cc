@@ -1,8 +1,5 @@
 #include "data/samplers/sampling.h"
 
-#include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
-
 #include <algorithm>
 
 #include "base/error.h"
@@ -57,14 +54,6 @@ double CoveredShare(std::vector<int64_t> begins, int64_t length, int64_t total) 
     end = std::max(end, begin + length);
   }
   return static_cast<double>(covered) / static_cast<double>(total);
-}
-
-at::Generator TorchGenerator(uint64_t seed) {
-  return at::make_generator<at::CPUGeneratorImpl>(seed);
-}
-
-int64_t TorchRandInt(int64_t bound, const at::Generator& generator) {
-  return at::randint(bound, {1}, generator, at::TensorOptions().dtype(at::kLong)).item<int64_t>();
 }
 
 }  // namespace condense

@@ -1,8 +1,6 @@
 // Steps that several samplers share.
 #pragma once
 
-#include <ATen/core/Generator.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,10 +35,5 @@ DataError TooSmall(const SamplingJob& job, int64_t found, int64_t needed, std::s
 
 // Share of [0, total) that windows of `length` at `begins` cover.
 double CoveredShare(std::vector<int64_t> begins, int64_t length, int64_t total);
-
-// A generator of LibTorch's CPU kind, independent of the process-wide one. It gives the numbers
-// that PyTorch programs see after torch.manual_seed(seed) (protocols.md 10.3).
-at::Generator TorchGenerator(uint64_t seed);
-int64_t TorchRandInt(int64_t bound, const at::Generator& generator);  // [0, bound)
 
 }  // namespace condense

@@ -7,6 +7,7 @@
 
 #include "base/system.h"
 #include "data/samplers/sampling.h"
+#include "data/samplers/torch_draws.h"
 
 namespace condense {
 namespace {

@@ -1,4 +1,4 @@
-#include "calibration/activation_stream.h"
+#include "model/activation_stream.h"
 
 #include <algorithm>
 #include <map>

@@ -1,0 +1,58 @@
+#include "checkpoint/json.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/checkpoint.h"
+#include "support/temp_folder.h"
+#include "unit/checkpoint/raw_files.h"
+
+namespace condense {
+namespace {
+
+TEST(ReadJson, GivesFileLineAndColumnOfASyntaxError) {
+  const TempFolder folder;
+  const auto path = folder.path() / "config.json";
+  WriteFileAtomically(path, "{\n  \"hidden_size\": 64,\n  \"layers\" 5\n}");
+  EXPECT_THAT([&] { ReadJson(path); }, FailsWith("config.json", "line 3, column 12"));
+}
+
+TEST(ReadJson, RefusesAKeyThatOccursTwiceInOneObject) {
+  const TempFolder folder;
+  const auto path = folder.path() / "config.json";
+  WriteFileAtomically(path, "{\"a\": {\"x\": 1},\n \"b\": {\"x\": 2, \"x\": 3}}");
+  EXPECT_THAT([&] { ReadJson(path); }, FailsWith("\"x\"", "twice", "line 2, column 18"));
+  WriteFileAtomically(path, "{\"a\": {\"x\": 1}, \"b\": [{\"x\": 2}, {\"x\": 3}]}");
+  EXPECT_EQ(ReadJson(path)["b"][1]["x"], 3);
+}
+
+TEST(ReadJson, RefusesTruncatedAndEmptyFilesAndTrailingText) {
+  const TempFolder folder;
+  const auto path = folder.path() / "config.json";
+  for (const char* text : {"", "{\"a\": [1, 2", "{} {}", "{'a': 1}", "{\"a\": \"\xff\"}"}) {
+    WriteFileAtomically(path, text);
+    EXPECT_THAT([&] { ReadJson(path); }, FailsWith("config.json", "not valid JSON")) << text;
+  }
+  EXPECT_THAT([&] { ReadJson(folder.path() / "absent.json"); }, FailsWith("absent.json"));
+}
+
+TEST(WriteJson, IsReadBackEqualAndByteIdentical) {
+  const TempFolder folder;
+  const auto path = folder.path() / "config.json";
+  const nlohmann::json value = {{"eps", 1e-5}, {"n", 7}, {"name", "ä"}, {"none", nullptr}};
+  WriteJson(path, value);
+  const std::string text = ReadFile(path);
+  EXPECT_EQ(ReadJson(path), value);
+  WriteJson(path, ReadJson(path));
+  EXPECT_EQ(ReadFile(path), text);
+}
+
+TEST(WriteJson, RefusesTextThatIsNotUtf8) {
+  const TempFolder folder;
+  EXPECT_THAT([&] { WriteJson(folder.path() / "a.json", nlohmann::json("\xff")); },
+              FailsWith("a.json"));
+}
+
+}  // namespace
+}  // namespace condense

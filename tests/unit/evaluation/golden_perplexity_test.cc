@@ -1,0 +1,96 @@
+// Perplexities against values made by transformers (fp32), to eight digits; scores against lm-eval.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/checkpoint.h"
+#include "evaluation/perplexity.h"
+#include "evaluation/scorer.h"
+#include "model/causal_lm.h"
+#include "model/checkpoint_model.h"
+#include "support/shared_data.h"
+
+namespace condense {
+namespace {
+
+class GoldenScores : public testing::TestWithParam<const char*> {
+ protected:
+  std::filesystem::path Folder() const {
+    const auto bundled = SourceFolder() / "configs/bundled/models" / GetParam();
+    return std::filesystem::exists(bundled) ? bundled : SharedFolder() / "models" / GetParam();
+  }
+  std::filesystem::path Golden(const std::string& part) const {
+    return SharedFolder() / "golden" / part / (std::string(GetParam()) + ".json");
+  }
+};
+
+TEST_P(GoldenScores, PerplexitiesAgree) {
+  CONDENSE_SKIP_WITHOUT(Golden("perplexity"));
+  const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
+  const auto tokenizer = LoadTokenizer(Folder());
+  for (const auto& row : ReadJson(Golden("perplexity")).at("rows")) {
+    // The whole of WikiText-2 takes half a minute a model; its window of 256 stands for both.
+    const bool long_text = row.at("tokens").get<int64_t>() > 100000;
+    if (long_text && row.at("window").get<int64_t>() != 256) continue;
+    const auto file = SharedFolder() / row.at("file").get<std::string>();
+    CONDENSE_SKIP_WITHOUT(file);
+    const auto text = EvaluationFromText(
+        file, {.window = row.at("window").get<int64_t>(), .special = SpecialMode::kOnce}, *tokenizer);
+    EXPECT_EQ(text.ids_sha256, row.at("ids_sha256").get<std::string>());
+    const PerplexityResult result = EvaluatePerplexity(*model, text);
+    EXPECT_EQ(result.windows, row.at("windows").get<int64_t>());
+    const double expected = std::stod(row.at("perplexity").get<std::string>());
+    EXPECT_NEAR(result.perplexity / expected, 1, 1e-5) << row.at("text");
+    const auto first = row.at("first_window_nll").get<std::vector<double>>();
+    for (size_t i = 0; i < first.size(); ++i) EXPECT_NEAR(result.window_nll.at(i), first[i], 2e-5);
+  }
+}
+
+TEST_P(GoldenScores, StreamedEqualsResident) {
+  const auto file = SourceFolder() / "configs/bundled/text/stories.txt";
+  const auto source = CheckpointModel::Open(Folder());
+  const auto tokenizer = LoadTokenizer(Folder());
+  const auto text = EvaluationFromText(file, {.window = 128, .special = SpecialMode::kOnce}, *tokenizer);
+  const auto resident = EvaluatePerplexity(*CausalLm::Load(*source), text);
+  const auto streamed = EvaluatePerplexity(*source, text);
+  EXPECT_EQ(resident.window_nll, streamed.window_nll);
+}
+
+TEST_P(GoldenScores, RequestLogLikelihoodsAgree) {
+  CONDENSE_SKIP_WITHOUT(Golden("zeroshot"));
+  const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
+  const auto tokenizer = LoadTokenizer(Folder());
+  const auto golden = ReadJson(Golden("zeroshot")).at("results");
+  const auto pairs = ReadJson(SharedFolder() / "golden/inputs/requests.json").at("requests");
+  for (const auto& [mode, protocol] : {std::pair{"bos_default", "lmeval-bos"}, {"no_bos", "lmeval-nobos"}}) {
+    const auto& rows = golden.at(std::string("requests/") + mode).at("rows");
+    std::vector<EncodedRequest> encoded;
+    std::vector<nlohmann::json> expected;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].contains("refused")) continue;
+      encoded.push_back(EncodeRequest({pairs[i].at("context"), pairs[i].at("continuation")}, *tokenizer,
+                                      RequestProtocolNamed(protocol), model->config().max_positions));
+      expected.push_back(rows[i]);
+    }
+    const auto scores = ScoreRequests(*model, encoded);
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const double limit = scores[i].tokens > 300 ? 5e-3 : 1e-3;
+      EXPECT_NEAR(scores[i].log_likelihood, expected[i].at("loglikelihood").get<double>(), limit)
+          << expected[i].at("name");
+      EXPECT_EQ(scores[i].greedy, expected[i].at("greedy").get<bool>()) << expected[i].at("name");
+      EXPECT_EQ(scores[i].tokens, expected[i].at("continuation_tokens").get<int64_t>());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenScores,
+                         testing::Values("llama2-mini", "llama3-mini", "opt-mini", "stories260k"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace condense

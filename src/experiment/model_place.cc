@@ -68,31 +68,26 @@ ModelPlace LocateModel(const ModelRef& model, const std::vector<fs::path>& roots
     place.family = settings.family;
     place.parameters = settings.parameters;
     if (!settings.path.empty()) place.looked.push_back(ConfigFolder() / settings.path);
-    for (const fs::path& root : roots) {
+    // Without --models there is nowhere to look, but the names tell what to download.
+    const std::vector<fs::path> parents = roots.empty() ? std::vector<fs::path>{"DIR"} : roots;
+    for (const fs::path& root : parents) {
       for (const std::string& name : settings.folders) place.looked.push_back(root / name);
     }
-    // Without --models, the names alone still tell what to download.
-    if (place.looked.empty()) {
-      for (const std::string& name : settings.folders) place.looked.emplace_back(name);
-    }
+    if (settings.path.empty() && roots.empty()) return place;
   }
   const auto found = std::find_if(place.looked.begin(), place.looked.end(), IsModelFolder);
-  if (found != place.looked.end() && (found->has_parent_path() || !roots.empty())) {
-    place.folder = *found;
-  }
+  if (found != place.looked.end()) place.folder = *found;
   return place;
 }
 
 std::string MissingModelText(const ModelPlace& place) {
   std::string text = fmt::format("model {}: no checkpoint found; looked for", place.name);
-  for (const fs::path& folder : place.looked) {
-    text +=
-        "\n    " + (folder / "").string() + (folder.has_parent_path() ? "" : "  in --models DIR");
-  }
+  for (const fs::path& folder : place.looked) text += fmt::format("\n    {}/", folder.string());
   return text +
-         "\n  each with config.json, the weights (model.safetensors, "
-         "model.safetensors.index.json with its shards, or pytorch_model*.bin) and the tokenizer "
-         "(tokenizer.json, tokenizer.model, or vocab.json with merges.txt)";
+         "\n  with config.json, the weights (model.safetensors, model.safetensors.index.json with "
+         "its "
+         "shards, or pytorch_model*.bin) and the tokenizer (tokenizer.json, tokenizer.model, or "
+         "vocab.json with merges.txt); name the folder DIR with --models DIR";
 }
 
 fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {

@@ -47,7 +47,7 @@ struct FieldType<ModelRef> {
 struct ModelPlace {
   std::string name, title;
   std::optional<std::filesystem::path> folder;
-  std::vector<std::filesystem::path> looked;  // every folder, in order
+  std::vector<std::filesystem::path> looked;  // every folder, in order; below DIR without --models
   std::string family;                         // empty: not declared
   std::optional<int64_t> parameters;
 };

@@ -71,14 +71,13 @@ ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore
     }
   }
   const auto last = store.FindExperiment(spec.name, spec.profile);
-  const std::string profile =
-      spec.profile.empty() ? "" : fmt::format(", profile {},", spec.profile);
+  const std::string name =
+      spec.profile.empty() ? spec.name : fmt::format("{} ({})", spec.name, spec.profile);
   if (!last) {
-    throw MakeError<ConfigError>("{}: holds no results of experiment {}{}; run it first: runner {}",
-                                 store.path().string(), spec.name, profile, spec.file.string());
+    throw MakeError<ConfigError>("{}: holds no results of experiment {}; run it first: runner {}",
+                                 store.path().string(), name, spec.file.string());
   }
-  LogWarning("{}{} has changed since it was run; this is the table of its last run", spec.name,
-             profile);
+  LogWarning("{} has changed since it was run; this is the table of its last run", name);
   return *last;
 }
 

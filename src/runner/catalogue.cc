@@ -72,8 +72,9 @@ CatalogueKind Experiments() {
     try {
       const Node root = Node::ParseFile(file.path());
       const Node* title = root.Find("title");
-      entry.summary =
-          fmt::format("{} ({})", title ? title->text() : "", Join(ProfilesOf(root), ", "));
+      const std::vector<std::string> profiles = ProfilesOf(root);
+      entry.summary = title ? title->text() : "";
+      if (!profiles.empty()) entry.summary += fmt::format(" ({})", Join(profiles, ", "));
     } catch (const Error& error) {
       entry.summary = Split(error.what(), '\n').front();
     }

@@ -147,10 +147,12 @@ int RunProgram(const std::vector<std::string>& arguments) {
   }
   std::vector<std::string> names;
   for (const Command* command : AllCommands()) names.emplace_back(command->name);
-  throw MakeError<ConfigError>(
-      "unknown command '{}'{}; an experiment is named by its file, as "
-      "experiments/table1.yaml",
-      first, SuggestName(first, names));
+  const auto nearest = NearestName(first, names);
+  throw MakeError<ConfigError>("unknown command '{}'{}", first,
+                               nearest
+                                   ? fmt::format("; did you mean '{}'?", *nearest)
+                                   : "; runner --help lists them, and an experiment is named by "
+                                     "its file, as experiments/table1.yaml");
 }
 
 }  // namespace condense

@@ -1,0 +1,172 @@
+// What an experiment file may say, and how it is refused.
+#include "experiment/spec.h"
+
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+#include "support/tiny_configs.h"
+
+namespace condense {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kGood = R"(title: A
+models: [llama2-mini]
+methods: [dense, {use: slicegpt, round_to: 1}]
+ratios: [0.1, 0.2]
+calibration: [tiny-8x64]
+perplexity: [tiny-64]
+table: {cell: perplexity}
+)";
+
+class ExperimentSpecTest : public testing::Test {
+ protected:
+  ExperimentSpec Read(const std::string& yaml, std::vector<std::string> overrides = {},
+                      const std::string& profile = "") {
+    return ReadExperiment({configs_.Experiment("e", yaml), profile, std::move(overrides)});
+  }
+  // The message of the ConfigError, without the folder of the file.
+  std::string Refusal(const std::string& yaml, std::vector<std::string> overrides = {}) {
+    try {
+      Read(yaml, std::move(overrides));
+    } catch (const ConfigError& error) {
+      std::string text = error.what();
+      const std::string folder = configs_.folder().string() + "/";
+      for (size_t at; (at = text.find(folder)) != std::string::npos;) text.erase(at, folder.size());
+      return text;
+    }
+    return "accepted";
+  }
+  static std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  }
+  std::string RefusalOf(const std::string& from, const std::string& to) {
+    return Refusal(Replaced(kGood, from, to));
+  }
+
+  TinyConfigs configs_;
+};
+
+TEST_F(ExperimentSpecTest, ReadsWhatItSays) {
+  const ExperimentSpec spec = Read(kGood);
+  EXPECT_EQ(spec.name, "e");
+  EXPECT_EQ(spec.profile, "");
+  ASSERT_EQ(spec.methods.size(), 2u);
+  EXPECT_FALSE(spec.methods[0].uses_ratio);
+  EXPECT_EQ(spec.methods[1].label, "slicegpt");
+  EXPECT_EQ(spec.methods[1].match, Match::kBlock);
+  EXPECT_THAT(spec.methods[1].method.canonical, HasSubstr("\"round_to\":1"));
+  EXPECT_EQ(spec.table.rows, (std::vector<std::string>{"model", "method"}));
+  EXPECT_EQ(spec.table.cells.at(0).select.metric, "perplexity");
+}
+
+TEST_F(ExperimentSpecTest, MergesTheProfileOverTheRest) {
+  const std::string text =
+      std::string(kGood) + "profiles:\n  bundled: {models: [opt-mini]}\n  other: {ratios: [0.3]}\n";
+  EXPECT_EQ(Read(text).profile, "bundled");
+  EXPECT_EQ(Read(text).models.at(0).name, "opt-mini");
+  EXPECT_EQ(Read(text, {}, "other").ratios, std::vector<double>{0.3});
+  EXPECT_EQ(Read(text, {}, "other").models.at(0).name, "llama2-mini");
+  EXPECT_THROW(Read(text, {}, "othr"), ConfigError);
+}
+
+TEST_F(ExperimentSpecTest, TakesOverridesLast) {
+  const ExperimentSpec spec = Read(kGood, {"ratios=[0.4]", "methods[1].round_to=2"});
+  EXPECT_EQ(spec.ratios, std::vector<double>{0.4});
+  EXPECT_THAT(spec.methods[1].method.canonical, HasSubstr("\"round_to\":2"));
+  EXPECT_TRUE(spec.overridden);
+  EXPECT_NE(spec.canonical, Read(kGood).canonical);
+}
+
+TEST_F(ExperimentSpecTest, AnAblationIsOneMoreRowOfTheMethod) {
+  const std::string text =
+      std::string(kGood) +
+      "ablations: [{name: wide, methods: [slicegpt], set: {round_to: 8, match: total}}]\n";
+  const ExperimentSpec spec = Read(text);
+  ASSERT_EQ(spec.methods.size(), 3u);
+  EXPECT_EQ(spec.methods[2].label, "slicegpt, wide");
+  EXPECT_EQ(spec.methods[2].match, Match::kTotal);
+  EXPECT_THAT(spec.methods[2].method.canonical, HasSubstr("\"round_to\":8"));
+}
+
+TEST_F(ExperimentSpecTest, AMethodWithAnAllocatorGetsTheDefaultOne) {
+  const ExperimentSpec spec = Read(Replaced(kGood, "{use: slicegpt, round_to: 1}", "modegpt"));
+  EXPECT_EQ(spec.methods[1].allocator.name, kDefaultAllocator);
+  EXPECT_FALSE(Read(kGood).methods[1].allocator);
+}
+
+TEST_F(ExperimentSpecTest, ReportsEveryProblemWithItsPlace) {
+  const std::string message = Refusal(R"(title: A
+models: [llama2-min]
+methods: [dense, {use: modgpt}, {use: slicegpt, rond_to: 1}]
+ratios: [0.1, 1.0]
+calibration: [tiny-8x65]
+perplexity: [tiny-64]
+tabel: {cell: perplexity}
+table: {rows: [modl], cell: perplexity}
+)");
+  EXPECT_THAT(message, HasSubstr("e.yaml:2:10: models[0]: unknown model 'llama2-min'; did you mean "
+                                 "'llama2-mini'?"));
+  EXPECT_THAT(message,
+              HasSubstr("e.yaml:3:24: methods[1].use: unknown method 'modgpt'; did you mean "
+                        "'modegpt'?"));
+  EXPECT_THAT(message, HasSubstr("methods[2]: unknown key 'rond_to'; did you mean 'round_to'?"));
+  EXPECT_THAT(message, HasSubstr("e.yaml:4:15: ratios[1]: must be in [0, 1), found 1.0"));
+  EXPECT_THAT(message, HasSubstr("unknown calibration set 'tiny-8x65'; did you mean 'tiny-8x64'?"));
+  EXPECT_THAT(message, HasSubstr("e.yaml:7:1: unknown key 'tabel'; did you mean 'table'?"));
+  EXPECT_THAT(message, HasSubstr("unknown table key 'modl'; did you mean 'model'?"));
+}
+
+TEST_F(ExperimentSpecTest, RefusesWhatHasNoMeaning) {
+  EXPECT_THAT(RefusalOf("dense,", "{use: dense, match: block},"),
+              HasSubstr("method 'dense' has no ratio to match"));
+  EXPECT_THAT(RefusalOf("round_to: 1", "allocator: uniform"),
+              HasSubstr("method 'slicegpt' uses no allocator"));
+  EXPECT_THAT(RefusalOf("round_to: 1", "match: blok"), HasSubstr("did you mean 'block'?"));
+  EXPECT_THAT(RefusalOf("ratios: [0.1, 0.2]", "ratios: []"), HasSubstr("needs ratios"));
+  EXPECT_THAT(RefusalOf("calibration: [tiny-8x64]", "calibration: []"),
+              HasSubstr("needs a calibration set"));
+}
+
+TEST_F(ExperimentSpecTest, RefusesDuplicates) {
+  EXPECT_THAT(RefusalOf("[0.1, 0.2]", "[0.1, 0.10]"), HasSubstr("'0.10' is listed twice"));
+  EXPECT_THAT(RefusalOf("[dense,", "[dense, dense,"), HasSubstr("two rows are called 'dense'"));
+  EXPECT_THAT(RefusalOf("title: A", "title: A\ntitle: B"), HasSubstr("title"));
+}
+
+TEST_F(ExperimentSpecTest, RefusesWrongTypesAndMissingKeys) {
+  EXPECT_THAT(RefusalOf("[0.1, 0.2]", "0.1"), HasSubstr("ratios: expected list of number"));
+  EXPECT_THAT(RefusalOf("title: A\n", ""), HasSubstr("missing key 'title'"));
+  EXPECT_THAT(Refusal(""), HasSubstr("an empty file"));
+  EXPECT_THAT(RefusalOf("[tiny-64]", "[tiny-46]"),
+              HasSubstr("unknown perplexity protocol 'tiny-46'; did you mean"));
+  EXPECT_THAT(Refusal(std::string(kGood) +
+                      "ablations: [{name: x, methods: [slicgpt], set: {round_to: 2}}]\n"),
+              HasSubstr("no method is labelled 'slicgpt'; did you mean 'slicegpt'?"));
+  EXPECT_THAT(Refusal(std::string(kGood) + "ablations: [{name: x, set: {rond_to: 2}}]\n"),
+              HasSubstr("unknown key 'rond_to'"));
+}
+
+TEST_F(ExperimentSpecTest, AModelFolderLiesBesideTheExperiment) {
+  const ExperimentSpec spec =
+      Read(Replaced(kGood, "[llama2-mini]", "[{name: mine, path: some/dir}]"));
+  EXPECT_EQ(spec.models.at(0).name, "mine");
+  EXPECT_EQ(spec.models.at(0).folder, configs_.folder() / "some/dir");
+}
+
+TEST(ShippedExperiments, AreValidInEveryProfile) {
+  for (const auto& file : std::filesystem::directory_iterator(SourceFolder() / "experiments")) {
+    std::vector<std::string> profiles = ProfilesOf(Node::ParseFile(file.path()));
+    if (profiles.empty()) profiles.emplace_back();
+    for (const std::string& profile : profiles) {
+      SCOPED_TRACE(file.path().string() + " " + profile);
+      EXPECT_NO_THROW(ReadExperiment({file.path(), profile, {}}));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace condense

@@ -1,0 +1,280 @@
+// Experiments from end to end: resuming, failing, sharing a database, and leaving numbers alone.
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <fstream>
+
+#include "results/results_store.h"
+#include "unit/runner/runner_process.h"
+
+namespace condense {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kYaml = R"(title: Tiny
+models: [llama3-mini, opt-mini]
+methods: [dense, shortgpt, {use: slicegpt, round_to: 1}]
+ratios: [0.2, 0.3]
+calibration: [tiny-8x64]
+perplexity: [tiny-64]
+table: {cell: perplexity, extra: [total-params]}
+)";
+constexpr size_t kCells = 10;
+
+class ExperimentRun : public testing::Test {
+ protected:
+  ExperimentRun() : file_(configs_.Experiment("tiny", kYaml)) {}
+
+  std::vector<std::string> Arguments(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {file_.string(), "--db", Database().string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  ProgramResult Run(std::vector<std::string> more = {}) const {
+    return RunProgramWith(Arguments(std::move(more)));
+  }
+  std::string Csv() const {
+    return RunProgramWith({"table", file_.string(), "--db", Database().string(), "--format", "csv"})
+        .out;
+  }
+  std::filesystem::path Database() const { return results_ / "results.sqlite"; }
+
+  // Attempts of all runs and stages of the experiment as it was registered last.
+  struct Work {
+    size_t runs = 0, done = 0;
+    int most_attempts = 0, stage_attempts = 0;
+  };
+  Work WorkDone() const {
+    const ResultsStore store = ResultsStore::Open(Database(), OpenMode::kRead);
+    Work work;
+    for (const ExperimentCell& cell :
+         store.CellsOfExperiment(store.FindExperiment("tiny", "")->id)) {
+      ++work.runs;
+      work.done += cell.run.state.status == WorkStatus::kDone;
+      work.most_attempts = std::max(work.most_attempts, cell.run.state.attempt);
+      for (const StageRecord& stage : store.StagesOfRun(cell.run.id))
+        work.stage_attempts += stage.state.attempt;
+    }
+    return work;
+  }
+
+  TinyConfigs configs_;
+  std::filesystem::path results_ = configs_.folder() / "results";
+  std::filesystem::path file_;
+};
+
+TEST_F(ExperimentRun, FillsEveryCellAndASecondRunComputesNothing) {
+  const ProgramResult first = Run();
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("Tiny\n"));
+  EXPECT_THAT(first.err, HasSubstr("[10/10]"));
+  const Work work = WorkDone();
+  EXPECT_EQ(work.done, kCells);
+  for (const char* ending : {".md", ".tex", ".csv"}) {
+    EXPECT_TRUE(std::filesystem::exists(results_ / "tables" / (std::string("tiny") + ending)));
+  }
+
+  const auto start = std::chrono::steady_clock::now();
+  const ProgramResult second = Run();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_EQ(second.exit_code, 0);
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_EQ(second.err, "");
+  EXPECT_EQ(WorkDone().stage_attempts, work.stage_attempts);
+  EXPECT_EQ(Csv(), ReadFile(results_ / "tables/tiny.csv"));
+}
+
+TEST_F(ExperimentRun, GoesOnAfterKillMinusNine) {
+  ASSERT_EQ(Run().exit_code, 0);
+  const std::string uninterrupted = Csv();
+  std::filesystem::remove_all(results_);
+
+  for (const char* moment : {"[2/10]", "[3/"}) {
+    Program program(Arguments());
+    ASSERT_TRUE(program.WaitFor(moment)) << program.ErrorsSoFar();
+    EXPECT_EQ(program.Kill(SIGKILL).exit_code, 128 + SIGKILL);
+  }
+  const ProgramResult last = Run();
+  ASSERT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_EQ(Csv(), uninterrupted);
+  // What was finished before the first kill was not repeated.
+  EXPECT_THAT(last.err, Not(HasSubstr("llama3-mini dense")));
+  const Work work = WorkDone();
+  EXPECT_EQ(work.done, kCells);
+  EXPECT_LE(work.most_attempts, 3);
+}
+
+TEST_F(ExperimentRun, StopsCleanlyWhenInterrupted) {
+  Program program(Arguments());
+  ASSERT_TRUE(program.WaitFor("[1/10]")) << program.ErrorsSoFar();
+  const ProgramResult stopped = program.Kill(SIGINT);
+  EXPECT_EQ(stopped.exit_code, 130);
+  EXPECT_THAT(stopped.err, HasSubstr("interrupted"));
+  {
+    const ResultsStore store = ResultsStore::Open(Database(), OpenMode::kRead);
+    for (const auto& cell : store.CellsOfExperiment(store.FindExperiment("tiny", "")->id)) {
+      EXPECT_NE(cell.run.state.status, WorkStatus::kRunning);
+      EXPECT_NE(cell.run.state.status, WorkStatus::kFailed);
+    }
+  }
+  EXPECT_EQ(Run().exit_code, 0);
+}
+
+TEST_F(ExperimentRun, TwoProcessesShareTheWork) {
+  Program one(Arguments()), two(Arguments());
+  const ProgramResult first = one.Wait(), second = two.Wait();
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(first.out, second.out);
+  const Work work = WorkDone();
+  EXPECT_EQ(work.done, kCells);
+  EXPECT_LE(work.most_attempts, 2);
+}
+
+TEST_F(ExperimentRun, ALaterProtocolRepeatsNoCompression) {
+  ASSERT_EQ(Run().exit_code, 0);
+  const std::string two = "perplexity=[tiny-64, tiny-32]",
+                    cell = "table.cell={metric: perplexity, protocol: tiny-64}";
+  const ProgramResult plan = Run({"--set", two, "--set", cell, "--dry-run"});
+  EXPECT_THAT(plan.out, HasSubstr("missing: evaluate tiny-32"));
+  EXPECT_THAT(plan.out, HasSubstr("10 cells: 10 run"));
+  // One artefact is gone: its compression is made again, but counts as done.
+  const auto artefact = *std::filesystem::directory_iterator(results_ / "artefacts");
+  std::filesystem::remove_all(artefact.path());
+  const ProgramResult more = Run({"--set", two, "--set", cell});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  const ResultsStore store = ResultsStore::Open(Database(), OpenMode::kRead);
+  for (const auto& run : store.CellsOfExperiment(store.FindExperiment("tiny", "")->id)) {
+    for (const StageRecord& stage : store.StagesOfRun(run.run.id))
+      EXPECT_EQ(stage.state.attempt, 1) << stage.name;
+  }
+}
+
+TEST_F(ExperimentRun, DryRunSaysWhatAndWhy) {
+  const ProgramResult before = Run({"--dry-run"});
+  EXPECT_EQ(before.exit_code, 0);
+  EXPECT_THAT(before.out, HasSubstr("run      llama3-mini slicegpt 0.2"));
+  EXPECT_THAT(before.out, HasSubstr("10 cells: 10 run"));
+  EXPECT_FALSE(std::filesystem::exists(results_));
+  ASSERT_EQ(Run().exit_code, 0);
+  EXPECT_THAT(Run({"--dry-run"}).out, HasSubstr("10 cells: 10 done"));
+  EXPECT_THAT(Run({"--dry-run", "--rerun", "all"}).out, HasSubstr("--rerun all"));
+  EXPECT_THAT(Run({"--dry-run", "--set", "methods[2].round_to=2"}).out,
+              HasSubstr("changed: method.options.round_to"));
+}
+
+TEST_F(ExperimentRun, AFailedCellIsKeptAndTheSweepGoesOn) {
+  // No layer may lose more than 80 percent.
+  const std::vector<std::string> failing = {
+      "--set", "methods[1]={use: modegpt, allocator: uniform}",
+      "--set", "ratios=[0.2, 0.95]",
+      "--set", "models=[llama3-mini]"};
+  const ProgramResult first = Run(failing);
+  EXPECT_EQ(first.exit_code, 1);
+  EXPECT_THAT(first.err, HasSubstr("failed"));
+  EXPECT_THAT(first.out, HasSubstr("failed"));
+  EXPECT_FALSE(std::filesystem::exists(results_ / "tables"));
+  const ProgramResult again = Run(failing);
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_THAT(again.err, Not(HasSubstr("failed (")));
+  std::vector<std::string> more = failing;
+  more.insert(more.end(), {"--rerun", "failed"});
+  EXPECT_THAT(Run(more).err, HasSubstr("failed ("));
+  more.back() = "sometimes";
+  EXPECT_EQ(Run(more).exit_code, 2);
+}
+
+TEST_F(ExperimentRun, RerunAllComputesEverythingAgain) {
+  ASSERT_EQ(Run({"--set", "models=[llama3-mini]"}).exit_code, 0);
+  const int before = WorkDone().stage_attempts;
+  ASSERT_EQ(Run({"--set", "models=[llama3-mini]", "--rerun", "all"}).exit_code, 0);
+  EXPECT_EQ(WorkDone().stage_attempts, 2 * before);
+}
+
+TEST_F(ExperimentRun, ShowTracesACell) {
+  ASSERT_EQ(Run({"--set", "models=[llama3-mini]"}).exit_code, 0);
+  std::string fingerprint;
+  {
+    const ResultsStore store = ResultsStore::Open(Database(), OpenMode::kRead);
+    fingerprint =
+        store.CellsOfExperiment(store.FindExperiment("tiny", "")->id).back().run.fingerprint;
+  }
+  const ProgramResult shown =
+      RunProgramWith({"show", fingerprint.substr(0, 10), "--db", Database().string()});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  for (const char* what : {"slicegpt", "commit", "model.safetensors", "perplexity", "block-params",
+                           "artefacts/", "tiny.yaml:3", "LibTorch"}) {
+    EXPECT_THAT(shown.out, HasSubstr(what));
+  }
+  EXPECT_EQ(RunProgramWith({"show", "ffffffffffff", "--db", Database().string()}).exit_code, 2);
+}
+
+TEST_F(ExperimentRun, TableNeedsTheDatabaseAlone) {
+  const std::vector<std::string> table = {"table", file_.string(), "--db", Database().string()};
+  const ProgramResult none = RunProgramWith(table);
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_THAT(none.err, HasSubstr("run an experiment first"));
+  ASSERT_EQ(Run({"--set", "models=[llama3-mini]"}).exit_code, 0);
+  const ProgramResult changed = RunProgramWith(table);
+  EXPECT_EQ(changed.exit_code, 0);
+  EXPECT_THAT(changed.err, HasSubstr("has changed since it was run"));
+  std::vector<std::string> wrong = table;
+  wrong.insert(wrong.end(), {"--format", "pdf"});
+  EXPECT_EQ(RunProgramWith(wrong).exit_code, 2);
+}
+
+TEST_F(ExperimentRun, RefusesWhatWouldFailLater) {
+  EXPECT_EQ(Run({"--set", "perplexity=[tiny-2000]"}).exit_code, 2);
+  EXPECT_THAT(Run({"--set", "perplexity=[tiny-2000]"}).err, HasSubstr("windows of 2000 tokens"));
+  const ProgramResult missing = Run({"--set", "models=[llama3-mini, llama-2-7b]"});
+  EXPECT_EQ(missing.exit_code, 2);
+  EXPECT_THAT(missing.err, HasSubstr("Llama-2-7b-hf/"));
+
+  std::filesystem::copy(BundledModel("llama3-mini"), configs_.folder() / "broken");
+  std::filesystem::permissions(configs_.folder() / "broken/model.safetensors",
+                               std::filesystem::perms::owner_write,
+                               std::filesystem::perm_options::add);
+  std::filesystem::resize_file(configs_.folder() / "broken/model.safetensors", 5000000);
+  const ProgramResult broken = Run(
+      {"--set", "models=[{name: broken, path: " + (configs_.folder() / "broken").string() + "}]"});
+  EXPECT_EQ(broken.exit_code, 3);
+  EXPECT_THAT(broken.err, HasSubstr("model.safetensors"));
+}
+
+TEST_F(ExperimentRun, RefusesADatabaseItCannotUse) {
+  WriteText(configs_.folder() / "file", "x");
+  const auto with = [&](const std::filesystem::path& database) {
+    return RunProgramWith({file_.string(), "--db", database.string()});
+  };
+  EXPECT_EQ(with(configs_.folder() / "file" / "results.sqlite").exit_code, 3);
+  EXPECT_EQ(with(configs_.folder() / "file").exit_code, 3);
+
+  ASSERT_EQ(Run({"--set", "models=[llama3-mini]", "--set", "methods=[dense]"}).exit_code, 0);
+  std::fstream database(Database(), std::ios::in | std::ios::out | std::ios::binary);
+  database.seekp(60);  // user_version, big-endian
+  database.write("\0\0\1\0", 4);
+  database.close();
+  const ProgramResult newer = Run();
+  EXPECT_EQ(newer.exit_code, 3);
+  EXPECT_THAT(newer.err, HasSubstr("version 256"));
+}
+
+TEST_F(ExperimentRun, AFullDiskLosesNothingThatWasFinished) {
+  ASSERT_EQ(Run({"--set", "methods=[dense]"}).exit_code, 0);
+  // No file may grow beyond a size that the database fits into and a model does not.
+  Program program(Arguments(), "", [] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1 << 20, 1 << 20};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  });
+  const ProgramResult full = program.Wait();
+  EXPECT_EQ(full.exit_code, 1) << full.err;
+  EXPECT_THAT(full.err, HasSubstr("File too large"));
+  EXPECT_EQ(Run({"--rerun", "failed"}).exit_code, 0);
+  EXPECT_EQ(WorkDone().done, kCells);
+}
+
+}  // namespace
+}  // namespace condense

@@ -68,12 +68,13 @@ MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& con
   }
   MatchedPlan matched{below, request.method.MakePlan(context, below)};
   const double measure = budget.Measure(matched.plan);
+  if (request.method.match_rule() == MatchRule::kNearest) {
+    if (below == 0 || measure > target) return matched;
+    MatchedPlan larger{above, request.method.MakePlan(context, above)};
+    return budget.Measure(larger.plan) - target < target - measure ? larger : matched;
+  }
   if (measure > target) {
     throw MakeError<ConfigError>("the method cannot remove {} of the parameters", request.ratio);
-  }
-  if (request.method.match_rule() == MatchRule::kNearest && below > 0) {
-    MatchedPlan larger{above, request.method.MakePlan(context, above)};
-    if (budget.Measure(larger.plan) - target < target - measure) return larger;
   }
   return matched;
 }

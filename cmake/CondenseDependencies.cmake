@@ -1,7 +1,7 @@
 # Everything the build takes from outside. scripts/setup.sh installs what is missing.
 
 find_package(Threads REQUIRED)
-find_package(LibTorch REQUIRED)
+find_package(LibTorch 2.0 REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)

@@ -13,6 +13,13 @@ if(NOT _cache)
   set(_cache "${_cache}/condense")
 endif()
 
+# A build folder may outlive the LibTorch that it was configured with.
+if(LibTorch_CPU_LIBRARY AND NOT EXISTS "${LibTorch_CPU_LIBRARY}")
+  unset(LibTorch_CPU_LIBRARY CACHE)
+  unset(LibTorch_C10_LIBRARY CACHE)
+  unset(LibTorch_INCLUDE_DIR CACHE)
+endif()
+
 find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS "${_cache}/libtorch-2.11.0/torch" PATH_SUFFIXES lib)
 get_filename_component(_root "${LibTorch_CPU_LIBRARY}" DIRECTORY)
 get_filename_component(_root "${_root}" DIRECTORY)

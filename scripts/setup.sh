@@ -103,9 +103,10 @@ install_packages() {
   log=$(mktemp)
   # shellcheck disable=SC2064
   trap "rm -f '$log'" EXIT
-  "${apt[@]}" update >"$log" 2>&1 || warn "apt-get update failed; trying with the package lists there are ($(tail -n 1 "$log"))"
-  if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
+  # Lists that cannot be brought up to date may still do.
+  "${apt[@]}" update 2>&1 | grep '^[WE]:' >"$log" || true
+  if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
+    { grep '^[WE]:' "$log" || tail -n 20 "$log"; } >&2
     mapfile -t missing < <(missing_packages)
     fail "these packages could not be installed: ${missing[*]}" \
       "the lines above are apt-get's; Debian 12 has all of these packages in its section main" \

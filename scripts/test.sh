@@ -25,7 +25,7 @@ CTEST_OPTIONS=("$@")
 
 cd "$ROOT"
 BUILD=build/ci
-PASSED=0 FAILED=0 SKIPPED=0
+PASSED=0 FAILED=0 SKIPPED=0 CTEST_FAILED=
 TEMPORARY=$(mktemp -d)
 trap 'rm -rf "$TEMPORARY"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -52,8 +52,16 @@ check() {
   fi
 }
 
-# The failure of a step without which nothing else can run.
+# A step without which nothing else can run: counts when it fails.
 required() { check "$@" || finish; PASSED=$((PASSED - 1)); }
+
+build() {
+  if ! cmake --build --preset ci; then
+    printf 'FAILED  build\n'
+    FAILED=$((FAILED + 1))
+    finish
+  fi
+}
 
 # shellcheck disable=SC2317
 smoke() {
@@ -72,18 +80,20 @@ required "setup" scripts/setup.sh --quiet
 [ -z "$FORMAT" ] || check "formatting" scripts/format.sh --check || true
 limit_build_jobs
 required "configure" cmake --preset ci
-required "build" cmake --build --preset ci
+build
 
 rm -rf "$BUILD/test-results" "$TEMPORARY/ctest.xml"
 mkdir -p "$BUILD/test-results"
-ctest --preset ci --no-tests=error --output-junit "$TEMPORARY/ctest.xml" "${CTEST_OPTIONS[@]}" || true
+ctest --preset ci --no-tests=error --output-junit "$TEMPORARY/ctest.xml" "${CTEST_OPTIONS[@]}" || CTEST_FAILED=1
+failed=0
 if [ -s "$TEMPORARY/ctest.xml" ]; then
   python3 scripts/test_counts.py "$TEMPORARY/ctest.xml" "$BUILD/test-results" --failures >"$TEMPORARY/counts"
   grep '^FAILED' "$TEMPORARY/counts" || true
   read -r passed _ failed _ skipped _ < <(tail -n 1 "$TEMPORARY/counts")
   PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
-else
-  printf 'FAILED  ctest ran no test\n'
+fi
+if [ -n "$CTEST_FAILED" ] && [ "$failed" -eq 0 ]; then
+  printf 'FAILED  ctest, which says why above\n'
   FAILED=$((FAILED + 1))
 fi
 

@@ -114,9 +114,11 @@ std::vector<TextSegment> AddedTokenMatcher::Split(std::string_view text) const {
     if (token == nullptr) break;
     position = end;
     if (token->single_word && !StandsAlone(text, begin, end)) continue;
-    if (token->lstrip) begin = TrimmedEnd(text.substr(0, begin));
+    // The token before may have taken white space (rstrip) that this one begins with. As in the
+    // reference, it is there twice unless this one has lstrip.
+    if (token->lstrip) begin = std::max(TrimmedEnd(text.substr(0, begin)), covered);
     if (token->rstrip) end += LeadingSpace(text.substr(end));
-    begin = std::max(begin, covered);
+    if (begin >= end) continue;
     if (covered < begin) segments.push_back({text.substr(covered, begin - covered)});
     segments.push_back({text.substr(begin, end - begin), token->id});
     covered = end;

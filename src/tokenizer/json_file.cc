@@ -1,10 +1,12 @@
 #include "tokenizer/json_file.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/strings.h"
 
 namespace condense {
 
@@ -23,10 +25,16 @@ std::string LineAndColumn(std::string_view text, size_t byte) {
 // nlohmann's messages begin with "[json.exception...] parse error at line 1, column 2: ".
 std::string_view Reason(std::string_view message) {
   const size_t colon = message.find(": ");
-  return colon == message.npos ? message : message.substr(colon + 2);
+  if (colon != message.npos) message.remove_prefix(colon + 2);
+  return message.substr(0, InvalidUtf8At(message).value_or(message.npos));
 }
 
 }  // namespace
+
+std::string_view Quotable(std::string_view bytes) {
+  bytes = bytes.substr(0, 80);
+  return bytes.substr(0, InvalidUtf8At(bytes).value_or(bytes.npos));
+}
 
 JsonFile::JsonFile(const std::filesystem::path& path, std::string_view text)
     : name_(path.string()) {

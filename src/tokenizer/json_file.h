@@ -15,6 +15,9 @@
 
 namespace condense {
 
+// As much of a file's bytes as a message can show: the first 80, up to one that is not UTF-8.
+std::string_view Quotable(std::string_view bytes);
+
 class JsonNode {
  public:
   JsonNode(const nlohmann::json* value, std::string where)

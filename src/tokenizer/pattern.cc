@@ -27,6 +27,9 @@ struct Pattern::Searcher::State {
 namespace {
 
 constexpr std::string_view kWordClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Outside a class Oniguruma takes the superscript digits and fractions of Latin-1 for word
+// characters too.
+constexpr std::string_view kMoreWordCharacters = "\\xB2\\xB3\\xB9\\xBC-\\xBE";
 
 std::string ErrorText(int code) {
   std::array<PCRE2_UCHAR, 256> buffer{};
@@ -73,11 +76,12 @@ class Translator {
         out_ += "\\P{White_Space}";
         return;
       case 'w':
-        out_ += in_class_ ? std::string(kWordClass) : fmt::format("[{}]", kWordClass);
+        out_ += in_class_ ? std::string(kWordClass)
+                          : fmt::format("[{}{}]", kWordClass, kMoreWordCharacters);
         return;
       case 'W':
         if (in_class_) Refuse("\\W inside a class");
-        out_ += fmt::format("[^{}]", kWordClass);
+        out_ += fmt::format("[^{}{}]", kWordClass, kMoreWordCharacters);
         return;
       case 'h':
       case 'H':

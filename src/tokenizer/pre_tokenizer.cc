@@ -222,6 +222,10 @@ MetaspaceRule ReadMetaspace(const JsonNode& node) {
   // Older files have add_prefix_space in place of the scheme.
   const bool adds = node.BoolOr("add_prefix_space", true);
   const std::string scheme = node.StringOr("prepend_scheme", adds ? "always" : "never");
+  if (!adds && scheme != "never") {
+    throw MakeError<DataError>("{}: add_prefix_space is false, but prepend_scheme is '{}'",
+                               node.where(), scheme);
+  }
   if (scheme == "always") return rule;
   if (scheme != "first" && scheme != "never") {
     throw MakeError<DataError>("{}: unknown prepend_scheme '{}'", node.where(), scheme);

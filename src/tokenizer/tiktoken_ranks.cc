@@ -18,7 +18,8 @@ namespace condense {
 namespace {
 
 constexpr std::string_view kLlama3Words =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
+    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 // Behind the ranks, in this order; further reserved tokens follow.
 constexpr const char* kSpecialTokens[] = {"<|begin_of_text|>",
@@ -81,7 +82,7 @@ std::vector<Rank> ReadRanks(std::string_view text, const std::string& path) {
     auto rank = ParseLine(line);
     if (!rank) {
       throw MakeError<DataError>("{}:{}: expected '<base64> <rank>', found '{}'", path, line_number,
-                                 line.substr(0, 80));
+                                 Quotable(line));
     }
     ranks.push_back(std::move(*rank));
   }

@@ -1,6 +1,7 @@
 // Reads tokenizer.json, the file of the library `tokenizers`: BPE models, byte-level or
 // SentencePiece-like. Truncation and padding settings concern batches and are left aside.
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/error.h"
+
 namespace condense {
 namespace {
 
@@ -41,10 +43,10 @@ TEST(Accumulators, DoNotDependOnBatchSizeOrThreads) {
     const std::vector<int64_t> widths(4, 12);
     const auto whole = MakeAccumulator(kind, widths), parts = MakeAccumulator(kind, widths);
     whole->Add(x);
-    const int threads = at::get_num_threads();
-    at::set_num_threads(1);
+    const int threads = TorchThreads();
+    ConfigureTorch(1);
     for (const Tensor& part : x.split(37)) parts->Add(part);
-    at::set_num_threads(threads);
+    ConfigureTorch(threads);
     EXPECT_LT(RelativeDifference(parts->Finish(512), whole->Finish(512)), 1e-12);
   }
 }

@@ -29,7 +29,8 @@ TEST_P(GoldenScores, PerplexitiesAgree) {
   CONDENSE_SKIP_WITHOUT(Golden("perplexity"));
   const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
   const auto tokenizer = LoadTokenizer(Folder());
-  for (const auto& row : ReadJson(Golden("perplexity")).at("rows")) {
+  const auto golden_rows = ReadJson(Golden("perplexity")).at("rows");
+  for (const auto& row : golden_rows) {
     // The whole of WikiText-2 takes half a minute a model; its window of 256 stands for both.
     const bool long_text = row.at("tokens").get<int64_t>() > 100000;
     if (long_text && row.at("window").get<int64_t>() != 256) continue;

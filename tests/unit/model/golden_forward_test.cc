@@ -64,7 +64,8 @@ TEST_P(GoldenModel, GreedyGenerationIsEqual) {
   CONDENSE_SKIP_WITHOUT(Golden("generation", ".json"));
   const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
   const auto eos = ReadJson(Folder() / "config.json").at("eos_token_id").get<int64_t>();
-  for (const auto& row : ReadJson(Golden("generation", ".json")).at("rows")) {
+  const auto golden_rows = ReadJson(Golden("generation", ".json")).at("rows");
+  for (const auto& row : golden_rows) {
     const auto prompt = row.at("prompt_ids").get<std::vector<int32_t>>();
     const auto expected = row.at("ids").get<std::vector<int32_t>>();
     const auto margin = row.at("margin").get<std::vector<double>>();

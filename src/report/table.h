@@ -1,0 +1,106 @@
+// A table: which measurements go where, and what is printed in each place.
+//
+// BuildTable() refuses what would mislead (protocols.md 0.1): a column of two protocols, of two
+// kinds of ratio, of values scored on different data, or two different measurements in one place.
+// It knows no database and no models; the measurements come from measurements.h.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report/number_format.h"
+
+namespace condense {
+
+struct MetricValue {
+  std::string metric, protocol, task;
+  double value = 0;
+  std::string basis;  // digest of what was scored; empty if unknown
+};
+
+// One run: its keys (model, method, ratio, seed, ...) and what was measured of it. A key that has
+// no meaning for it (the ratio of a dense model) is absent.
+struct Measurement {
+  enum class Status { kMissing, kDone, kFailed };
+  std::string id;  // fingerprint of the run
+  std::map<std::string, std::string> keys;
+  bool dense = false;  // the value that relative ones refer to
+  Status status = Status::kMissing;
+  std::string error_class, error_message;
+  std::vector<MetricValue> values;
+};
+
+struct MetricSelector {
+  std::string metric;
+  std::string protocol;  // empty: the only one there is
+  std::string task;
+};
+
+struct ValueColumn {
+  enum class Kind { kValue, kRelativeToDense };
+  MetricSelector select;
+  std::string heading;  // empty: the task or metric
+  Kind kind = Kind::kValue;
+  std::optional<NumberFormat> format;  // default: FormatOfMetric, three decimals if relative
+};
+
+struct TableSpec {
+  enum class Best { kNone, kPerColumn };
+  std::string title;
+  std::vector<std::string> rows, columns;  // keys; without column keys each cell is one column
+  std::vector<ValueColumn> cells;          // usually one
+  std::vector<ValueColumn> extra;          // printed after the cells, never marked as best
+  Best best = Best::kPerColumn;
+  // The row keys along which the best is sought; default "method" if it is a row key, else the
+  // last.
+  std::vector<std::string> compare;
+  // Keys that must not vary in a table unless they are rows or columns; printed in the notes.
+  std::vector<std::string> uniform = {"ratio_kind"};
+  std::map<std::string, std::string> labels;  // printed instead of key names and key values
+};
+
+struct TableCell {
+  enum class State { kBlank, kValue, kMissing, kFailed };
+  State state = State::kBlank;  // blank: nothing belongs here
+  std::string text;             // UTF-8, rounded
+  bool best = false;
+  std::string mark;  // of a footnote: "a", "b", ...
+  double value = 0;  // full precision
+  std::optional<double> half_interval;
+  int seeds = 0;
+  std::string protocol, error_class;
+  std::vector<std::string> ids;  // of the measurements behind it
+};
+
+struct TableColumn {
+  std::string heading;
+  std::vector<std::string> keys;  // values of the column keys; empty for the dense column
+  std::string metric, task;
+  bool relative = false;
+};
+
+struct TableRow {
+  std::vector<std::string> keys, shown;  // values of the row keys, and as printed
+  bool starts_group = false;             // the first row key differs from the row above
+  std::vector<TableCell> cells;
+};
+
+struct Table {
+  std::string title;
+  std::vector<std::string> row_keys, row_headings, column_keys;
+  std::vector<TableColumn> columns;
+  std::vector<TableRow> rows;
+  std::vector<std::string> notes;
+  std::vector<std::pair<std::string, std::string>> footnotes;  // mark, text
+};
+
+// Rows and columns keep the order in which their key values first occur among the measurements. A
+// measurement without one of the column keys (dense) goes to a leading column of its own.
+// Measurements that differ in the key "seed" alone share a cell. ConfigError for a table that must
+// not be printed.
+Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurements);
+
+}  // namespace condense

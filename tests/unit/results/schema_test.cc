@@ -1,0 +1,123 @@
+#include "results/schema.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "unit/results/fixture.h"
+
+namespace condense {
+namespace {
+
+Database Raw(const StoreFolder& folder) {
+  return Database(folder.path(), Database::Access::kCreate, std::chrono::seconds(5));
+}
+
+std::string OpenError(const std::filesystem::path& path, OpenMode mode) {
+  try {
+    ResultsStore::Open(path, mode);
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+#define EXPECT_SAYS(text, part) \
+  EXPECT_NE((text).find(part), std::string::npos) << "message: " << (text)
+
+TEST(Schema, ReleasedMigrationsAreNotEdited) {
+  // A migration that is in use somewhere must stay as it is: add a new one instead.
+  const std::vector<std::string> released = {
+      "afaf9e9b81e6e7af6ceac6b4c9b35ea9487a302a05847d9d15a65f10167de153",
+  };
+  const std::vector<Migration>& migrations = AllMigrations();
+  ASSERT_EQ(migrations.size(), released.size());
+  for (size_t i = 0; i < released.size(); ++i) {
+    EXPECT_EQ(migrations[i].version, static_cast<int>(i) + 1);
+    EXPECT_EQ(Sha256Hex(migrations[i].sql), released[i]);
+  }
+}
+
+TEST(Schema, MigratesVersion1AndKeepsItsRows) {
+  const StoreFolder folder;
+  {
+    Database database = Raw(folder);
+    Migrate(database, {AllMigrations().front()});
+    database.Insert("protocols", {{"id", "p"}, {"params", "{}"}, {"sha256", "x"}});
+  }
+  std::vector<Migration> longer = {AllMigrations().front()};
+  longer.push_back({2, "ALTER TABLE protocols ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"});
+  longer.push_back({3, "UPDATE protocols SET note = 'third' WHERE id = 'p';"});
+  Database database = Raw(folder);
+  Migrate(database, longer);
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), 3);
+  EXPECT_EQ(database.Integer("SELECT count(*) FROM protocols WHERE note = 'third'"), 1);
+  Migrate(database, longer);  // nothing left to do
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), 3);
+}
+
+TEST(Schema, AFailedMigrationChangesNothing) {
+  const StoreFolder folder;
+  Database database = Raw(folder);
+  Migrate(database);
+  std::vector<Migration> longer = AllMigrations();
+  longer.push_back({2, "CREATE TABLE half (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"});
+  EXPECT_THROW(Migrate(database, longer), DataError);
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), 1);
+  EXPECT_EQ(database.Integer("SELECT count(*) FROM sqlite_master WHERE name = 'half'"), 0);
+}
+
+TEST(Schema, RefusesANewerDatabaseAndLeavesItAlone) {
+  const StoreFolder folder;
+  folder.Open();
+  {
+    Database database = Raw(folder);
+    database.Script("PRAGMA user_version = 99");
+  }
+  for (const OpenMode mode : {OpenMode::kRead, OpenMode::kWrite}) {
+    const std::string message = OpenError(folder.path(), mode);
+    EXPECT_SAYS(message, folder.path().string());
+    EXPECT_SAYS(message, "version 99");
+    EXPECT_SAYS(message, "newer program");
+  }
+  Database database = Raw(folder);
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), 99);
+}
+
+TEST(Schema, RefusesOtherFiles) {
+  const StoreFolder folder;
+  WriteFileAtomically(folder.path(), "models: [llama2-mini]\n");
+  EXPECT_SAYS(OpenError(folder.path(), OpenMode::kWrite), "is not a results database");
+  EXPECT_EQ(ReadFile(folder.path()), "models: [llama2-mini]\n");
+
+  WriteFileAtomically(folder.path(), std::string("SQLite format 3\0", 16) + std::string(500, 'x'));
+  EXPECT_SAYS(OpenError(folder.path(), OpenMode::kWrite), "is not a results database");
+
+  std::filesystem::remove(folder.path());
+  {
+    Database database = Raw(folder);
+    database.Script("CREATE TABLE other (x INTEGER)");
+  }
+  EXPECT_SAYS(OpenError(folder.path(), OpenMode::kWrite), "another program");
+
+  EXPECT_SAYS(OpenError(folder.folder(), OpenMode::kWrite), "is a folder");
+  EXPECT_SAYS(OpenError(folder.folder() / "none.sqlite", OpenMode::kRead),
+              "run an experiment first");
+  EXPECT_FALSE(std::filesystem::exists(folder.folder() / "none.sqlite"));
+}
+
+TEST(Schema, RefusesADamagedDatabase) {
+  const StoreFolder folder;
+  {
+    ResultsStore store = folder.Open();
+    StoreFolder::Fill(store, {"a"});
+  }
+  std::string bytes = ReadFile(folder.path());
+  std::fill(bytes.begin() + 100, bytes.end(), '\x5a');
+  WriteFileAtomically(folder.path(), bytes);
+  EXPECT_SAYS(OpenError(folder.path(), OpenMode::kWrite), "damaged");
+}
+
+}  // namespace
+}  // namespace condense

@@ -1,0 +1,268 @@
+// Malformed and inconsistent files are refused with a sentence that names file and place.
+#include <functional>
+
+#include "base/error.h"
+#include "support/temp_folder.h"
+#include "tokenizer/byte_alphabet.h"
+#include "unit/tokenizer/golden.h"
+
+namespace condense {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::string MessageOf(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "(no DataError)";
+}
+
+// 256 byte tokens, "ab", and <s> and </s> behind them.
+json ByteVocabulary() {
+  json vocabulary;
+  for (int byte = 0; byte < 256; ++byte) {
+    const char raw = static_cast<char>(byte);
+    vocabulary[EncodeBytes({&raw, 1})] = byte;
+  }
+  vocabulary["ab"] = 256;
+  return vocabulary;
+}
+
+json TokenizerJson() {
+  json file = json::parse(R"({
+    "added_tokens": [{"id": 257, "content": "<s>", "special": true},
+                     {"id": 258, "content": "</s>", "special": true}],
+    "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+    "post_processor": {
+      "type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+                 {"Sequence": {"id": "A", "type_id": 0}}],
+      "special_tokens": {"<s>": {"id": "<s>", "ids": [257], "tokens": ["<s>"]}}},
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "merges": ["a b"]}})");
+  file["model"]["vocab"] = ByteVocabulary();
+  return file;
+}
+
+using Files = std::map<std::string, std::string>;
+
+std::unique_ptr<Tokenizer> Load(const Files& files) {
+  TempFolder folder;
+  for (const auto& [name, text] : files) WriteText(folder.path() / name, text);
+  return LoadTokenizer(folder.path());
+}
+
+std::string Refusal(const Files& files) {
+  return MessageOf([&] { Load(files); });
+}
+
+// The refusal of a tokenizer.json in which one place was changed.
+std::string RefusalWith(const char* pointer, const json& value) {
+  json file = TokenizerJson();
+  file[json::json_pointer(pointer)] = value;
+  return Refusal({{"tokenizer.json", file.dump()}});
+}
+
+TEST(Refusal, TheFileItselfIsFine) {
+  const auto tokenizer = Load({{"tokenizer.json", TokenizerJson().dump()}});
+  EXPECT_EQ(tokenizer->Encode("ab</s>b", SpecialTokens::kAdd), (Ids{257, 256, 258, 'b'}));
+  EXPECT_EQ(tokenizer->bos(), 257);
+  EXPECT_EQ(tokenizer->eos(), std::nullopt);
+  EXPECT_EQ(tokenizer->size(), 259);
+}
+
+TEST(Refusal, AFolderWithoutATokenizer) {
+  EXPECT_THAT(Refusal({}), HasSubstr("no tokenizer here; expected tokenizer.json"));
+  EXPECT_THAT(Refusal({{"vocab.json", "{}"}}), HasSubstr("no tokenizer here"));
+}
+
+TEST(Refusal, MalformedJsonWithItsPlace) {
+  EXPECT_THAT(Refusal({{"tokenizer.json", "{\"model\":\n  {]}"}}),
+              HasSubstr("tokenizer.json: malformed JSON at line 2, column 4"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", ""}}), HasSubstr("malformed JSON at line 1"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", "{\"a\": \"\xFF\"}"}}), HasSubstr("malformed JSON"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", R"({"model": 1, "model": 2})"}}),
+              HasSubstr("the key \"model\" occurs twice"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", "[]"}}), HasSubstr("expected an object, found array"));
+}
+
+TEST(Refusal, ALargeFileStoreStandIn) {
+  EXPECT_THAT(Refusal({{"tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid"}}),
+              HasSubstr("Git LFS pointer"));
+}
+
+TEST(Refusal, UnknownParts) {
+  EXPECT_THAT(RefusalWith("/normalizer", {{"type", "NFKC"}}),
+              HasSubstr("tokenizer.json: normalizer: unsupported normalizer 'NFKC'"));
+  EXPECT_THAT(RefusalWith("/pre_tokenizer", {{"type", "Metaspac"}}),
+              HasSubstr("unsupported pre_tokenizer 'Metaspac'; did you mean 'Metaspace'?"));
+  EXPECT_THAT(RefusalWith("/decoder", {{"type", "WordPiece"}}),
+              HasSubstr("unsupported decoder 'WordPiece'"));
+  EXPECT_THAT(RefusalWith("/post_processor", {{"type", "BertProcessing"}}),
+              HasSubstr("unsupported post_processor 'BertProcessing'"));
+  EXPECT_THAT(RefusalWith("/model/type", "Unigram"), HasSubstr("unsupported model type 'Unigram'"));
+  EXPECT_THAT(RefusalWith("/model/dropout", 0.1), HasSubstr("model.dropout"));
+  EXPECT_THAT(RefusalWith("/model/end_of_word_suffix", "</w>"), HasSubstr("end_of_word_suffix"));
+}
+
+TEST(Refusal, AMalformedExpression) {
+  const json split = {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
+  EXPECT_THAT(RefusalWith("/pre_tokenizer", split),
+              HasSubstr("pre_tokenizer.pattern.Regex: malformed expression '(a'"));
+}
+
+TEST(Refusal, IdsAndTokensThatClash) {
+  EXPECT_THAT(RefusalWith("/model/vocab/ab", 255), HasSubstr("the id 255 belongs to two tokens"));
+  EXPECT_THAT(RefusalWith("/model/vocab/ab", -1), HasSubstr("token \"ab\" has the id -1"));
+  EXPECT_THAT(RefusalWith("/model/vocab/ab", 1e12), HasSubstr("expected an integer"));
+  EXPECT_THAT(RefusalWith("/model/vocab/ab", int64_t{1} << 40), HasSubstr("expected 0 to"));
+  EXPECT_THAT(RefusalWith("/added_tokens/0/id", 258),
+              HasSubstr("the id 258 belongs to two tokens"));
+  EXPECT_THAT(RefusalWith("/added_tokens/0/content", "ab"),
+              HasSubstr("the token \"ab\" has two ids, 256 and 257"));
+}
+
+TEST(Refusal, MergesOfUnknownTokens) {
+  EXPECT_THAT(RefusalWith("/model/merges", {"a b", "a zz"}),
+              HasSubstr("model.merges: merge 2 needs the token \"zz\""));
+  EXPECT_THAT(RefusalWith("/model/merges", {"b a"}), HasSubstr("needs the token \"ba\""));
+  EXPECT_THAT(RefusalWith("/model/merges", {"ab"}), HasSubstr("expected two tokens"));
+  EXPECT_THAT(RefusalWith("/model/merges", json::parse(R"([["a", "b", "c"]])")),
+              HasSubstr("merge 1 is neither"));
+}
+
+TEST(Refusal, NamesThatTheVocabularyLacks) {
+  EXPECT_THAT(RefusalWith("/model/unk_token", "<unk>"), HasSubstr("lacks the unknown token"));
+  EXPECT_THAT(RefusalWith("/post_processor/special_tokens/<s>/ids/0", 999),
+              HasSubstr("the vocabulary has no token 999"));
+  const std::string file = TokenizerJson().dump();
+  EXPECT_THAT(
+      Refusal({{"tokenizer.json", file}, {"tokenizer_config.json", R"({"bos_token": "<bos>"})"}}),
+      HasSubstr(
+          "tokenizer_config.json: bos_token: names the token \"<bos>\", which the vocabulary"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", file}, {"config.json", R"({"eos_token_id": 259})"}}),
+              HasSubstr("config.json: eos_token_id: the vocabulary has no token 259"));
+  EXPECT_THAT(
+      Refusal({{"tokenizer.json", file}, {"tokenizer_config.json", R"({"add_eos_token": true})"}}),
+      HasSubstr("add_eos_token is true, but no eos_token is named"));
+}
+
+TEST(Settings, AddTokensAndReplaceWhatTheTemplateAdds) {
+  const std::string file = TokenizerJson().dump();
+  const auto tokenizer = Load({{"tokenizer.json", file}, {"tokenizer_config.json", R"({
+      "added_tokens_decoder": {"260": {"content": "<pad>", "special": true}},
+      "bos_token": "<s>", "eos_token": "</s>", "add_bos_token": false, "add_eos_token": true})"}});
+  EXPECT_EQ(tokenizer->Encode("a<pad>", SpecialTokens::kAdd), (Ids{'a', 260, 258}));
+  EXPECT_EQ(tokenizer->size(), 261);
+  EXPECT_EQ(tokenizer->eos(), 258);
+  EXPECT_EQ(tokenizer->Decode(Ids{'a', 260, 258}, {.skip_special = true}), "a");
+  EXPECT_THAT(MessageOf([&] { tokenizer->Decode(Ids{259}); }), HasSubstr("no token 259"));
+}
+
+TEST(Settings, ChangeTheDigest) {
+  const std::string file = TokenizerJson().dump();
+  const auto plain = Load({{"tokenizer.json", file}});
+  EXPECT_EQ(plain->digest().size(), 64u);
+  EXPECT_EQ(plain->digest(), Load({{"tokenizer.json", file}})->digest());
+  EXPECT_NE(plain->digest(),
+            Load({{"tokenizer.json", file}, {"tokenizer_config.json", "{}"}})->digest());
+}
+
+TEST(Refusal, TextsAndIdsOutOfRange) {
+  const auto tokenizer = Load({{"tokenizer.json", TokenizerJson().dump()}});
+  EXPECT_THAT(MessageOf([&] { tokenizer->Encode("ab\xC3(", SpecialTokens::kNone); }),
+              HasSubstr("not valid UTF-8 at byte 2"));
+  EXPECT_THAT(MessageOf([&] { tokenizer->Decode(Ids{-1}); }), HasSubstr("no token -1"));
+  EXPECT_THAT(MessageOf([&] { tokenizer->Decode(Ids{259}); }), HasSubstr("ids 0 to 258"));
+}
+
+TEST(VocabAndMerges, Refuse) {
+  const std::string vocabulary = ByteVocabulary().dump();
+  EXPECT_THAT(Refusal({{"vocab.json", R"({"a": 0, "b": 1})"}, {"merges.txt", ""}}),
+              HasSubstr("no token for the byte 0x00"));
+  EXPECT_THAT(Refusal({{"vocab.json", vocabulary}, {"merges.txt", "#version: 0.2\na b\na\n"}}),
+              HasSubstr("merges.txt: merge 2 is 'a'"));
+  EXPECT_THAT(Refusal({{"vocab.json", vocabulary},
+                       {"merges.txt", ""},
+                       {"tokenizer_config.json", R"({"tokenizer_class": "RobertaTokenizer"})"}}),
+              HasSubstr("tokenizer_class 'RobertaTokenizer'"));
+}
+
+TEST(VocabAndMerges, TakeWindowsLineEndings) {
+  const auto tokenizer =
+      Load({{"vocab.json", ByteVocabulary().dump()}, {"merges.txt", "#version: 0.2\r\na b\r\n"}});
+  EXPECT_EQ(tokenizer->Encode("abab", SpecialTokens::kAdd), (Ids{256, 256}));
+}
+
+// Length-delimited protobuf field.
+std::string Field(int number, const std::string& bytes) {
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
+}
+std::string Number(int number, int value) {
+  std::string key(1, static_cast<char>((number << 3) & 0x7F));
+  if (number > 15) key = {static_cast<char>((number << 3) | 0x80), static_cast<char>(number >> 4)};
+  return key + static_cast<char>(value);
+}
+std::string Piece(const std::string& text, int type = 1) {
+  return Field(1, Field(1, text) + Number(3, type));
+}
+
+TEST(SentencePieceModel, Refuses) {
+  const std::string pieces = Piece("<unk>", 2) + Piece("<s>", 3) + Piece("</s>", 3) + Piece("a");
+  const std::string bpe = Field(2, Number(3, 2));
+  const auto refusal = [](const std::string& bytes) {
+    return Refusal({{"tokenizer.model", bytes}});
+  };
+  EXPECT_EQ(refusal(pieces + bpe), "(no DataError)");
+  EXPECT_THAT(refusal((pieces + bpe).substr(0, pieces.size() - 1)), HasSubstr("truncated"));
+  EXPECT_THAT(refusal(""), HasSubstr("no pieces"));
+  EXPECT_THAT(refusal("hello"), HasSubstr("neither a SentencePiece model nor tiktoken ranks"));
+  EXPECT_THAT(refusal(pieces), HasSubstr("model type 1 is not BPE"));
+  EXPECT_THAT(refusal(pieces + Piece("a") + bpe),
+              HasSubstr("the token \"a\" has two ids, 3 and 4"));
+  EXPECT_THAT(refusal(pieces + Piece("b", 5) + bpe), HasSubstr("piece 4 has the type 5"));
+  EXPECT_THAT(refusal(pieces + Piece("\xFF") + bpe), HasSubstr("piece 4 is empty or not UTF-8"));
+  EXPECT_THAT(refusal(pieces + bpe + Field(3, Field(2, "map"))), HasSubstr("normalization map"));
+}
+
+TEST(SentencePieceModel, LegacyFalsePrependsOnlyAtTheStart) {
+  const auto encode = [](const char* config, std::string_view text) {
+    const auto tokenizer =
+        Load({{"tokenizer.model", Piece("<unk>", 2) + Piece("<s>", 3) + Piece("</s>", 3) +
+                                      Piece("a") + Piece("\u2581") + Field(2, Number(3, 2))},
+              {"tokenizer_config.json", config}});
+    return tokenizer->Encode(text, SpecialTokens::kNone);
+  };
+  EXPECT_EQ(encode(R"({"legacy": true})", "a</s>a"), (Ids{4, 3, 2, 4, 3}));
+  EXPECT_EQ(encode(R"({"legacy": false})", "a</s>a"), (Ids{4, 3, 2, 3}));
+  EXPECT_EQ(encode(R"({"add_prefix_space": false})", "a</s>a"), (Ids{3, 2, 3}));
+}
+
+TEST(TiktokenRanks, Refuse) {
+  const auto refusal = [](const std::string& bytes) {
+    return Refusal({{"tokenizer.model", bytes}});
+  };
+  EXPECT_THAT(refusal("IQ== 0\nIg== x\n"),
+              HasSubstr("tokenizer.model:2: expected '<base64> <rank>'"));
+  EXPECT_THAT(refusal("IQ== 0\nIg== 0\n"), HasSubstr("the id 0 belongs to two tokens"));
+  EXPECT_THAT(refusal("IQ== 0\nIQ== 1\n"), HasSubstr("has two ids, 0 and 1"));
+  EXPECT_THAT(refusal("IQ== 0\nIg== 1\n"), HasSubstr("no token for the byte 0x00"));
+}
+
+TEST(TiktokenRanks, TheModelsSizeSaysHowManySpecialTokensThereAre) {
+  const auto ranks = SharedFolder() / "data/tokenizers/llama3/tokenizer.model";
+  CONDENSE_SKIP_WITHOUT(ranks);
+  const auto tokenizer =
+      Load({{"tokenizer.model", ReadBytes(ranks)}, {"config.json", R"({"vocab_size": 128256})"}});
+  EXPECT_EQ(tokenizer->size(), 128256);
+  // As in tokenizer.json of Llama-3.1.
+  EXPECT_EQ(tokenizer->Encode("<|python_tag|><|reserved_special_token_247|>", SpecialTokens::kNone),
+            (Ids{128010, 128255}));
+}
+
+}  // namespace
+}  // namespace condense

@@ -312,6 +312,7 @@ void CheckpointSink::PutBlock(int64_t position, Block block) {
   CONDENSE_CHECK(position == static_cast<int64_t>(state_->shapes.size()), "block {}", position);
   state_->shapes.push_back(ShapeOf(block));
   block.ForEachTensor([&](const std::string& role_name, Tensor& tensor) {
+    if (!tensor.defined()) return;  // a family has no name for a role that it lacks
     state_->Add(BlockTensorName(*state_->names, state_->prefix, position, role_name), tensor);
   });
 }

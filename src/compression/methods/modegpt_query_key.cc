@@ -1,0 +1,202 @@
+// MoDeGPT type II: keep query/key columns by the CR decomposition, pairs of columns with RoPE
+// (methods.md 1.3), with the optional gains on what is kept.
+#include <algorithm>
+#include <cmath>
+
+#include "compression/methods/modegpt_modules.h"
+
+namespace condense {
+namespace {
+
+// Gram matrices of one key/value head and of the query heads that it serves.
+struct HeadGrams {
+  Tensor q;  // [g, d_h, d_h]
+  Tensor k;  // [d_h, d_h]
+};
+
+// How one key/value head could be narrowed.
+struct Candidate {
+  Tensor scores;  // of its units: pairs with RoPE, else dimensions; undefined for subspaces
+  QkSubspaces subspaces;
+  // What the units bring, in the order in which they are kept.
+  Tensor Gains() const {
+    return scores.defined() ? std::get<0>(scores.sort(0, /*descending=*/true)) : subspaces.spectrum;
+  }
+};
+
+// Equation orientation: W_Q' = W_Q query[i] for each query head of the group, W_K' = W_K key.
+struct HeadMaps {
+  Indices units;                // kept; empty for subspaces
+  Indices columns;              // kept columns, where the key map only selects
+  bool selects_queries = true;  // the query maps are selections too
+  std::vector<Tensor> query;
+  Tensor key;  // [d_h, k]
+  double damping = 0;
+};
+
+Tensor SelectionMap(const Indices& columns, int64_t width, const at::TensorOptions& options) {
+  return at::eye(width, options).index_select(1, IndexTensor(columns).to(options.device()));
+}
+
+class QueryKey {
+ public:
+  explicit QueryKey(const ModuleInput& input)
+      : input_(input),
+        attention_(input.dense.attention),
+        rope_(input.model.HasRope()),
+        gain_(input.options.GainFor(input.model)),
+        width_(input.model.head_dim) {
+    const bool pre = input.options.qk_stat == QkStat::kPreRope;
+    const Tensor q = StatisticOf(input, HeadGram(pre ? Tap::kQuery : Tap::kQueryRotated));
+    const Tensor k = StatisticOf(input, HeadGram(pre ? Tap::kKey : Tap::kKeyRotated));
+    int64_t query = 0;
+    for (size_t j = 0; j < attention_.heads.size(); ++j) {
+      const int64_t g = attention_.heads[j].queries;
+      grams_.push_back({q.narrow(0, query, g), k[static_cast<int64_t>(j)]});
+      query += g;
+    }
+  }
+
+  ModuleReport Compress(int64_t width, Block& block) const {
+    std::vector<Candidate> candidates;
+    for (const HeadGrams& grams : grams_) candidates.push_back(CandidateOf(grams));
+    const std::vector<int64_t> widths = Widths(candidates, width);
+    std::vector<HeadMaps> maps;
+    for (size_t j = 0; j < widths.size(); ++j) {
+      maps.push_back(MapsOf(grams_[j], candidates[j], widths[j]));
+    }
+    Apply(maps, widths, block);
+    return Report(maps, widths);
+  }
+
+ private:
+  int64_t unit() const { return rope_ ? 2 : 1; }  // columns a unit
+
+  Candidate CandidateOf(const HeadGrams& grams) const {
+    if (gain_ == QkGain::kSvd)
+      return {.scores = {}, .subspaces = QkBestRank(grams.q.sum(0), grams.k)};
+    const ModeGptOptions& options = input_.options;
+    return {.scores = QkScores(grams.q, grams.k, rope_, options.qk_pair_score, options.qk_group),
+            .subspaces = {}};
+  }
+
+  std::vector<int64_t> Widths(const std::vector<Candidate>& candidates, int64_t width) const {
+    if (input_.options.head_budget == HeadBudget::kEqual) {
+      return std::vector<int64_t>(candidates.size(), width);
+    }
+    std::vector<Tensor> gains;
+    for (const Candidate& candidate : candidates) gains.push_back(candidate.Gains());
+    const auto heads = static_cast<int64_t>(candidates.size());
+    const int64_t step = input_.options.RoundingFor(input_.model).qk_unit;
+    std::vector<int64_t> widths = PooledWidths(gains, heads * width / unit(), step / unit());
+    for (int64_t& each : widths) each *= unit();
+    return widths;
+  }
+
+  HeadMaps MapsOf(const HeadGrams& grams, const Candidate& candidate, int64_t width) const {
+    const auto options = grams.k.options();
+    HeadMaps maps;
+    const int64_t units = width_ / unit();
+    if (gain_ == QkGain::kSvd && width < width_) {
+      maps.key = candidate.subspaces.key.narrow(1, 0, width);
+      maps.query.assign(static_cast<size_t>(grams.q.size(0)),
+                        candidate.subspaces.query.narrow(1, 0, width));
+      maps.selects_queries = false;
+      return maps;
+    }
+    maps.units = candidate.scores.defined() ? LargestIndices(candidate.scores, width / unit())
+                                            : Complement({}, units);
+    maps.columns = rope_ ? PairColumns(maps.units, width_) : maps.units;
+    maps.key = SelectionMap(maps.columns, width_, options);
+    maps.selects_queries = gain_ == QkGain::kNone || width == width_;
+    for (int64_t i = 0; i < grams.q.size(0); ++i) {
+      if (maps.selects_queries) {
+        maps.query.push_back(maps.key);
+        continue;
+      }
+      const Gain gain = gain_ == QkGain::kComplex ? ComplexGain(grams.q[i], grams.k, maps.units)
+                                                  : CoreGain(grams.q[i], grams.k, maps.units);
+      maps.query.push_back(gain.map);
+      maps.damping = std::max(maps.damping, gain.damping);
+    }
+    return maps;
+  }
+
+  // rows: the stored rows of one head, or its bias. A selection copies, a map is applied in
+  // float64.
+  Tensor Narrowed(const Tensor& rows, const HeadMaps& maps, const Tensor& map, bool selects) const {
+    if (selects) return rows.index_select(0, IndexTensor(maps.columns).to(rows.device()));
+    return at::matmul(map.t(), rows.to(kF64)).to(rows.scalar_type());
+  }
+
+  void Apply(const std::vector<HeadMaps>& maps, const std::vector<int64_t>& widths,
+             Block& block) const {
+    const auto narrow = [&](const Tensor& stored, bool queries) {
+      if (!stored.defined()) return stored;
+      std::vector<Tensor> parts;
+      int64_t first = 0;
+      for (const HeadMaps& head : maps) {
+        for (size_t i = 0; i < (queries ? head.query.size() : 1); ++i) {
+          const bool selects = !head.columns.empty() && (!queries || head.selects_queries);
+          parts.push_back(Narrowed(stored.narrow(0, first, width_), head,
+                                   queries ? head.query[i] : head.key, selects));
+          first += width_;
+        }
+      }
+      return at::cat(parts, 0);
+    };
+    Attention& attention = block.attention;
+    attention.q.weight = narrow(attention_.q.weight, true);
+    attention.q.bias = narrow(attention_.q.bias, true);
+    attention.k.weight = narrow(attention_.k.weight, false);
+    attention.k.bias = narrow(attention_.k.bias, false);
+    Indices pairs;
+    for (size_t j = 0; j < maps.size(); ++j) {
+      attention.heads[j].qk_width = widths[j];
+      pairs.insert(pairs.end(), maps[j].units.begin(), maps[j].units.end());
+    }
+    if (rope_) attention.rope_pairs = IndexTensor(pairs).to(attention_.q.weight.device());
+  }
+
+  ModuleReport Report(const std::vector<HeadMaps>& maps, std::vector<int64_t> widths) const {
+    ModuleReport report{.widths = std::move(widths)};
+    double error = 0, norm = 0;
+    for (size_t j = 0; j < maps.size(); ++j) {
+      const auto base = static_cast<int64_t>(j) * width_ / unit();
+      for (const int64_t unit : maps[j].units) report.kept.push_back(base + unit);
+      report.damping = std::max(report.damping, maps[j].damping);
+      for (size_t i = 0; i < maps[j].query.size(); ++i) {
+        const Tensor q = grams_[j].q[static_cast<int64_t>(i)];
+        const Tensor map = at::matmul(maps[j].query[i], maps[j].key.t());
+        error += QkMapError(q, grams_[j].k, map);
+        norm += QkSquaredNorm(q, grams_[j].k);
+      }
+    }
+    if (norm > 0) report.relative_error = std::sqrt(error / norm);
+    return report;
+  }
+
+  const ModuleInput& input_;
+  const Attention& attention_;
+  bool rope_;
+  QkGain gain_;
+  int64_t width_;  // dense width of a head
+  std::vector<HeadGrams> grams_;
+};
+
+}  // namespace
+
+StatRequests QueryKeyRequests(const ModeGptOptions& options) {
+  // Without RoPE the two taps are the same.
+  if (options.qk_stat == QkStat::kPreRope) return {HeadGram(Tap::kQuery), HeadGram(Tap::kKey)};
+  return {HeadGram(Tap::kQueryRotated), HeadGram(Tap::kKeyRotated)};
+}
+
+ModuleReport CompressQueryKey(const ModuleInput& input, int64_t width, Block& block) {
+  if (width == input.model.head_dim) {
+    return {.widths = std::vector<int64_t>(input.dense.attention.heads.size(), width)};
+  }
+  return QueryKey(input).Compress(width, block);
+}
+
+}  // namespace condense

@@ -1,0 +1,22 @@
+// Evenly spaced channels: indices floor((i + 1/2) m / k) (methods.md 5.4).
+#include "compression/selectors/channel_selector.h"
+#include "config/registry.h"
+
+namespace condense {
+namespace {
+
+class Even final : public ChannelSelector {
+ public:
+  StatRequests Requests() const override { return {}; }
+
+  Indices Select(const ChannelInput& input, int64_t k) const override {
+    Indices kept;
+    for (int64_t i = 0; i < k; ++i) kept.push_back((2 * i + 1) * input.channels() / (2 * k));
+    return kept;
+  }
+};
+
+CONDENSE_REGISTER(ChannelSelector, Even, "even", 1, "evenly spaced channels, whatever they do");
+
+}  // namespace
+}  // namespace condense

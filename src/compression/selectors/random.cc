@@ -1,0 +1,26 @@
+// A random choice of channels (methods.md 5.4): the first k of a permutation from the stream of the
+// layer, so that results do not depend on the order of layers and are nested in k.
+#include <algorithm>
+
+#include "compression/selectors/channel_selector.h"
+#include "config/registry.h"
+
+namespace condense {
+namespace {
+
+class RandomChannels final : public ChannelSelector {
+ public:
+  StatRequests Requests() const override { return {}; }
+
+  Indices Select(const ChannelInput& input, int64_t k) const override {
+    Indices kept = input.random.Derive("random selector").Permutation(input.channels());
+    kept.resize(static_cast<size_t>(k));
+    std::sort(kept.begin(), kept.end());
+    return kept;
+  }
+};
+
+CONDENSE_REGISTER(ChannelSelector, RandomChannels, "random", 1, "channels drawn at random");
+
+}  // namespace
+}  // namespace condense

@@ -1,0 +1,23 @@
+// Structured Wanda (Sun et al., arXiv 2306.11695; methods.md 5.5): the mean over outputs of
+// |W_jo| sqrt(E[h_j^2]).
+#include "compression/selectors/channel_selector.h"
+#include "config/registry.h"
+
+namespace condense {
+namespace {
+
+class Wanda final : public ScoringSelector {
+ public:
+  StatRequests Requests() const override { return {SecondMoment(Tap::kMlpHidden)}; }
+
+  Tensor Scores(const ChannelInput& input) const override {
+    return input.Consumer().abs().mean(1) * input.Statistic(SecondMoment(Tap::kMlpHidden)).sqrt();
+  }
+};
+
+CONDENSE_REGISTER(
+    ChannelSelector, Wanda, "wanda", 1,
+    "mean absolute consumer weight times the root mean square of the channel (Wanda)");
+
+}  // namespace
+}  // namespace condense

@@ -1,0 +1,109 @@
+// Backward elimination of channels with the optimal-brain-surgeon cost (methods.md 5.7).
+//
+// Hi = (C + delta I)^-1. Removing channel j costs ||W_j||^2 / Hi_jj once all others have adapted,
+// and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
+// memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
+// then one update for the block. The costs add up to the error of a least-squares refit of what
+// remains.
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "compression/solvers/solvers.h"
+#include "tensor/linalg.h"
+
+namespace condense {
+namespace {
+
+constexpr int64_t kCandidatesPerRemoval = 4;
+
+struct Removals {
+  std::vector<int64_t> positions;  // among the candidates, in order
+  std::vector<double> costs;
+};
+
+// Greedy removal of `count` channels among a few. hi: [s, s] of the inverse; products: W W^T [s, s]
+// of their weights; both on the CPU and used up.
+Removals RemoveAmong(Tensor hi, Tensor products, int64_t count) {
+  const int64_t s = hi.size(0);
+  Removals removals;
+  std::vector<bool> gone(static_cast<size_t>(s), false);
+  for (int64_t step = 0; step < count; ++step) {
+    const auto inverse = hi.accessor<double, 2>();
+    const auto product = products.accessor<double, 2>();
+    int64_t best = -1;
+    double least = std::numeric_limits<double>::infinity();
+    for (int64_t i = 0; i < s; ++i) {
+      if (gone[static_cast<size_t>(i)]) continue;
+      const double cost = std::max(0.0, product[i][i]) / inverse[i][i];
+      if (cost < least || best < 0) least = cost, best = i;
+    }
+    CONDENSE_CHECK(best >= 0 && inverse[best][best] > 0, "inverse of a Gram matrix");
+    gone[static_cast<size_t>(best)] = true;
+    removals.positions.push_back(best);
+    removals.costs.push_back(least);
+    // E = I - Hi_:j e_j^T / Hi_jj takes W to E W, hence W W^T to E W W^T E^T.
+    const Tensor column = hi.select(1, best) / inverse[best][best];  // [s]
+    const Tensor row = products.select(0, best);
+    const double own = product[best][best];
+    products = products - at::outer(column, row) - at::outer(row, column) +
+               own * at::outer(column, column);
+    hi = hi - at::outer(column, hi.select(0, best));
+  }
+  return removals;
+}
+
+}  // namespace
+
+Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
+                              const EliminationOptions& options) {
+  const int64_t m = c.size(0);
+  CONDENSE_CHECK(count >= 0 && count <= m && options.drop_block >= 1, "{} of {} in blocks of {}",
+                 count, m, options.drop_block);
+  const double damping = options.relative_damping * c.diagonal().mean().item<double>();
+  Elimination result;
+  result.damping = damping;
+  std::vector<double> costs;
+  Tensor inverse, weights = w.clone();
+  {
+    Tensor damped = c.clone();
+    damped.diagonal().add_(damping);
+    const Factor factor = CholeskyEscalated(damped, "Gram matrix of the channels");
+    result.damping += factor.damping;
+    damped.reset();
+    inverse = InverseOfFactor(factor);
+  }
+  Tensor alive = at::ones({m}, c.options().dtype(at::kBool));
+  while (static_cast<int64_t>(result.order.size()) < count) {
+    const auto removed = static_cast<int64_t>(result.order.size());
+    const Tensor scores = (weights.square().sum(1) / inverse.diagonal())
+                              .masked_fill(alive.logical_not(), std::numeric_limits<double>::max());
+    const Indices candidates =
+        SmallestIndices(scores, std::min(kCandidatesPerRemoval * options.drop_block, m - removed));
+    const Tensor s = IndexTensor(candidates).to(c.device());
+    const Tensor candidate_weights = weights.index_select(0, s);  // [s, out]
+    const Removals removals =
+        RemoveAmong(inverse.index_select(0, s).index_select(1, s).to(at::kCPU),
+                    at::matmul(candidate_weights, candidate_weights.t()).to(at::kCPU),
+                    std::min(options.drop_block, count - removed));
+    Indices block;
+    for (const int64_t position : removals.positions) {
+      block.push_back(candidates[static_cast<size_t>(position)]);
+    }
+    result.order.insert(result.order.end(), block.begin(), block.end());
+    costs.insert(costs.end(), removals.costs.begin(), removals.costs.end());
+
+    // W -= Hi_:R (Hi_RR)^-1 W_R and Hi -= Hi_:R (Hi_RR)^-1 Hi_R:, in place.
+    const Tensor r = IndexTensor(block).to(c.device());
+    const Tensor rows = inverse.index_select(0, r);  // [b, m]
+    const Factor corner =
+        CholeskyEscalated(Symmetrised(rows.index_select(1, r)), "inverse of the removed channels");
+    weights.addmm_(rows.t(), CholeskySolve(corner, weights.index_select(0, r)), 1, -1);
+    inverse.addmm_(rows.t(), CholeskySolve(corner, rows), 1, -1);
+    alive.index_fill_(0, r, false);
+  }
+  result.costs = at::tensor(costs, at::TensorOptions().dtype(kF64));
+  return result;
+}
+
+}  // namespace condense

@@ -1,0 +1,197 @@
+// Least-squares refits of a consumer matrix on kept channels, and ridge leverage (methods.md 1.2).
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "compression/solvers/solvers.h"
+#include "tensor/linalg.h"
+
+namespace condense {
+namespace {
+
+// Columns of a triangular inverse that are made at a time.
+constexpr int64_t kInverseBlock = 512;
+// Damping, relative to mean(diag), of a matrix that is singular to working precision.
+constexpr double kSingularDamping = 1e-10;
+
+double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
+
+// C, W and the two index sets, in pieces: J kept, D dropped.
+struct Pieces {
+  Tensor c_jj, c_jd, c_dd;  // [k, k], [k, m - k], [m - k, m - k]
+  Tensor w_j, w_d;          // [k, out], [m - k, out]
+};
+
+Pieces Split(const Tensor& c, const Tensor& w, const Indices& kept) {
+  CONDENSE_CHECK(c.dim() == 2 && c.size(0) == c.size(1) && c.size(0) == w.size(0) && !kept.empty(),
+                 "C {}, W {}, {} kept", ShapeString(c.sizes()), ShapeString(w.sizes()),
+                 kept.size());
+  const Tensor j = IndexTensor(kept).to(c.device());
+  const Tensor d = IndexTensor(Complement(kept, c.size(0))).to(c.device());
+  const Tensor rows = c.index_select(0, j);  // [k, m]
+  return {.c_jj = rows.index_select(1, j),
+          .c_jd = rows.index_select(1, d),
+          .c_dd = c.index_select(0, d).index_select(1, d),
+          .w_j = w.index_select(0, j),
+          .w_d = w.index_select(0, d)};
+}
+
+// What the kept channels have to make up for.
+struct Loss {
+  Tensor right;             // C_JD W_D [k, out]
+  double dropped = 0;       // ||H_D W_D||^2
+  double squared_norm = 0;  // ||H W||^2
+};
+
+Loss LossOf(const Pieces& p) {
+  Loss loss;
+  loss.right = at::matmul(p.c_jd, p.w_d);
+  loss.dropped = Dot(p.w_d, at::matmul(p.c_dd, p.w_d));
+  loss.squared_norm =
+      loss.dropped + 2 * Dot(p.w_j, loss.right) + Dot(p.w_j, at::matmul(p.c_jj, p.w_j));
+  return loss;
+}
+
+// (largest / smallest diagonal entry)^2 of a Cholesky factor: at most the condition number.
+double ConditionOf(const Factor& factor) {
+  const Tensor diagonal = factor.lower.diagonal();
+  const double low = diagonal.min().item<double>(), high = diagonal.max().item<double>();
+  return high / low * (high / low);
+}
+
+// As CholeskyEscalated, and damps a matrix as well whose factor exists only thanks to rounding: its
+// solutions would be noise in the directions without data.
+Factor RegularFactor(const Tensor& a, const std::string& what) {
+  const Factor factor = CholeskyEscalated(a, what);
+  const double limit =
+      1 / (static_cast<double>(a.size(0)) * std::numeric_limits<double>::epsilon());
+  const double damping = kSingularDamping * a.diagonal().mean().item<double>();
+  if (factor.damping >= damping || ConditionOf(factor) < limit) return factor;
+  Tensor damped = a.clone();
+  damped.diagonal().add_(damping);
+  Factor regular = CholeskyEscalated(damped, what);
+  regular.damping += damping;
+  return regular;
+}
+
+struct Correction {
+  Tensor delta;  // [k, out]
+  double damping = 0, condition = 1;
+};
+
+// (A + mu I)^-1 right, mu relative to mean(diag A). Without a ridge, rows and columns that are zero
+// are left out and get no correction.
+Correction SolveRidge(const Tensor& a, const Tensor& right, double relative_mu,
+                      const std::string& what) {
+  Correction correction;
+  const Tensor diagonal = a.diagonal();
+  const double mu = relative_mu * diagonal.mean().item<double>();
+  const auto solve = [&](const Tensor& matrix, const Tensor& target) {
+    const Factor factor = RegularFactor(matrix, what);
+    correction.damping = factor.damping;
+    correction.condition = ConditionOf(factor);
+    return CholeskySolve(factor, target);
+  };
+  if (mu > 0) {
+    Tensor damped = a.clone();
+    damped.diagonal().add_(mu);
+    correction.delta = solve(damped, right);
+    return correction;
+  }
+  const Tensor live = at::nonzero(diagonal > 0).squeeze(1);
+  if (live.numel() == diagonal.numel()) {
+    correction.delta = solve(a, right);
+    return correction;
+  }
+  correction.delta = at::zeros_like(right);
+  if (live.numel() > 0) {
+    correction.delta.index_copy_(
+        0, live, solve(a.index_select(0, live).index_select(1, live), right.index_select(0, live)));
+  }
+  return correction;
+}
+
+}  // namespace
+
+Tensor ShiftedGram(const Tensor& c, const Tensor& mean, const Tensor& shift, int64_t tokens) {
+  // sum (x - s)^T (x - s) = C - N (mean^T s + s^T mean - s^T s)
+  const Tensor cross = at::outer(mean, shift);
+  return c - static_cast<double>(tokens) * (cross + cross.t() - at::outer(shift, shift));
+}
+
+RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, double relative_mu) {
+  const Pieces p = Split(c, w, kept);
+  const Loss loss = LossOf(p);
+  const Correction solved =
+      SolveRidge(p.c_jj, loss.right, relative_mu, "Gram matrix of kept channels");
+  const double ridge = relative_mu * p.c_jj.diagonal().mean().item<double>() + solved.damping;
+  RefitResult result;
+  result.weight = p.w_j + solved.delta;
+  result.damping = solved.damping;
+  result.condition = solved.condition;
+  result.squared_norm = loss.squared_norm;
+  // ||H_D W_D - H_J delta||^2, where (C_JJ + ridge) delta = right.
+  result.squared_error = std::max(
+      0.0, loss.dropped - Dot(solved.delta, loss.right) - ridge * Dot(solved.delta, solved.delta));
+  return result;
+}
+
+RefitResult RefitMinNorm(const Tensor& c, const Tensor& w, const Indices& kept) {
+  const Pieces p = Split(c, w, kept);
+  const Loss loss = LossOf(p);
+  RefitResult result;
+  const Tensor target = at::matmul(p.c_jj, p.w_j) + loss.right;  // C_J: W
+  result.weight = at::matmul(PsdPseudoInverse(p.c_jj, "Gram matrix of kept channels"), target);
+  const Tensor delta = result.weight - p.w_j;
+  result.squared_norm = loss.squared_norm;
+  result.squared_error = std::max(
+      0.0, loss.dropped - 2 * Dot(delta, loss.right) + Dot(delta, at::matmul(p.c_jj, delta)));
+  return result;
+}
+
+RefitResult NoRefit(const Tensor& c, const Tensor& w, const Indices& kept) {
+  const Pieces p = Split(c, w, kept);
+  const Loss loss = LossOf(p);
+  return {.weight = p.w_j, .squared_error = loss.dropped, .squared_norm = loss.squared_norm};
+}
+
+InverseDiagonal RidgeInverseDiagonal(const Tensor& c, double lambda) {
+  Tensor ridged = c.clone();
+  ridged.diagonal().add_(lambda);
+  const Factor factor = CholeskyEscalated(ridged, "ridged Gram matrix");
+  ridged.reset();
+  // t_j = ||L^-1 e_j||^2. Column j of L^-1 is zero above j, so each block of columns is a solve
+  // with what remains of L below: m^3 / 3 in all, and no [m, m] inverse.
+  const int64_t m = c.size(0);
+  InverseDiagonal diagonal{.values = at::empty({m}, c.options()), .damping = factor.damping};
+  for (int64_t first = 0; first < m; first += kInverseBlock) {
+    const int64_t rest = m - first, width = std::min(kInverseBlock, rest);
+    const Tensor columns =
+        at::linalg_solve_triangular(factor.lower.narrow(0, first, rest).narrow(1, first, rest),
+                                    at::eye(rest, width, c.options()),
+                                    /*upper=*/false);
+    diagonal.values.narrow(0, first, width).copy_(columns.square().sum(0));
+  }
+  return diagonal;
+}
+
+RefitResult JointHeadsRefit(const Tensor& c, const Tensor& f, const Tensor& w_o,
+                            const Tensor& start, double relative_mu) {
+  // L = L0 + (F^T C F + mu I)^-1 F^T C (W_O - F L0)
+  const Tensor missing = w_o - at::matmul(f, start);  // [n_h d_h, d]
+  const Tensor seen = at::matmul(c, missing);
+  const Tensor gram = at::matmul(f.t(), at::matmul(c, f));  // [K, K]
+  const Tensor right = at::matmul(f.t(), seen);
+  const Correction solved = SolveRidge(gram, right, relative_mu, "Gram matrix of narrowed values");
+  const double ridge = relative_mu * gram.diagonal().mean().item<double>() + solved.damping;
+  RefitResult result;
+  result.weight = start + solved.delta;
+  result.damping = solved.damping;
+  result.condition = solved.condition;
+  result.squared_norm = Dot(w_o, at::matmul(c, w_o));
+  result.squared_error = std::max(
+      0.0, Dot(missing, seen) - Dot(solved.delta, right) - ridge * Dot(solved.delta, solved.delta));
+  return result;
+}
+
+}  // namespace condense

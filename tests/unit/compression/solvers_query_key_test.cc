@@ -195,12 +195,12 @@ TEST(QkBestRank, ErrorIsTheTailOfTheSpectrumOfTheScores) {  // T15
   const Head head = MakeHead("svd");
   const Tensor singular = at::linalg_svdvals(head.Scores()).narrow(0, 0, kWidth).square();
   const QkSubspaces best = QkBestRank(head.c_q, head.c_k);
-  EXPECT_LT(MaxDifference(best.spectrum / singular, at::ones_like(singular)), 1e-6);
+  EXPECT_LT(MaxDifference(best.spectrum / singular, at::ones_like(singular)), 1e-4);
   for (const int64_t k : {2, 5}) {
     const Tensor q = at::matmul(head.q, best.query.narrow(1, 0, k));
     const Tensor key = at::matmul(head.k, best.key.narrow(1, 0, k));
     const double tail = singular.narrow(0, k, kWidth - k).sum().item<double>();
-    EXPECT_NEAR(SquaredNorm(head.Scores() - at::matmul(q, key.t())) / tail, 1, 1e-5);
+    EXPECT_NEAR(SquaredNorm(head.Scores() - at::matmul(q, key.t())) / tail, 1, 1e-4);
   }
   EXPECT_LT(
       MaxDifference(at::matmul(at::matmul(head.q, best.query), at::matmul(head.k, best.key).t()),

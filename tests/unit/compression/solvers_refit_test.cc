@@ -49,13 +49,10 @@ TEST(RidgeInverseDiagonal, IsTheDiagonalOfTheInverseAcrossBlockBorders) {
 
 TEST(RidgeInverseDiagonal, OrdersByEnergyForALargeRidge) {
   const Problem p = MakeProblem(60, 24, "energy order");
-  const Tensor t = RidgeInverseDiagonal(p.c, 1e12 * p.c.diagonal().max().item<double>()).values;
-  EXPECT_TRUE(at::equal((-p.c.diagonal()).argsort(), (-p.c).diagonal().argsort()));
-  EXPECT_EQ(SmallestIndices(t, 24).size(), 24u);
   // With lambda far above C, t = 1/lambda - C_jj / lambda^2 is flat to 1e-12; a milder one keeps
   // digits.
-  const Tensor mild = RidgeInverseDiagonal(p.c, 1e4 * p.c.diagonal().max().item<double>()).values;
-  EXPECT_TRUE(at::equal(mild.argsort(), p.c.diagonal().neg().argsort()));
+  const Tensor t = RidgeInverseDiagonal(p.c, 1e4 * p.c.diagonal().max().item<double>()).values;
+  EXPECT_TRUE(at::equal(t.argsort(), p.c.diagonal().neg().argsort()));
 }
 
 TEST(RidgeInverseDiagonal, GivesDeadChannelsTheLargestValue) {  // T6

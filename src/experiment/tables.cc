@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -61,6 +62,14 @@ void MarkDeviations(const std::vector<Measurement>& measurements, Table& table) 
   }
 }
 
+// A key that no cell has, such as the ratio where every method is dense, tells nothing apart.
+void DropUnusedKeys(const std::vector<Measurement>& measurements, std::vector<std::string>& keys) {
+  std::erase_if(keys, [&](const std::string& key) {
+    return std::none_of(measurements.begin(), measurements.end(),
+                        [&](const Measurement& m) { return m.keys.contains(key); });
+  });
+}
+
 }  // namespace
 
 ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore& store) {
@@ -90,6 +99,8 @@ Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, i
     layout.labels.emplace(model.name, settings.title);
   }
   const std::vector<Measurement> measurements = MeasurementsOf(store, experiment);
+  DropUnusedKeys(measurements, layout.rows);
+  DropUnusedKeys(measurements, layout.columns);
   Table table = BuildTable(layout, measurements);
   MarkDeviations(measurements, table);
   return table;

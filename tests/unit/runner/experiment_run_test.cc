@@ -167,10 +167,9 @@ TEST_F(ExperimentRun, DryRunSaysWhatAndWhy) {
 
 TEST_F(ExperimentRun, AFailedCellIsKeptAndTheSweepGoesOn) {
   // No layer may lose more than 80 percent.
-  const std::vector<std::string> failing = {
-      "--set", "methods[1]={use: modegpt, allocator: uniform}",
-      "--set", "ratios=[0.2, 0.95]",
-      "--set", "models=[llama3-mini]"};
+  const std::vector<std::string> failing = {"--set", "methods[1]=modegpt",
+                                            "--set", "ratios=[0.2, 0.95]",
+                                            "--set", "models=[llama3-mini]"};
   const ProgramResult first = Run(failing);
   EXPECT_EQ(first.exit_code, 1);
   EXPECT_THAT(first.err, HasSubstr("failed"));

@@ -92,6 +92,7 @@ OpenedModel& CellWork::Compressed() {
 }
 
 StageResult CellWork::Evaluate(const std::string& protocol) {
+  RequireNoSharedText(protocol);
   const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
   const ModelSource& model =
       RemovesNothing() ? bench_.Model(cell_.setting.model).source() : Compressed().source();
@@ -100,9 +101,17 @@ StageResult CellWork::Evaluate(const std::string& protocol) {
 
 void CellWork::RequireNoSharedText(const std::string& protocol) {
   if (!cell_.setting.calibration || spec_.allow_overlap) return;
-  const CalibrationSet& set = Calibration(/*scores=*/false).set;
   const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
-  if (set.corpus == text.corpus) RequireNoOverlap(set, text.ids, protocol);
+  for (const bool scores : {false, true}) {
+    CalibrationBench& bench = Calibration(scores);
+    if (bench.set.corpus != text.corpus || !bench.compared.insert(protocol).second) continue;
+    try {
+      RequireNoOverlap(bench.set, text.ids, protocol);
+    } catch (const DataError&) {
+      bench.compared.erase(protocol);
+      throw;
+    }
+  }
 }
 
 void CellWork::Discard() {

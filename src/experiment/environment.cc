@@ -1,9 +1,8 @@
 #include "experiment/environment.h"
 
-#include <fmt/format.h>
+#include <revision.inc>
 
 #include "base/sha256.h"
-#include "revision.inc"
 
 namespace condense {
 

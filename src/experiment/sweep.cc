@@ -162,7 +162,11 @@ class Sweep {
 
   void Report(const PlannedCell& cell, const std::string& text) {
     Progress::ClearLine();
-    LogInfo("[{}/{}] {}: {}", ++reported_, total_, cell.name, text);
+    ++reported_;
+    const double left = watch_.Seconds() / static_cast<double>(reported_) *
+                        static_cast<double>(total_ - std::min(reported_, total_));
+    LogInfo("[{}/{}] {}: {}{}", reported_, total_, cell.name, text,
+            left > 10 ? fmt::format("; about {} left", HumanDuration(left)) : "");
   }
 
   const ExperimentSpec& spec_;
@@ -173,6 +177,7 @@ class Sweep {
   int64_t environment_ = 0;
   std::set<std::string> finished_;  // stage keys of this sweep
   SweepOutcome outcome_;
+  Stopwatch watch_;
   size_t total_ = 0, reported_ = 0;
   bool stopped_ = false, waiting_ = false;
 };

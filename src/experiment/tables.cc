@@ -103,6 +103,7 @@ Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, i
   DropUnusedKeys(measurements, layout.columns);
   Table table = BuildTable(layout, measurements);
   MarkDeviations(measurements, table);
+  if (spec.allow_overlap) table.notes.emplace_back("calibration and evaluated text may overlap");
   return table;
 }
 

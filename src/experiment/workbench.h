@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "calibration/statistics_store.h"
@@ -39,6 +40,7 @@ struct CalibrationBench {
       : set(std::move(drawn)), statistics(model, set, std::move(options)) {}
   CalibrationSet set;
   StatisticsStore statistics;
+  std::set<std::string> compared;  // protocols whose text is known to share nothing with the set
 };
 
 // The store for methods that look at no data, which the framework asks for all the same.

@@ -62,6 +62,12 @@ void RegisterProtocols(const ExperimentSpec& spec, ResultsStore& store) {
   }
 }
 
+// Where artefacts, caches and tables go: beside the database.
+fs::path ResultsFolder(const ResultsStore& store) {
+  const fs::path folder = store.path().parent_path();
+  return folder.empty() ? "." : folder;
+}
+
 void PrintTable(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
                 int64_t experiment, bool complete) {
   const Table table = ExperimentTableOf(spec, store, experiment);
@@ -70,7 +76,7 @@ void PrintTable(const Arguments& arguments, const ExperimentSpec& spec, const Re
   const bool ordinary = (spec.profile.empty() || spec.profile == "bundled") && !spec.overridden;
   const auto named = arguments.OptionalText("tables");
   if (!named && !ordinary) return;
-  const fs::path folder = named ? fs::path(*named) : store.path().parent_path() / "tables";
+  const fs::path folder = named ? fs::path(*named) : ResultsFolder(store) / "tables";
   if (!complete) {
     LogWarning("the table has gaps; {} was left as it was", (folder / spec.name).string());
     return;
@@ -103,7 +109,7 @@ int Run(const Arguments& arguments) {
   if (arguments.Flag("dry-run")) return DryRun(arguments, spec);
 
   ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kWrite);
-  options.results = store.path().parent_path();
+  options.results = ResultsFolder(store);
   InputResolver inputs({arguments.ModelRoots(), arguments.Data()},
                        [&](const fs::path& file) { return store.FileDigest(file); });
   const ExperimentPlan plan = PlanExperiment(spec, inputs);

@@ -150,6 +150,21 @@ TEST_F(ExperimentSpecTest, RefusesWrongTypesAndMissingKeys) {
               HasSubstr("unknown key 'rond_to'"));
 }
 
+TEST_F(ExperimentSpecTest, TheTableMayShowSeveralMetrics) {
+  const TableSpec table =
+      Read(Replaced(kGood, "{cell: perplexity}",
+                    "{rows: [method], cell: [perplexity, {metric: perplexity, relative: true, "
+                    "decimals: 1}], "
+                    "extra: [total-params], best: none, labels: {dense: Dense}}"))
+          .table;
+  ASSERT_EQ(table.cells.size(), 2u);
+  EXPECT_EQ(table.cells[1].kind, ValueColumn::Kind::kRelativeToDense);
+  EXPECT_EQ(table.cells[1].format->digits, 1);
+  EXPECT_EQ(table.extra.at(0).select.metric, "total-params");
+  EXPECT_EQ(table.best, TableSpec::Best::kNone);
+  EXPECT_EQ(table.labels.at("dense"), "Dense");
+}
+
 TEST_F(ExperimentSpecTest, AModelFolderLiesBesideTheExperiment) {
   const ExperimentSpec spec =
       Read(Replaced(kGood, "[llama2-mini]", "[{name: mine, path: some/dir}]"));

@@ -181,8 +181,38 @@ TEST_F(ExperimentRun, AFailedCellIsKeptAndTheSweepGoesOn) {
   std::vector<std::string> more = failing;
   more.insert(more.end(), {"--rerun", "failed"});
   EXPECT_THAT(Run(more).err, HasSubstr("failed ("));
+  EXPECT_THAT(first.out, HasSubstr("slicegpt"));
   more.back() = "sometimes";
   EXPECT_EQ(Run(more).exit_code, 2);
+}
+
+TEST_F(ExperimentRun, FailFastStopsAtTheFirstFailure) {
+  const ProgramResult stopped =
+      Run({"--set", "methods=[modegpt, shortgpt]", "--set", "ratios=[0.95]", "--set",
+           "models=[llama3-mini]", "--fail-fast"});
+  EXPECT_EQ(stopped.exit_code, 1);
+  EXPECT_THAT(stopped.err, HasSubstr("[1/2]"));
+  EXPECT_THAT(stopped.err, Not(HasSubstr("[2/2]")));
+}
+
+TEST_F(ExperimentRun, RefusesToCalibrateOnTheEvaluatedText) {
+  WriteText(configs_.folder() / "configs/calibration/tiny-same.yaml",
+            "corpus: bundled-articles\nsplit: evaluation\nsampler: random-windows-nn\nsamples: 32\n"
+            "length: 256\nseed: 0\njoin: \"\\n\\n\"\n");
+  const std::vector<std::string> same = {
+      "--set", "calibration=[tiny-same]", "--set", "models=[llama3-mini]",
+      "--set", "methods=[shortgpt]",      "--set", "ratios=[0.2]",
+      "--set", "perplexity=[bundled-256]"};
+  WriteText(configs_.folder() / "configs/protocols/bundled-256.yaml",
+            ReadFile(SourceFolder() / "configs/protocols/bundled-256.yaml"));
+  const ProgramResult refused = Run(same);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("failed (data)"));
+  std::vector<std::string> allowed = same;
+  allowed.insert(allowed.end(), {"--set", "allow_overlap=true", "--rerun", "failed"});
+  const ProgramResult accepted = Run(allowed);
+  EXPECT_EQ(accepted.exit_code, 0) << accepted.err;
+  EXPECT_THAT(accepted.out, HasSubstr("may overlap"));
 }
 
 TEST_F(ExperimentRun, RerunAllComputesEverythingAgain) {

@@ -105,6 +105,16 @@ const Linear& Block::LinearOf(const std::string& role) const {
   return const_cast<Block*>(this)->LinearOf(role);
 }
 
+void Mlp::KeepChannels(const Tensor& kept) {
+  CONDENSE_CHECK(!up.factored() && !gate.factored() && !down.factored(), "factored projections");
+  const Tensor rows = kept.to(down.weight.device());
+  for (Linear* linear : {&gate, &up}) {
+    if (linear->weight.defined()) linear->weight = linear->weight.index_select(0, rows);
+    if (linear->bias.defined()) linear->bias = linear->bias.index_select(0, rows);
+  }
+  down.weight = down.weight.index_select(1, rows);
+}
+
 LayerConfig ShapeOf(const Block& block) {
   LayerConfig layer;
   layer.source = block.source;

@@ -66,6 +66,8 @@ struct Mlp {
   bool gated() const { return gate.weight.defined() || gate.factored(); }
   Tensor Hidden(const Tensor& x) const;  // input of the down projection
   Tensor Forward(const Tensor& x, TapSink* taps) const;
+  // Keeps some channels, the same ones in all projections. kept: [k] int64, ascending.
+  void KeepChannels(const Tensor& kept);
 
   template <class Visitor>
   void ForEachTensor(Visitor&& visit) {

@@ -20,11 +20,6 @@ RefitResult RefitDown(const ModeGptOptions& options, const Tensor& c, const Tens
   return {};
 }
 
-void KeepRows(Linear& linear, const Tensor& rows) {
-  linear.weight = linear.weight.index_select(0, rows);
-  if (linear.bias.defined()) linear.bias = linear.bias.index_select(0, rows);
-}
-
 }  // namespace
 
 StatRequests MlpRequests(const ModeGptOptions& options) {
@@ -62,8 +57,7 @@ ModuleReport CompressMlp(const ModuleInput& input, int64_t width, Block& block) 
   }
 
   const Tensor rows = IndexTensor(report.kept).to(w.device());
-  KeepRows(block.mlp.up, rows);
-  if (dense.gated()) KeepRows(block.mlp.gate, rows);
+  block.mlp.KeepChannels(rows);
   block.mlp.down.weight = refit.weight.t().to(dense.down.weight.scalar_type()).contiguous();
   if (intercept) {
     const Tensor bias = dense.down.bias.to(kF64) + at::matmul(mean, w) -

@@ -61,9 +61,9 @@ E MakeError(fmt::format_string<Args...> format, Args&&... args) {
 
 }  // namespace condense
 
-#define CONDENSE_CHECK(condition, ...)                                                      \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
+#define CONDENSE_CHECK(condition, ...)                                                        \
+  do {                                                                                        \
+    if (!(condition)) {                                                                       \
       ::condense::CheckFailed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
-    }                                                                                       \
+    }                                                                                         \
   } while (false)

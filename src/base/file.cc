@@ -104,9 +104,7 @@ AtomicFile::~AtomicFile() {
   ::unlink(temporary_.c_str());
 }
 
-void AtomicFile::Write(const void* bytes, size_t count) {
-  WriteAt(size_, bytes, count);
-}
+void AtomicFile::Write(const void* bytes, size_t count) { WriteAt(size_, bytes, count); }
 
 void AtomicFile::WriteAt(uint64_t offset, const void* bytes, size_t count) {
   const char* at = static_cast<const char*>(bytes);

@@ -27,8 +27,11 @@ double Seconds(std::chrono::steady_clock::duration duration) {
 }  // namespace
 
 Progress::Progress(std::string title, int64_t total, std::string unit)
-    : title_(std::move(title)), unit_(std::move(unit)), total_(total),
-      start_(std::chrono::steady_clock::now()), drawn_(start_) {}
+    : title_(std::move(title)),
+      unit_(std::move(unit)),
+      total_(total),
+      start_(std::chrono::steady_clock::now()),
+      drawn_(start_) {}
 
 Progress::~Progress() {
   if (!finished_) ClearLine();

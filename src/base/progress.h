@@ -1,5 +1,5 @@
-// One line that shows how far a piece of work is: redrawn on a terminal with rate and remaining time,
-// and plain lines at long intervals elsewhere.
+// One line that shows how far a piece of work is: redrawn on a terminal with rate and remaining
+// time, and plain lines at long intervals elsewhere.
 #pragma once
 
 #include <chrono>

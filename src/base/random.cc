@@ -12,7 +12,8 @@
 
 namespace condense {
 
-// --- Python ---------------------------------------------------------------------------------------
+// --- Python
+// ---------------------------------------------------------------------------------------
 
 PythonRandom::PythonRandom(uint64_t seed) {
   constexpr int kSize = 624;
@@ -66,7 +67,8 @@ int64_t PythonRandom::RandInt(int64_t low, int64_t high) {
   return low + static_cast<int64_t>(draw);
 }
 
-// --- NumPy ----------------------------------------------------------------------------------------
+// --- NumPy
+// ----------------------------------------------------------------------------------------
 
 NumpyRandom::NumpyRandom(uint32_t seed) {
   // SeedSequence: hash the entropy into a pool of four words, then draw eight words from it.
@@ -130,7 +132,8 @@ std::vector<int64_t> NumpyRandom::Permutation(int64_t n) {
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), int64_t{0});
   for (int64_t i = n - 1; i >= 1; --i) {
-    const auto mask = static_cast<uint32_t>((uint64_t{1} << std::bit_width(static_cast<uint64_t>(i))) - 1);
+    const auto mask =
+        static_cast<uint32_t>((uint64_t{1} << std::bit_width(static_cast<uint64_t>(i))) - 1);
     uint32_t draw;
     do draw = NextU32() & mask;
     while (draw > static_cast<uint64_t>(i));
@@ -139,7 +142,8 @@ std::vector<int64_t> NumpyRandom::Permutation(int64_t n) {
   return order;
 }
 
-// --- The project's own ----------------------------------------------------------------------------
+// --- The project's own
+// ----------------------------------------------------------------------------
 
 Random::Random(uint64_t seed, std::string_view purpose) {
   const std::string digest =
@@ -155,8 +159,8 @@ Random Random::Derive(std::string_view purpose) const {
 
 uint32_t Random::NextU32() {
   if (used_ == 4) {
-    std::array<uint32_t, 4> x{static_cast<uint32_t>(counter_), static_cast<uint32_t>(counter_ >> 32),
-                              0, 0};
+    std::array<uint32_t, 4> x{static_cast<uint32_t>(counter_),
+                              static_cast<uint32_t>(counter_ >> 32), 0, 0};
     ++counter_;
     std::array<uint32_t, 2> key = key_;
     for (int round = 0; round < 10; ++round) {

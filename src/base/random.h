@@ -15,7 +15,7 @@ class PythonRandom {
  public:
   explicit PythonRandom(uint64_t seed);
   uint32_t NextU32();
-  uint32_t GetRandBits(int bits);           // 1 <= bits <= 32
+  uint32_t GetRandBits(int bits);              // 1 <= bits <= 32
   int64_t RandInt(int64_t low, int64_t high);  // inclusive on both ends; high - low < 2^32
 
  private:
@@ -37,16 +37,16 @@ class NumpyRandom {
   uint32_t half_ = 0;
 };
 
-// Philox 4x32-10 keyed by SHA-256("condense-rng-1" || seed || purpose), so that adding a random step
-// somewhere never shifts the numbers of another.
+// Philox 4x32-10 keyed by SHA-256("condense-rng-1" || seed || purpose), so that adding a random
+// step somewhere never shifts the numbers of another.
 class Random {
  public:
   Random(uint64_t seed, std::string_view purpose);
   uint32_t NextU32();
   uint64_t NextU64();
-  double Uniform();                      // [0, 1), 53 bits
-  double Normal();                       // mean 0, variance 1 (Box-Muller)
-  uint64_t Below(uint64_t bound);        // unbiased, bound >= 1
+  double Uniform();                // [0, 1), 53 bits
+  double Normal();                 // mean 0, variance 1 (Box-Muller)
+  uint64_t Below(uint64_t bound);  // unbiased, bound >= 1
   std::vector<int64_t> Permutation(int64_t n);
   // An independent generator for one part of the work.
   Random Derive(std::string_view purpose) const;

@@ -30,9 +30,9 @@ void AppendUtf8(char32_t code_point, std::string& out);
 size_t CodePointCount(std::string_view text);
 
 std::string ToHex(const uint8_t* bytes, size_t count);
-std::string Lower(std::string_view text);                // ASCII
-std::string HumanBytes(uint64_t bytes);                  // "1.50 GiB"
-std::string HumanDuration(double seconds);               // "1 h 04 min", "12.3 s"
+std::string Lower(std::string_view text);                         // ASCII
+std::string HumanBytes(uint64_t bytes);                           // "1.50 GiB"
+std::string HumanDuration(double seconds);                        // "1 h 04 min", "12.3 s"
 std::string GroupThousands(int64_t value, char separator = ',');  // "6,738,415,616"
 
 }  // namespace condense

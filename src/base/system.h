@@ -7,13 +7,14 @@
 
 namespace condense {
 
-// Installs handlers for SIGINT and SIGTERM. The first signal asks for a clean stop; the second kills.
+// Installs handlers for SIGINT and SIGTERM. The first signal asks for a clean stop; the second
+// kills.
 void InstallInterruptHandler();
 // Throws Interrupted after the first signal. Long loops call it once an iteration.
 void CheckInterrupt();
 bool InterruptRequested();
 
-uint64_t PeakResidentBytes();     // of this process so far, or since ResetPeakResident()
+uint64_t PeakResidentBytes();  // of this process so far, or since ResetPeakResident()
 uint64_t CurrentResidentBytes();
 // Lowers the peak to the current value where the kernel allows it; false where it does not.
 bool ResetPeakResident();
@@ -22,7 +23,7 @@ std::string HostName();
 std::string CpuModel();
 int PhysicalCores();
 uint64_t MemoryBytes();
-std::string UtcNow();             // "2026-01-31T12:00:00Z"
+std::string UtcNow();  // "2026-01-31T12:00:00Z"
 
 class Stopwatch {
  public:

@@ -86,12 +86,18 @@ struct Absolute {
 
 const char* KindName(StatKind kind) {
   switch (kind) {
-    case StatKind::kGram: return "gram";
-    case StatKind::kHeadGram: return "head_gram";
-    case StatKind::kMean: return "mean";
-    case StatKind::kSecondMoment: return "second_moment";
-    case StatKind::kMeanAbs: return "mean_abs";
-    case StatKind::kCosine: return "influence";
+    case StatKind::kGram:
+      return "gram";
+    case StatKind::kHeadGram:
+      return "head_gram";
+    case StatKind::kMean:
+      return "mean";
+    case StatKind::kSecondMoment:
+      return "second_moment";
+    case StatKind::kMeanAbs:
+      return "mean_abs";
+    case StatKind::kCosine:
+      return "influence";
   }
   return "?";
 }
@@ -126,19 +132,25 @@ void BlockStatistics::MergeFrom(const BlockStatistics& other) {
   skipped = std::max(skipped, other.skipped);
 }
 
-std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind, const std::vector<int64_t>& head_widths) {
+std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind,
+                                             const std::vector<int64_t>& head_widths) {
   switch (kind) {
-    case StatKind::kGram: return std::make_unique<GramAccumulator>();
+    case StatKind::kGram:
+      return std::make_unique<GramAccumulator>();
     case StatKind::kHeadGram:
-      CONDENSE_CHECK(!head_widths.empty() &&
-                         std::all_of(head_widths.begin(), head_widths.end(),
-                                     [&](int64_t w) { return w == head_widths.front(); }),
-                     "head Gram matrices need heads of equal width");
+      CONDENSE_CHECK(
+          !head_widths.empty() && std::all_of(head_widths.begin(), head_widths.end(),
+                                              [&](int64_t w) { return w == head_widths.front(); }),
+          "head Gram matrices need heads of equal width");
       return std::make_unique<HeadGramAccumulator>(static_cast<int64_t>(head_widths.size()));
-    case StatKind::kMean: return std::make_unique<MeanAccumulator<Identity>>();
-    case StatKind::kSecondMoment: return std::make_unique<MeanAccumulator<Square>>();
-    case StatKind::kMeanAbs: return std::make_unique<MeanAccumulator<Absolute>>();
-    case StatKind::kCosine: break;
+    case StatKind::kMean:
+      return std::make_unique<MeanAccumulator<Identity>>();
+    case StatKind::kSecondMoment:
+      return std::make_unique<MeanAccumulator<Square>>();
+    case StatKind::kMeanAbs:
+      return std::make_unique<MeanAccumulator<Absolute>>();
+    case StatKind::kCosine:
+      break;
   }
   CONDENSE_CHECK(false, "block influence has no accumulator of its own");
   return nullptr;

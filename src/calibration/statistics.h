@@ -1,8 +1,8 @@
 // Statistics of activations inside one block, accumulated in float64 over calibration tokens
 // (methods.md 0.3).
 //
-// Sums are associative: Merge() of two halves equals one pass, and the result does not depend on batch
-// size or thread count beyond the rounding of float64.
+// Sums are associative: Merge() of two halves equals one pass, and the result does not depend on
+// batch size or thread count beyond the rounding of float64.
 #pragma once
 
 #include <compare>
@@ -25,7 +25,7 @@ enum class StatKind {
   kMean,          // mean over tokens                    [p]
   kSecondMoment,  // mean of squares                     [p]
   kMeanAbs,       // mean of absolute values             [p]
-  kCosine,        // 1 - mean cos(block input, block output): block influence, scalar; tap kBlockOutput
+  kCosine,  // 1 - mean cos(block input, block output): block influence, scalar; tap kBlockOutput
 };
 
 struct StatRequest {
@@ -52,9 +52,9 @@ class BlockStatistics {
   const std::map<StatRequest, Tensor>& values() const { return values_; }
   void MergeFrom(const BlockStatistics& other);  // adds requests that are not here yet
 
-  int64_t tokens = 0;     // N
+  int64_t tokens = 0;  // N
   int64_t sequences = 0;
-  int64_t skipped = 0;    // tokens left out of the block influence: a residual of zero norm
+  int64_t skipped = 0;  // tokens left out of the block influence: a residual of zero norm
 
  private:
   std::map<StatRequest, Tensor> values_;
@@ -71,7 +71,8 @@ class Accumulator {
   virtual Tensor Finish(int64_t tokens) const = 0;
 };
 // `head_widths`: widths of the heads that lie side by side in a row (kHeadGram only; all equal).
-std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind, const std::vector<int64_t>& head_widths);
+std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind,
+                                             const std::vector<int64_t>& head_widths);
 
 // Collects the requested statistics of one block while it runs: a TapSink.
 class StatisticsCollector final : public TapSink {

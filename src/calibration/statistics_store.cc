@@ -21,13 +21,16 @@ uint64_t BytesOf(const BlockStatistics& statistics) {
 
 StatisticsStore::StatisticsStore(const ModelSource& model, const CalibrationSet& calibration,
                                  Options options)
-    : model_(model), calibration_(calibration), options_(std::move(options)),
+    : model_(model),
+      calibration_(calibration),
+      options_(std::move(options)),
       tokens_(calibration.sequences) {
   const ModelConfig& config = model.config();
   for (const auto& sequence : calibration.sequences) {
     if (static_cast<int64_t>(sequence.size()) > config.max_positions) {
       throw MakeError<ConfigError>(
-          "calibration set '{}' has sequences of {} tokens, the model has {} positions; use a shorter length",
+          "calibration set '{}' has sequences of {} tokens, the model has {} positions; use a "
+          "shorter length",
           calibration.id, sequence.size(), config.max_positions);
     }
     for (const int32_t id : sequence) {
@@ -41,7 +44,8 @@ StatisticsStore::StatisticsStore(const ModelSource& model, const CalibrationSet&
     throw MakeError<ConfigError>("calibration set '{}' holds no tokens", calibration.id);
   }
   if (options_.folder) {
-    *options_.folder /= Sha256Hex(model.digest() + calibration.hash + DTypeName(model.dtype())).substr(0, 32);
+    *options_.folder /=
+        Sha256Hex(model.digest() + calibration.hash + DTypeName(model.dtype())).substr(0, 32);
   }
 }
 

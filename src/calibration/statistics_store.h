@@ -1,5 +1,5 @@
-// Statistics of the dense model over one calibration set, made once and shared by everything that needs
-// them: all ratios of a method, all methods, the allocators.
+// Statistics of the dense model over one calibration set, made once and shared by everything that
+// needs them: all ratios of a method, all methods, the allocators.
 #pragma once
 
 #include <filesystem>
@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "model/activation_stream.h"
 #include "calibration/statistics.h"
 #include "data/calibration.h"
+#include "model/activation_stream.h"
 #include "model/model_source.h"
 
 namespace condense {
@@ -19,8 +19,9 @@ namespace condense {
 class StatisticsStore {
  public:
   struct Options {
-    // Finished statistics are also kept here, one file for each layer and request, so that a later run of the
-    // program need not repeat the pass. Keyed by the digests of model and calibration set.
+    // Finished statistics are also kept here, one file for each layer and request, so that a later
+    // run of the program need not repeat the pass. Keyed by the digests of model and calibration
+    // set.
     std::optional<std::filesystem::path> folder;
     // Statistics beyond this many bytes are not kept in memory after use.
     uint64_t memory_bytes = uint64_t{2} << 30;
@@ -28,10 +29,11 @@ class StatisticsStore {
   // Both must outlive the store.
   StatisticsStore(const ModelSource& model, const CalibrationSet& calibration, Options options);
 
-  // Calls fn for each layer in turn. What is missing is made by one streamed forward pass, in which at most one
-  // block and its statistics are in memory (beyond what Options allow to keep).
-  void ForEachLayer(const StatRequests& requests,
-                    const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn);
+  // Calls fn for each layer in turn. What is missing is made by one streamed forward pass, in which
+  // at most one block and its statistics are in memory (beyond what Options allow to keep).
+  void ForEachLayer(
+      const StatRequests& requests,
+      const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn);
   // Block influence of each layer.
   const std::vector<double>& Influence();
   // What Influence() found, if it was ever asked; else empty.

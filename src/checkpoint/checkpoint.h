@@ -46,7 +46,8 @@ class Checkpoint {
   Tensor Get(const std::string& name, at::IntArrayRef shape) const;
   // Lets the kernel drop the pages of a tensor that will not be read again.
   void Release(const std::string& name) const;
-  // SHA-256 over the digests of all weight files and config.json, in order of name. Computed once.
+  // SHA-256 over the hexadecimal digests of all weight files and config.json, in order of name.
+  // Computed once.
   const std::string& Digest() const;
   uint64_t FileBytes() const;  // size of the weight files
   std::vector<std::filesystem::path> Files() const;
@@ -64,14 +65,16 @@ void WriteJson(const std::filesystem::path& path, const nlohmann::json& value);
 // Writes safetensors files tensor by tensor, each folder complete or absent.
 //
 // Tensors are appended as they come and are in no memory afterwards; a new shard begins when one
-// would exceed `shard_bytes`. Finish() writes the index (more than one shard), syncs everything and
-// renames the temporary folder into place. Without Finish() nothing is left behind.
+// would exceed `shard_bytes` or the header has no room for it. Finish() writes the index (more than
+// one shard), syncs everything and renames the temporary folder into place. Without Finish()
+// nothing is left behind.
 class CheckpointWriter {
  public:
   struct Options {
     uint64_t shard_bytes = uint64_t{5} << 30;
   };
-  // `folder` must not exist, or be an earlier checkpoint, which Finish() replaces.
+  // `folder` must not exist, be empty, or be an earlier checkpoint (weights, and no folders in it),
+  // which Finish() replaces in one step.
   explicit CheckpointWriter(std::filesystem::path folder)
       : CheckpointWriter(std::move(folder), Options{}) {}
   CheckpointWriter(std::filesystem::path folder, Options options);

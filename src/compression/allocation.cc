@@ -10,9 +10,12 @@ namespace condense {
 
 const char* ModuleName(Module module) {
   switch (module) {
-    case Module::kMlp: return "mlp";
-    case Module::kQk: return "qk";
-    case Module::kVo: return "vo";
+    case Module::kMlp:
+      return "mlp";
+    case Module::kQk:
+      return "qk";
+    case Module::kVo:
+      return "vo";
   }
   return "?";
 }
@@ -36,7 +39,9 @@ double& ModuleSparsity::of(Module module) {
   return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
 }
 
-double ModuleSparsity::of(Module module) const { return const_cast<ModuleSparsity*>(this)->of(module); }
+double ModuleSparsity::of(Module module) const {
+  return const_cast<ModuleSparsity*>(this)->of(module);
+}
 
 double MeanSparsity(const ModelConfig& dense, const Allocation& allocation) {
   double sum = 0;
@@ -50,8 +55,9 @@ double MeanSparsity(const ModelConfig& dense, const Allocation& allocation) {
 std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap) {
   const double total = std::accumulate(removed.begin(), removed.end(), 0.0);
   if (total > cap * static_cast<double>(removed.size()) * (1 + 1e-12)) {
-    throw MakeError<ConfigError>("cannot remove {:.4f} on average when no layer may lose more than {:.4f}",
-                                 total / static_cast<double>(removed.size()), cap);
+    throw MakeError<ConfigError>(
+        "cannot remove {:.4f} on average when no layer may lose more than {:.4f}",
+        total / static_cast<double>(removed.size()), cap);
   }
   std::vector<bool> capped(removed.size(), false);
   while (true) {
@@ -78,8 +84,8 @@ std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t wid
     const double target = (1 - fraction) * static_cast<double>(width);
     // Differences of 1e-9 are rounding of the fractions, not intent.
     const double units = (target + carry) / static_cast<double>(unit);
-    const double rounded = mode == RoundingMode::kFloor ? std::floor(units + 1e-9)
-                                                        : std::floor(units + 0.5 + 1e-9);
+    const double rounded =
+        mode == RoundingMode::kFloor ? std::floor(units + 1e-9) : std::floor(units + 0.5 + 1e-9);
     kept.push_back(std::clamp(unit * static_cast<int64_t>(rounded), std::min(unit, width), width));
     if (mode == RoundingMode::kCarry) carry += target - static_cast<double>(kept.back());
   }
@@ -88,16 +94,18 @@ std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t wid
 
 ModelConfig NarrowedConfig(const ModelConfig& dense, const Allocation& allocation,
                            const Rounding& rounding) {
-  CONDENSE_CHECK(allocation.size() == dense.layers.size(), "{} layers allocated", allocation.size());
+  CONDENSE_CHECK(allocation.size() == dense.layers.size(), "{} layers allocated",
+                 allocation.size());
   const int64_t natural = dense.HasRope() ? 2 : 1;
   const int64_t qk_unit = rounding.qk_unit == 0 ? natural : rounding.qk_unit;
   if (qk_unit % natural != 0) {
-    throw MakeError<ConfigError>("query/key widths are kept in rotary pairs: the unit {} must be even", qk_unit);
+    throw MakeError<ConfigError>(
+        "query/key widths are kept in rotary pairs: the unit {} must be even", qk_unit);
   }
   const auto widths = [&](Module module, int64_t width, int64_t unit) {
     if (unit < 1 || unit > width) {
-      throw MakeError<ConfigError>("the rounding unit {} of {} does not fit its dense width {}", unit,
-                                   ModuleName(module), width);
+      throw MakeError<ConfigError>("the rounding unit {} of {} does not fit its dense width {}",
+                                   unit, ModuleName(module), width);
     }
     std::vector<double> removed;
     for (const ModuleSparsity& layer : allocation) removed.push_back(layer.of(module));

@@ -33,7 +33,8 @@ class ModuleTrials {
  public:
   virtual ~ModuleTrials() = default;
   virtual StatRequests TrialRequests() const = 0;
-  // A copy of the dense block in which one module is compressed to `removed`, from dense statistics.
+  // A copy of the dense block in which one module is compressed to `removed`, from dense
+  // statistics.
   virtual Block CompressModule(const ModelConfig& config, const Block& dense,
                                const BlockStatistics& statistics, int64_t layer, Module module,
                                double removed) const = 0;
@@ -43,8 +44,9 @@ class StatisticsStore;
 
 struct AllocationRequest {
   const ModelConfig& dense;
-  double target = 0;            // fraction of block weights to remove
-  // Statistics of the dense model over the set that scores the layers; for block influence and for trials.
+  double target = 0;  // fraction of block weights to remove
+  // Statistics of the dense model over the set that scores the layers; for block influence and for
+  // trials.
   StatisticsStore& statistics;
   const ModuleTrials* trials = nullptr;  // null if the method offers none
 };
@@ -53,22 +55,26 @@ class Allocator {
  public:
   static constexpr const char* kKind = "allocator";
   virtual ~Allocator() = default;
-  // MeanSparsity of the result equals the target (1e-12). ConfigError when the target cannot be met.
+  // MeanSparsity of the result equals the target (1e-12). ConfigError when the target cannot be
+  // met.
   virtual Allocation Allocate(const AllocationRequest& request) const = 0;
-  // True when there is one allocation only, which answers no other target than its own; the framework then
-  // asks for the nominal ratio and does not look for another.
+  // True when there is one allocation only, which answers no other target than its own; the
+  // framework then asks for the nominal ratio and does not look for another.
   virtual bool IsFixed() const { return false; }
 };
 
-// Redistributes a proposal so that no entry exceeds `cap` and the mean is kept; entries below the cap keep
-// their proportions (methods.md 2, "Cap and redistribution"). ConfigError if the mean exceeds the cap.
+// Redistributes a proposal so that no entry exceeds `cap` and the mean is kept; entries below the
+// cap keep their proportions (methods.md 2, "Cap and redistribution"). ConfigError if the mean
+// exceeds the cap.
 std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap);
 
-// --- From fractions to widths ---------------------------------------------------------------------
+// --- From fractions to widths
+// ---------------------------------------------------------------------
 
 enum class RoundingMode { kCarry, kFloor, kNearest };
 
-// Rounding of kept widths (methods.md 0.5): with carry the total over layers is right to within one unit.
+// Rounding of kept widths (methods.md 0.5): with carry the total over layers is right to within one
+// unit.
 struct Rounding {
   RoundingMode mode = RoundingMode::kCarry;
   int64_t mlp_unit = 1;

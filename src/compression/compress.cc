@@ -20,10 +20,14 @@ struct Budget {
   double Target() const {
     const auto block = static_cast<double>(dense.block), total = static_cast<double>(dense.Total());
     switch (match) {
-      case Match::kBlock: return (1 - ratio) * block;
-      case Match::kTotal: return (1 - ratio) * total;
-      case Match::kTotalAbs: return total - ratio * block;
-      case Match::kNominal: break;
+      case Match::kBlock:
+        return (1 - ratio) * block;
+      case Match::kTotal:
+        return (1 - ratio) * total;
+      case Match::kTotalAbs:
+        return total - ratio * block;
+      case Match::kNominal:
+        break;
     }
     return 0;
   }
@@ -39,14 +43,16 @@ MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& con
   if (!(request.ratio >= 0 && request.ratio < 1)) {
     throw MakeError<ConfigError>("ratio {} is outside [0, 1)", request.ratio);
   }
-  if (request.match == Match::kNominal || (request.allocator != nullptr && request.allocator->IsFixed())) {
+  if (request.match == Match::kNominal ||
+      (request.allocator != nullptr && request.allocator->IsFixed())) {
     return {request.ratio, request.method.MakePlan(context, request.ratio)};
   }
   const Budget budget{request.match, request.ratio, CountParameters(context.dense())};
   // Rounding of the product must not cost a unit.
   const double target = budget.Target() * (1 + 1e-12);
-  // The nominal ratio beyond which the model fits: bisection, as parameters fall with the nominal ratio. A
-  // plan that cannot be made counts as small enough; whether it is needed shows at the end.
+  // The nominal ratio beyond which the model fits: bisection, as parameters fall with the nominal
+  // ratio. A plan that cannot be made counts as small enough; whether it is needed shows at the
+  // end.
   const auto fits = [&](double nominal) {
     try {
       return budget.Measure(request.method.MakePlan(context, nominal)) <= target;
@@ -62,12 +68,13 @@ MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& con
   }
   MatchedPlan matched{below, request.method.MakePlan(context, below)};
   const double measure = budget.Measure(matched.plan);
+  if (request.method.match_rule() == MatchRule::kNearest) {
+    if (below == 0 || measure > target) return matched;
+    MatchedPlan larger{above, request.method.MakePlan(context, above)};
+    return budget.Measure(larger.plan) - target < target - measure ? larger : matched;
+  }
   if (measure > target) {
     throw MakeError<ConfigError>("the method cannot remove {} of the parameters", request.ratio);
-  }
-  if (request.method.match_rule() == MatchRule::kNearest && below > 0) {
-    MatchedPlan larger{above, request.method.MakePlan(context, above)};
-    if (budget.Measure(larger.plan) - target < target - measure) return larger;
   }
   return matched;
 }
@@ -107,8 +114,8 @@ CompressionResult Compress(const CompressionRequest& request, StatisticsStore& s
     request.method.Compress(job);
     result.config = job.config();
     CONDENSE_CHECK(CountParameters(result.config).Total() == planned,
-                   "the method made {} parameters, its plan has {}", CountParameters(result.config).Total(),
-                   planned);
+                   "the method made {} parameters, its plan has {}",
+                   CountParameters(result.config).Total(), planned);
     result.report = std::move(job.report());
     result.report.seconds["plan"] = planning;
     result.report.seconds["calibrate"] = statistics.seconds() - passes_before;

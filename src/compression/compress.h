@@ -41,7 +41,8 @@ struct CompressionResult {
 };
 
 // Compresses the model of `statistics` into `sink`. `scores` names the statistics that score layers
-// (mostly the same object). At ratio 0, and for a method that removes nothing, the parts are copied.
+// (mostly the same object). At ratio 0, and for a method that removes nothing, the parts are
+// copied.
 CompressionResult Compress(const CompressionRequest& request, StatisticsStore& statistics,
                            StatisticsStore& scores, ModelSink& sink);
 

@@ -16,7 +16,8 @@ Allocation PlanContext::Allocate(double removed) const {
       {.dense = dense(), .target = removed, .statistics = scores_, .trials = trials_});
 }
 
-CompressionJob::CompressionJob(StatisticsStore& statistics, ModelSink& sink, ModelConfig plan, uint64_t seed)
+CompressionJob::CompressionJob(StatisticsStore& statistics, ModelSink& sink, ModelConfig plan,
+                               uint64_t seed)
     : statistics_(statistics), sink_(sink), config_(std::move(plan)), seed_(seed) {}
 
 Random CompressionJob::MakeRandom(const std::string& purpose, int64_t layer) const {
@@ -32,18 +33,23 @@ void RequireEnoughTokens(const ModelConfig& plan, const StatisticsStore& statist
   for (const LayerConfig& layer : plan.layers) widest = std::max(widest, layer.mlp_width);
   if (tokens < widest) {
     throw MakeError<ConfigError>(
-        "calibration set '{}' has {} tokens, but {} channels are to be kept in one layer; take more or longer "
-        "samples", statistics.calibration().id, tokens, widest);
+        "calibration set '{}' has {} tokens, but {} channels are to be kept in one layer; take "
+        "more or longer "
+        "samples",
+        statistics.calibration().id, tokens, widest);
   }
   if (tokens < plan.intermediate_size) {
-    LogWarning("calibration set '{}' has {} tokens for {} MLP channels: their statistics have rank {} at most",
-               statistics.calibration().id, tokens, plan.intermediate_size, tokens);
+    LogWarning(
+        "calibration set '{}' has {} tokens for {} MLP channels: their statistics have rank {} at "
+        "most",
+        statistics.calibration().id, tokens, plan.intermediate_size, tokens);
   }
 }
 
 }  // namespace
 
-void CompressionJob::ForEachBlock(const BlockLoop& loop, const std::function<void(BlockTask&)>& fn) {
+void CompressionJob::ForEachBlock(const BlockLoop& loop,
+                                  const std::function<void(BlockTask&)>& fn) {
   CONDENSE_CHECK(!loop.paired || loop.schedule != Schedule::kDense,
                  "paired streams need a schedule that follows the compressed model");
   RequireEnoughTokens(config_, statistics_);
@@ -55,7 +61,8 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop, const std::function<voi
   const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
 
   std::optional<ActivationStream> stream, dense_stream;
-  if (loop.schedule != Schedule::kDense) stream.emplace(embedding, statistics_.tokens(), model.device());
+  if (loop.schedule != Schedule::kDense)
+    stream.emplace(embedding, statistics_.tokens(), model.device());
   if (loop.paired) dense_stream.emplace(embedding, statistics_.tokens(), model.device());
 
   const auto collect = [&](const Block& block, int64_t l, const StatRequests& requests) {
@@ -78,12 +85,14 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop, const std::function<voi
     task.report = &layer_report;
     task.context_ = context;
     task.collect_ = [&](const StatRequests& requests) {
-      CONDENSE_CHECK(stream.has_value(), "collecting again needs a schedule that follows the compressed model");
+      CONDENSE_CHECK(stream.has_value(),
+                     "collecting again needs a schedule that follows the compressed model");
       return collect(task.block, l, requests);
     };
     task.visit_paired_ = [&](const std::function<void(const Tensor&, const Tensor&)>& visit) {
       CONDENSE_CHECK(dense_stream.has_value(), "the loop was not asked for paired streams");
-      for (int64_t i = 0; i < stream->batches(); ++i) visit(dense_stream->batch(i), stream->batch(i));
+      for (int64_t i = 0; i < stream->batches(); ++i)
+        visit(dense_stream->batch(i), stream->batch(i));
     };
     fn(task);
     config_.layers[static_cast<size_t>(l)].heads = task.block.attention.heads;

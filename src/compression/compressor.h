@@ -10,38 +10,41 @@
 #include <vector>
 
 #include "base/random.h"
-#include "model/activation_stream.h"
 #include "calibration/statistics.h"
 #include "calibration/statistics_store.h"
 #include "compression/allocation.h"
+#include "model/activation_stream.h"
 #include "model/model_source.h"
 #include "model/parameters.h"
 
 namespace condense {
 
-// --- Report ---------------------------------------------------------------------------------------
+// --- Report
+// ---------------------------------------------------------------------------------------
 
 // What happened to one module of one layer (methods.md 0.5 rule 8).
 struct ModuleReport {
-  std::vector<int64_t> widths;       // kept width, one for each key/value head (MLP: one)
-  std::vector<int64_t> kept;         // indices that were kept, where units were selected
-  double damping = 0;                // largest damping that a factorisation needed
-  std::optional<double> condition;   // of the matrix that was solved
-  std::optional<double> relative_error;  // ||dense - compressed||_F / ||dense||_F of the module on the calibration set
+  std::vector<int64_t> widths;           // kept width, one for each key/value head (MLP: one)
+  std::vector<int64_t> kept;             // indices that were kept, where units were selected
+  double damping = 0;                    // largest damping that a factorisation needed
+  std::optional<double> condition;       // of the matrix that was solved
+  std::optional<double> relative_error;  // ||dense - compressed||_F / ||dense||_F of the module on
+                                         // the calibration set
   double seconds = 0;
 };
 struct LayerReport {
-  int64_t layer = 0;  // index in the dense model
+  int64_t layer = 0;                            // index in the dense model
   std::map<std::string, ModuleReport> modules;  // by ModuleName, or what the method calls its parts
 };
 struct CompressionReport {
   std::vector<LayerReport> layers;
-  Allocation allocation;             // empty when the method uses no allocator
-  std::vector<double> influence;     // layer scores that were used, if any
+  Allocation allocation;                  // empty when the method uses no allocator
+  std::vector<double> influence;          // layer scores that were used, if any
   std::map<std::string, double> seconds;  // by phase
 };
 
-// --- Job ------------------------------------------------------------------------------------------
+// --- Job
+// ------------------------------------------------------------------------------------------
 
 // On what inputs the statistics of a block are taken (methods.md 7.2).
 enum class Schedule {
@@ -53,18 +56,19 @@ enum class Schedule {
 // One block under compression.
 class BlockTask {
  public:
-  int64_t layer = 0;              // position in the dense model
-  const Block* dense = nullptr;   // as loaded
-  Block block;                    // to be changed; a copy of the dense block at first
-  LayerConfig plan;               // the widths this layer should get
+  int64_t layer = 0;                       // position in the dense model
+  const Block* dense = nullptr;            // as loaded
+  Block block;                             // to be changed; a copy of the dense block at first
+  LayerConfig plan;                        // the widths this layer should get
   const BlockStatistics* stats = nullptr;  // of the requests given to ForEachBlock
   LayerReport* report = nullptr;
 
   // Statistics of `block` as it is now, on the present inputs (schedules kLayer and kModule).
   BlockStatistics Collect(const StatRequests& requests) const { return collect_(requests); }
-  // Calls fn with the inputs of this block in the dense model and in the model compressed so far, batch by
-  // batch: [batch, tokens, width] each (BlockLoop::paired).
-  void VisitPaired(const std::function<void(const Tensor& dense_input, const Tensor& input)>& fn) const {
+  // Calls fn with the inputs of this block in the dense model and in the model compressed so far,
+  // batch by batch: [batch, tokens, width] each (BlockLoop::paired).
+  void VisitPaired(
+      const std::function<void(const Tensor& dense_input, const Tensor& input)>& fn) const {
     visit_paired_(fn);
   }
   const BlockContext& context() const { return context_; }
@@ -89,15 +93,15 @@ class CompressionJob {
   const ModelSource& dense() const { return statistics_.model(); }
   StatisticsStore& statistics() { return statistics_; }
   ModelSink& sink() { return sink_; }
-  // What is being made; the framework finishes the sink with it. ForEachBlock keeps its head widths up to
-  // date, which may differ from the plan between the heads of a layer.
+  // What is being made; the framework finishes the sink with it. ForEachBlock keeps its head widths
+  // up to date, which may differ from the plan between the heads of a layer.
   ModelConfig& config() { return config_; }
   CompressionReport& report() { return report_; }
   // Independent of the order in which layers are visited.
   Random MakeRandom(const std::string& purpose, int64_t layer = -1) const;
 
-  // Copies the embedding to the sink, calls fn for each block, puts what it made into the sink, and copies
-  // the head: all that a method needs which leaves the residual stream alone.
+  // Copies the embedding to the sink, calls fn for each block, puts what it made into the sink, and
+  // copies the head: all that a method needs which leaves the residual stream alone.
   void ForEachBlock(const BlockLoop& loop, const std::function<void(BlockTask&)>& fn);
 
  private:
@@ -108,7 +112,8 @@ class CompressionJob {
   CompressionReport report_;
 };
 
-// --- Method ---------------------------------------------------------------------------------------
+// --- Method
+// ---------------------------------------------------------------------------------------
 
 // What a method may consult while it plans.
 class PlanContext {
@@ -132,8 +137,8 @@ class PlanContext {
 };
 
 struct Plan {
-  ModelConfig config;      // shape of the compressed model
-  Allocation allocation;   // empty when no allocator was asked
+  ModelConfig config;     // shape of the compressed model
+  Allocation allocation;  // empty when no allocator was asked
 };
 
 // How a requested ratio is met.
@@ -147,14 +152,14 @@ class Compressor {
   static constexpr const char* kKind = "method";
   virtual ~Compressor() = default;
 
-  virtual bool UsesRatio() const { return true; }        // false: one result whatever the ratio
+  virtual bool UsesRatio() const { return true; }  // false: one result whatever the ratio
   virtual bool UsesAllocator() const { return false; }
   virtual bool UsesCalibration() const { return true; }
   virtual MatchRule match_rule() const { return MatchRule::kLargestNotAbove; }
   virtual const ModuleTrials* trials() const { return nullptr; }
 
-  // The shape of the compressed model at the method's own nominal ratio. Cheap: called repeatedly while the
-  // framework looks for the nominal ratio that gives a real one.
+  // The shape of the compressed model at the method's own nominal ratio. Cheap: called repeatedly
+  // while the framework looks for the nominal ratio that gives a real one.
   virtual Plan MakePlan(const PlanContext& context, double nominal) const = 0;
   virtual void Compress(CompressionJob& job) const = 0;
 };

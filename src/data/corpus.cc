@@ -121,6 +121,15 @@ Corpus LoadCorpus(const CorpusSpec& spec, std::string_view name, std::string_vie
   return corpus;
 }
 
+std::vector<std::filesystem::path> FindCorpusFiles(const CorpusSpec& spec, std::string_view name,
+                                                   std::string_view split, const DataRoots& roots) {
+  std::vector<std::filesystem::path> paths;
+  for (const FileCandidates& file : FindSplit(spec, name, split).files) {
+    paths.push_back(FindFile(file, spec.location, name, roots));
+  }
+  return paths;
+}
+
 Corpus LoadCorpus(std::string_view name, std::string_view split, const DataRoots& roots) {
   const auto spec = ReadStruct<CorpusSpec>(Node::ParseFile(NamedConfig("corpora", name)));
   return LoadCorpus(spec, name, split, roots);

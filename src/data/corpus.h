@@ -145,6 +145,9 @@ struct Corpus {
 Corpus LoadCorpus(std::string_view name, std::string_view split, const DataRoots& roots);
 Corpus LoadCorpus(const CorpusSpec& spec, std::string_view name, std::string_view split,
                   const DataRoots& roots);
+// The files that LoadCorpus would read; the same errors for what is missing.
+std::vector<std::filesystem::path> FindCorpusFiles(const CorpusSpec& spec, std::string_view name,
+                                                   std::string_view split, const DataRoots& roots);
 // A text file of the user's, read by the WikiText rule.
 Corpus CorpusFromTextFile(const std::filesystem::path& path);
 

@@ -13,8 +13,8 @@
 namespace condense {
 namespace {
 
-// Tokens that pass through the model together: enough to keep matrix products efficient, few enough for their
-// activations to stay in cache.
+// Tokens that pass through the model together: enough to keep matrix products efficient, few enough
+// for their activations to stay in cache.
 constexpr int64_t kResidentBatchTokens = 2048;
 
 // Where in the model a window stops being finite.
@@ -101,16 +101,18 @@ PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationTe
   const InferenceScope inference;
   const Stopwatch watch;
   RequirePositions(text, model.config().max_positions);
-  PerplexityResult result{.windows = text.windows, .window = text.window,
-                          .tokens = static_cast<int64_t>(text.ids.size()), .window_nll = {},
+  PerplexityResult result{.windows = text.windows,
+                          .window = text.window,
+                          .tokens = static_cast<int64_t>(text.ids.size()),
+                          .window_nll = {},
                           .ids_sha256 = text.ids_sha256};
   std::vector<std::vector<TokenId>> windows;
   for (int64_t k = 0; k < text.windows; ++k) {
     windows.push_back(text.Window(k));
     for (const TokenId id : windows.back()) {
       if (id < 0 || id >= model.config().vocab_size) {
-        throw MakeError<DataError>("{}: window {} holds token id {}, the model has {} ids", text.source, k, id,
-                                   model.config().vocab_size);
+        throw MakeError<DataError>("{}: window {} holds token id {}, the model has {} ids",
+                                   text.source, k, id, model.config().vocab_size);
       }
     }
   }

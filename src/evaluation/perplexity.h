@@ -11,11 +11,12 @@
 namespace condense {
 
 struct PerplexityResult {
-  double perplexity = 0;      // exp(mean_nll)
-  double mean_nll = 0;        // nats a target, mean of window means
-  double standard_error = 0;  // of mean_nll, from the spread of window means; windows are correlated: rough
+  double perplexity = 0;  // exp(mean_nll)
+  double mean_nll = 0;    // nats a target, mean of window means
+  double standard_error =
+      0;  // of mean_nll, from the spread of window means; windows are correlated: rough
   int64_t windows = 0, window = 0;
-  int64_t tokens = 0;         // ids of the stream, the dropped tail included
+  int64_t tokens = 0;  // ids of the stream, the dropped tail included
   std::vector<double> window_nll;
   std::string ids_sha256;
   double seconds = 0;
@@ -25,9 +26,10 @@ struct PerplexityResult {
   double High() const;
 };
 
-// A resident model runs batch by batch; one that is streamed runs block by block over all windows, so that
-// one block is in memory at a time. ConfigError when a window is longer than the model's positions;
-// NumericError, naming the first bad window and the layer where it went wrong, when a loss is not finite.
+// A resident model runs batch by batch; one that is streamed runs block by block over all windows,
+// so that one block is in memory at a time. ConfigError when a window is longer than the model's
+// positions; NumericError, naming the first bad window and the layer where it went wrong, when a
+// loss is not finite.
 PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationText& text);
 
 }  // namespace condense

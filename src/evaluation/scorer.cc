@@ -24,7 +24,7 @@ void ScoreBatch(const CausalLm& model, const std::vector<EncodedRequest>& reques
     longest = std::max(longest, inputs.back().size());
   }
   const int64_t length = static_cast<int64_t>(longest);
-  std::vector<int64_t> rows;     // scored positions in the flattened batch
+  std::vector<int64_t> rows;  // scored positions in the flattened batch
   std::vector<int64_t> targets;
   for (size_t i = 0; i < batch.size(); ++i) {
     const auto& continuation = requests[batch[i]].continuation;
@@ -60,12 +60,16 @@ void ScoreBatch(const CausalLm& model, const std::vector<EncodedRequest>& reques
 
 }  // namespace
 
-std::vector<Score> ScoreRequests(const CausalLm& model, const std::vector<EncodedRequest>& requests) {
+std::vector<Score> ScoreRequests(const CausalLm& model,
+                                 const std::vector<EncodedRequest>& requests) {
   const InferenceScope inference;
   std::vector<size_t> order(requests.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  const auto length = [&](size_t r) { return requests[r].head.size() + requests[r].continuation.size(); };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return length(a) > length(b); });
+  const auto length = [&](size_t r) {
+    return requests[r].head.size() + requests[r].continuation.size();
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return length(a) > length(b); });
   std::vector<Score> scores(requests.size());
   Progress progress("scoring", static_cast<int64_t>(requests.size()), "requests");
   for (size_t begin = 0; begin < order.size();) {

@@ -12,11 +12,13 @@ namespace condense {
 struct Score {
   double log_likelihood = 0;  // nats, summed over the continuation
   int64_t tokens = 0;         // continuation ids
-  bool greedy = false;        // every continuation id is the argmax of its position (ties: lowest id)
+  bool greedy = false;  // every continuation id is the argmax of its position (ties: lowest id)
 };
 
-// Scores in the order of the requests. Longest first in execution, batched by tokens; the logits are formed at
-// scored positions alone. NumericError, naming the request, when a score is not finite.
-std::vector<Score> ScoreRequests(const CausalLm& model, const std::vector<EncodedRequest>& requests);
+// Scores in the order of the requests. Longest first in execution, batched by tokens; the logits
+// are formed at scored positions alone. NumericError, naming the request, when a score is not
+// finite.
+std::vector<Score> ScoreRequests(const CausalLm& model,
+                                 const std::vector<EncodedRequest>& requests);
 
 }  // namespace condense

@@ -10,7 +10,8 @@
 
 namespace condense {
 
-TokenBatches::TokenBatches(const std::vector<std::vector<int32_t>>& sequences, int64_t batch_tokens) {
+TokenBatches::TokenBatches(const std::vector<std::vector<int32_t>>& sequences,
+                           int64_t batch_tokens) {
   std::map<size_t, std::vector<std::span<const int32_t>>> by_length;
   for (const auto& sequence : sequences) {
     if (!sequence.empty()) by_length[sequence.size()].push_back(sequence);
@@ -28,7 +29,8 @@ TokenBatches::TokenBatches(const std::vector<std::vector<int32_t>>& sequences, i
   }
 }
 
-ActivationStream::ActivationStream(const Embedding& embedding, const TokenBatches& tokens, Device device)
+ActivationStream::ActivationStream(const Embedding& embedding, const TokenBatches& tokens,
+                                   Device device)
     : device_(device) {
   for (const Tensor& ids : tokens.ids()) {
     states_.push_back(embedding.Forward(ids.to(embedding.tokens.device())).to(at::kCPU));

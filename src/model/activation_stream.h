@@ -1,7 +1,8 @@
 // The residual stream of many tokens, carried through the model block by block.
 //
-// Sequences of equal length are batched; no position is ever padded, so no masks are needed and nothing has
-// to be left out of a statistic. The stream lives on the host; batches visit the device one at a time.
+// Sequences of equal length are batched; no position is ever padded, so no masks are needed and
+// nothing has to be left out of a statistic. The stream lives on the host; batches visit the device
+// one at a time.
 #pragma once
 
 #include <functional>

@@ -8,7 +8,7 @@ namespace {
 // Neighbouring key/value heads of equal shape, computed as one batch of heads.
 struct HeadRun {
   HeadConfig head;
-  int64_t count = 0;         // key/value heads
+  int64_t count = 0;                              // key/value heads
   int64_t q_begin = 0, k_begin = 0, v_begin = 0;  // first columns
   int64_t QueryWidth() const { return count * head.queries * head.qk_width; }
   int64_t KeyWidth() const { return count * head.qk_width; }
@@ -32,9 +32,7 @@ std::vector<HeadRun> RunsOf(const std::vector<HeadConfig>& heads) {
 
 // [batch, tokens, heads * width] -> [batch, heads, tokens, width]
 Tensor SplitHeads(const Tensor& x, int64_t begin, int64_t heads, int64_t width) {
-  return x.narrow(-1, begin, heads * width)
-      .unflatten(-1, {heads, width})
-      .transpose(1, 2);
+  return x.narrow(-1, begin, heads * width).unflatten(-1, {heads, width}).transpose(1, 2);
 }
 
 // [batch, heads, tokens, width] -> [batch, tokens, heads * width]
@@ -55,8 +53,8 @@ Tensor ScaledAttention(Tensor q, Tensor k, Tensor v, double scale) {
   if (fresh > 1 && fresh < all) {
     mask = at::ones({fresh, all}, q.options().dtype(at::kBool)).tril(all - fresh);
   }
-  const Tensor mixed = at::scaled_dot_product_attention(pad(q), pad(k), pad(v), mask, /*dropout_p=*/0,
-                                                        causal, scale, grouped);
+  const Tensor mixed = at::scaled_dot_product_attention(pad(q), pad(k), pad(v), mask,
+                                                        /*dropout_p=*/0, causal, scale, grouped);
   return width == value_width ? mixed : mixed.narrow(3, 0, value_width);
 }
 

@@ -6,18 +6,30 @@ namespace condense {
 
 const char* TapName(Tap tap) {
   switch (tap) {
-    case Tap::kBlockInput: return "block_input";
-    case Tap::kAttentionInput: return "attention_input";
-    case Tap::kQuery: return "query";
-    case Tap::kKey: return "key";
-    case Tap::kQueryRotated: return "query_rotated";
-    case Tap::kKeyRotated: return "key_rotated";
-    case Tap::kValue: return "value";
-    case Tap::kValueMix: return "value_mix";
-    case Tap::kResidualMid: return "residual_mid";
-    case Tap::kMlpInput: return "mlp_input";
-    case Tap::kMlpHidden: return "mlp_hidden";
-    case Tap::kBlockOutput: return "block_output";
+    case Tap::kBlockInput:
+      return "block_input";
+    case Tap::kAttentionInput:
+      return "attention_input";
+    case Tap::kQuery:
+      return "query";
+    case Tap::kKey:
+      return "key";
+    case Tap::kQueryRotated:
+      return "query_rotated";
+    case Tap::kKeyRotated:
+      return "key_rotated";
+    case Tap::kValue:
+      return "value";
+    case Tap::kValueMix:
+      return "value_mix";
+    case Tap::kResidualMid:
+      return "residual_mid";
+    case Tap::kMlpInput:
+      return "mlp_input";
+    case Tap::kMlpHidden:
+      return "mlp_hidden";
+    case Tap::kBlockOutput:
+      return "block_output";
   }
   return "?";
 }
@@ -30,10 +42,14 @@ void Report(TapSink* taps, Tap tap, const Tensor& value) {
 
 Tensor Activate(const Tensor& x, Activation activation) {
   switch (activation) {
-    case Activation::kSilu: return at::silu(x);
-    case Activation::kRelu: return at::relu(x);
-    case Activation::kGelu: return at::gelu(x);
-    case Activation::kGeluTanh: return at::gelu(x, "tanh");
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kRelu:
+      return at::relu(x);
+    case Activation::kGelu:
+      return at::gelu(x);
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
   }
   return x;
 }
@@ -101,8 +117,8 @@ LayerConfig ShapeOf(const Block& block) {
   layer.attn_shortcut = block.attn_shortcut.defined();
   layer.mlp_shortcut = block.mlp_shortcut.defined();
   layer.selected_pairs = block.attention.rope_pairs.defined();
-  std::vector<std::string> roles{"attention.q", "attention.k", "attention.v", "attention.o",
-                                 "mlp.up", "mlp.down"};
+  std::vector<std::string> roles{"attention.q", "attention.k", "attention.v",
+                                 "attention.o", "mlp.up",      "mlp.down"};
   if (block.mlp.gated()) roles.push_back("mlp.gate");
   for (const std::string& role : roles) {
     const Linear& linear = block.LinearOf(role);

@@ -1,8 +1,8 @@
 // One transformer block: norm, attention, norm, MLP, with residual connections (pre-norm).
 //
 // Plain structs of tensors: surgery is assignment. Each struct names its tensors once
-// (ForEachTensor), which serves loading, saving, counting and moving. Head widths may differ between
-// key/value heads; runs of neighbouring heads of equal shape are computed together.
+// (ForEachTensor), which serves loading, saving, counting and moving. Head widths may differ
+// between key/value heads; runs of neighbouring heads of equal shape are computed together.
 #pragma once
 
 #include <string>

@@ -29,7 +29,8 @@ std::unique_ptr<CausalLm> CausalLm::Load(const ModelSource& source) {
   CausalLmBuilder builder(source.digest());
   const Embedding embedding = source.LoadEmbedding();
   builder.PutEmbedding(embedding);
-  for (int64_t l = 0; l < source.config().num_layers(); ++l) builder.PutBlock(l, source.LoadBlock(l));
+  for (int64_t l = 0; l < source.config().num_layers(); ++l)
+    builder.PutBlock(l, source.LoadBlock(l));
   Head head = source.LoadHead();
   if (source.config().tied_head) head.linear.weight = embedding.tokens;
   builder.PutHead(head);

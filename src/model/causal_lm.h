@@ -23,7 +23,9 @@ class CausalLm final : public ModelSource {
 
   const ModelConfig& config() const override { return config_; }
   Embedding LoadEmbedding() const override { return embedding_; }
-  Block LoadBlock(int64_t position) const override { return blocks_.at(static_cast<size_t>(position)); }
+  Block LoadBlock(int64_t position) const override {
+    return blocks_.at(static_cast<size_t>(position));
+  }
   Head LoadHead() const override { return head_; }
   bool resident() const override { return true; }
   DType dtype() const override { return embedding_.tokens.scalar_type(); }
@@ -34,8 +36,8 @@ class CausalLm final : public ModelSource {
   const std::vector<Block>& blocks() const { return blocks_; }
   const Head& head() const { return head_; }
 
-  // ids: [batch, tokens] -> residual stream after the last block, [batch, tokens, width]. With a cache,
-  // ids continue what it holds.
+  // ids: [batch, tokens] -> residual stream after the last block, [batch, tokens, width]. With a
+  // cache, ids continue what it holds.
   Tensor Hidden(const Tensor& ids, KvCache* cache = nullptr) const;
   // ids: [batch, tokens] -> logits [batch, tokens, vocab].
   Tensor Logits(const Tensor& ids, KvCache* cache = nullptr) const;

@@ -9,11 +9,14 @@ void CheckLinear(const ModelConfig& config, const LayerConfig& layer, const Bloc
                  int64_t position, const std::string& role) {
   const Linear& linear = block.LinearOf(role);
   const auto [out, in] = LinearShape(config, layer, role);
-  CONDENSE_CHECK(linear.weight.defined() || linear.factored(), "layer {} {} is empty", position, role);
-  CONDENSE_CHECK(linear.out() == out && linear.in() == in, "layer {} {} is [{}, {}], expected [{}, {}]",
-                 position, role, linear.out(), linear.in(), out, in);
+  CONDENSE_CHECK(linear.weight.defined() || linear.factored(), "layer {} {} is empty", position,
+                 role);
+  CONDENSE_CHECK(linear.out() == out && linear.in() == in,
+                 "layer {} {} is [{}, {}], expected [{}, {}]", position, role, linear.out(),
+                 linear.in(), out, in);
   const auto rank = layer.low_rank.find(role);
-  CONDENSE_CHECK(linear.factored() == (rank != layer.low_rank.end()), "layer {} {}", position, role);
+  CONDENSE_CHECK(linear.factored() == (rank != layer.low_rank.end()), "layer {} {}", position,
+                 role);
   if (linear.factored()) {
     CONDENSE_CHECK(linear.a.size(0) == rank->second && linear.b.size(1) == rank->second,
                    "layer {} {}: rank", position, role);
@@ -25,7 +28,8 @@ void CheckLinear(const ModelConfig& config, const LayerConfig& layer, const Bloc
 
 void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block& block,
                      int64_t position) {
-  for (const std::string& role : LinearRoles(config)) CheckLinear(config, layer, block, position, role);
+  for (const std::string& role : LinearRoles(config))
+    CheckLinear(config, layer, block, position, role);
   CONDENSE_CHECK(block.attention.heads == layer.heads, "layer {}: head widths", position);
   CONDENSE_CHECK(block.attn_shortcut.defined() == layer.attn_shortcut, "layer {}", position);
   CONDENSE_CHECK(block.mlp_shortcut.defined() == layer.mlp_shortcut, "layer {}", position);
@@ -35,8 +39,8 @@ void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block&
 
 void CheckShapes(const CausalLm& model) {
   const ModelConfig& config = model.config();
-  CONDENSE_CHECK(static_cast<size_t>(config.num_layers()) == model.blocks().size(), "{} blocks, {} layers",
-                 model.blocks().size(), config.num_layers());
+  CONDENSE_CHECK(static_cast<size_t>(config.num_layers()) == model.blocks().size(),
+                 "{} blocks, {} layers", model.blocks().size(), config.num_layers());
   CONDENSE_CHECK(model.embedding().tokens.size(1) == config.embedding_width, "embedding width");
   CONDENSE_CHECK(model.head().linear.in() == config.head_width, "head width");
   for (int64_t l = 0; l < config.num_layers(); ++l) {
@@ -50,7 +54,8 @@ void RequireFiniteWeights(const Tensor& tensor, const std::string& name, const s
   if (at::isfinite(tensor).all().item<bool>()) return;
   const int64_t bad = (~at::isfinite(tensor)).sum().item<int64_t>();
   throw MakeError<DataError>(
-      "{}: tensor '{}' holds {} value(s) that are not finite (NaN or infinity); the checkpoint is damaged",
+      "{}: tensor '{}' holds {} value(s) that are not finite (NaN or infinity); the checkpoint is "
+      "damaged",
       file, name, bad);
 }
 

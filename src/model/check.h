@@ -6,8 +6,8 @@
 
 namespace condense {
 
-// Throws a logic_error-like CONDENSE_CHECK failure naming layer and tensor unless the block has exactly
-// the shape that `layer` describes.
+// Throws a logic_error-like CONDENSE_CHECK failure naming layer and tensor unless the block has
+// exactly the shape that `layer` describes.
 void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block& block,
                      int64_t position);
 void CheckShapes(const CausalLm& model);

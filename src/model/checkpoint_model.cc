@@ -27,7 +27,8 @@ bool IsLinearWeight(const ModelConfig& config, const std::string& role_name) {
 }
 
 // The shape a tensor of a block must have; absent when the block has no such tensor.
-std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config, const LayerConfig& layer,
+std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config,
+                                                  const LayerConfig& layer,
                                                   const std::string& role_name) {
   const size_t dot = role_name.rfind('.');
   const std::string role = role_name.substr(0, dot);
@@ -57,7 +58,8 @@ std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config, con
   if (part == "A" && factored) return std::vector<int64_t>{rank->second, in};
   if (part == "B" && factored) return std::vector<int64_t>{out, rank->second};
   if (part == "bias" && layer.HasBias(role)) return std::vector<int64_t>{out};
-  if (part == "scale" && layer.scale.count(role) && layer.scale.at(role)) return std::vector<int64_t>{out};
+  if (part == "scale" && layer.scale.count(role) && layer.scale.at(role))
+    return std::vector<int64_t>{out};
   return std::nullopt;
 }
 
@@ -104,7 +106,9 @@ struct CheckpointModel::State {
   std::string TokenName() const { return prefix + names->token_embedding + ".weight"; }
   std::string PositionName() const { return prefix + names->position_embedding + ".weight"; }
   std::vector<int64_t> TokenShape() const { return {config.vocab_size, config.embedding_width}; }
-  std::vector<int64_t> PositionShape() const { return {config.position_rows, config.embedding_width}; }
+  std::vector<int64_t> PositionShape() const {
+    return {config.position_rows, config.embedding_width};
+  }
   std::vector<int64_t> HeadShape() const { return {config.vocab_size, config.head_width}; }
   std::string HeadName() const { return config.tied_head ? TokenName() : names->head + ".weight"; }
 
@@ -114,8 +118,9 @@ struct CheckpointModel::State {
     const auto require = [&](const std::string& name, const std::vector<int64_t>& shape) {
       const TensorInfo& info = checkpoint.Info(name);
       if (info.shape != shape) {
-        throw MakeError<DataError>("{}: tensor '{}' is {}, but {} asks for {}", info.file.string(), name,
-                                   ShapeString(info.shape), (checkpoint.folder() / "config.json").string(),
+        throw MakeError<DataError>("{}: tensor '{}' is {}, but {} asks for {}", info.file.string(),
+                                   name, ShapeString(info.shape),
+                                   (checkpoint.folder() / "config.json").string(),
                                    ShapeString(shape));
       }
       used.insert(name);
@@ -144,18 +149,20 @@ struct CheckpointModel::State {
   void RefuseUnused(const std::set<std::string>& used) const {
     std::vector<std::string> unused;
     for (const std::string& name : checkpoint.Names()) {
-      const bool known = used.count(name) > 0 || name == names->head + ".weight" ||
-                         std::any_of(names->ignored.begin(), names->ignored.end(),
-                                     [&](const std::string& ending) { return EndsWith(name, ending); });
+      const bool known =
+          used.count(name) > 0 || name == names->head + ".weight" ||
+          std::any_of(names->ignored.begin(), names->ignored.end(),
+                      [&](const std::string& ending) { return EndsWith(name, ending); });
       if (!known) unused.push_back(name);
     }
     if (unused.empty()) return;
-    const std::string message = fmt::format(
-        "{}: {} tensor(s) that the configuration does not account for, such as '{}'",
-        checkpoint.folder().string(), unused.size(), unused.front());
+    const std::string message =
+        fmt::format("{}: {} tensor(s) that the configuration does not account for, such as '{}'",
+                    checkpoint.folder().string(), unused.size(), unused.front());
     // In a file that this program wrote, such a tensor means that config and weights disagree.
     if (!config.IsDense()) throw DataError(message);
-    throw DataError(message + "; config.json and the weights disagree (a bias flag, a layer count?)");
+    throw DataError(message +
+                    "; config.json and the weights disagree (a bias flag, a layer count?)");
   }
 };
 
@@ -166,9 +173,10 @@ std::unique_ptr<CheckpointModel> CheckpointModel::Open(const std::filesystem::pa
                                                        const LoadOptions& options) {
   const auto config_path = folder / "config.json";
   if (!std::filesystem::exists(config_path)) {
-    throw MakeError<DataError>("{}: no config.json there; expected a model folder with config.json, "
-                               "weights (model.safetensors, its sharded form, or pytorch_model.bin) and a tokenizer",
-                               folder.string());
+    throw MakeError<DataError>(
+        "{}: no config.json there; expected a model folder with config.json, "
+        "weights (model.safetensors, its sharded form, or pytorch_model.bin) and a tokenizer",
+        folder.string());
   }
   auto json = ReadJson(config_path);
   const ModelFamily& family = FamilyOf(json, config_path.string());
@@ -243,7 +251,8 @@ Head CheckpointModel::LoadHead() const {
   const std::string norm = state_->prefix + state_->names->final_norm;
   if (config.norm != NormKind::kPlainRms) {
     head.norm.weight = state_->Load(norm + ".weight", {config.head_width});
-    if (config.norm == NormKind::kLayer) head.norm.bias = state_->Load(norm + ".bias", {config.head_width});
+    if (config.norm == NormKind::kLayer)
+      head.norm.bias = state_->Load(norm + ".bias", {config.head_width});
   }
   head.linear.weight = state_->Load(state_->HeadName(), state_->HeadShape());
   if (config.head_bias) {
@@ -252,7 +261,8 @@ Head CheckpointModel::LoadHead() const {
   return head;
 }
 
-// --- Writing --------------------------------------------------------------------------------------
+// --- Writing
+// --------------------------------------------------------------------------------------
 
 struct CheckpointSink::State {
   CheckpointWriter writer;
@@ -292,7 +302,8 @@ CheckpointSink::~CheckpointSink() = default;
 void CheckpointSink::PutEmbedding(const Embedding& embedding) {
   state_->Add(state_->prefix + state_->names->token_embedding + ".weight", embedding.tokens);
   if (embedding.positions.defined()) {
-    state_->Add(state_->prefix + state_->names->position_embedding + ".weight", embedding.positions);
+    state_->Add(state_->prefix + state_->names->position_embedding + ".weight",
+                embedding.positions);
   }
   state_->token_embedding = embedding.tokens;
 }

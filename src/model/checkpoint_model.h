@@ -18,9 +18,9 @@ struct LoadOptions {
   Device device = at::kCPU;
 };
 
-// Reads a folder with config.json and weights, dense or compressed. Opening checks the name and shape of
-// every tensor against the configuration and reads no weight; blocks are read when asked for, and a tensor
-// that is not finite is a DataError then.
+// Reads a folder with config.json and weights, dense or compressed. Opening checks the name and
+// shape of every tensor against the configuration and reads no weight; blocks are read when asked
+// for, and a tensor that is not finite is a DataError then.
 class CheckpointModel final : public ModelSource {
  public:
   static std::unique_ptr<CheckpointModel> Open(const std::filesystem::path& folder,
@@ -37,8 +37,8 @@ class CheckpointModel final : public ModelSource {
   const std::string& digest() const override;
 
   const std::filesystem::path& folder() const;
-  const nlohmann::json& json() const;     // config.json as it is
-  std::string StoredDType() const;        // of the first block's query weights
+  const nlohmann::json& json() const;  // config.json as it is
+  std::string StoredDType() const;     // of the first block's query weights
   uint64_t FileBytes() const;
 
  private:
@@ -47,8 +47,8 @@ class CheckpointModel final : public ModelSource {
   std::unique_ptr<State> state_;
 };
 
-// Writes a compressed model as a self-describing folder: weights, config.json with the object `condense`,
-// the tokenizer files of the dense model and provenance.json.
+// Writes a compressed model as a self-describing folder: weights, config.json with the object
+// `condense`, the tokenizer files of the dense model and provenance.json.
 class CheckpointSink final : public ModelSink {
  public:
   struct Options {

@@ -15,9 +15,12 @@ constexpr int kFormat = 1;
 
 const char* NormName(NormKind kind) {
   switch (kind) {
-    case NormKind::kRms: return "rms";
-    case NormKind::kLayer: return "layer";
-    case NormKind::kPlainRms: return "rmsn";
+    case NormKind::kRms:
+      return "rms";
+    case NormKind::kLayer:
+      return "layer";
+    case NormKind::kPlainRms:
+      return "rmsn";
   }
   return "";
 }
@@ -50,7 +53,8 @@ json LayerObject(const LayerConfig& layer, int64_t position, const std::string& 
   attention["query_to_kv"] = query_to_kv;
   attention["grouped"] = grouped;
   if (layer.selected_pairs) {
-    attention["rope_pairs"] = prefix + "layers." + std::to_string(position) + ".self_attn.rope_pairs";
+    attention["rope_pairs"] =
+        prefix + "layers." + std::to_string(position) + ".self_attn.rope_pairs";
   }
   json object{{"index", position},
               {"source", layer.source},
@@ -75,13 +79,14 @@ json LayerObject(const LayerConfig& layer, int64_t position, const std::string& 
 
 std::vector<int64_t> Integers(const JsonReader& reader, const std::string& key) {
   if (!reader.Has(key) || !reader.object().at(key).is_array()) {
-    throw MakeError<DataError>("{}: '{}' must be a list of integers", reader.file(), reader.Full(key));
+    throw MakeError<DataError>("{}: '{}' must be a list of integers", reader.file(),
+                               reader.Full(key));
   }
   std::vector<int64_t> values;
   for (const json& value : reader.object().at(key)) {
     if (!value.is_number_integer() || value.get<int64_t>() < 0) {
-      throw MakeError<DataError>("{}: '{}' holds {}, expected integers of at least 0", reader.file(),
-                                 reader.Full(key), value.dump());
+      throw MakeError<DataError>("{}: '{}' holds {}, expected integers of at least 0",
+                                 reader.file(), reader.Full(key), value.dump());
     }
     values.push_back(value.get<int64_t>());
   }
@@ -117,9 +122,9 @@ std::vector<HeadConfig> ParseHeads(const JsonReader& attention, const ModelConfi
     heads[j] = {.queries = 0, .qk_width = qk[j], .vo_width = vo[j]};
     if (qk[j] < 1 || vo[j] < 1 || qk[j] > dense.head_dim || vo[j] > dense.head_dim ||
         (dense.HasRope() && qk[j] % 2 != 0)) {
-      throw MakeError<DataError>("{}: head {} of {} has widths {} and {}, impossible for heads of {}",
-                                 attention.file(), j, attention.Full("qk_width"), qk[j], vo[j],
-                                 dense.head_dim);
+      throw MakeError<DataError>(
+          "{}: head {} of {} has widths {} and {}, impossible for heads of {}", attention.file(), j,
+          attention.Full("qk_width"), qk[j], vo[j], dense.head_dim);
     }
   }
   int64_t last = 0;
@@ -133,8 +138,8 @@ std::vector<HeadConfig> ParseHeads(const JsonReader& attention, const ModelConfi
   }
   for (const HeadConfig& head : heads) {
     if (head.queries < 1) {
-      throw MakeError<DataError>("{}: '{}' leaves a key/value head without queries", attention.file(),
-                                 attention.Full("query_to_kv"));
+      throw MakeError<DataError>("{}: '{}' leaves a key/value head without queries",
+                                 attention.file(), attention.Full("query_to_kv"));
     }
   }
   return heads;
@@ -154,7 +159,8 @@ LayerConfig ParseLayer(const JsonReader& reader, int64_t position, const ModelCo
   layer.mlp_width = reader.Child("mlp").Size("width");
   const auto stream = Integers(reader, "stream");
   if (stream.size() != 3) {
-    throw MakeError<DataError>("{}: '{}' must hold three widths", reader.file(), reader.Full("stream"));
+    throw MakeError<DataError>("{}: '{}' must hold three widths", reader.file(),
+                               reader.Full("stream"));
   }
   layer.in_width = stream[0], layer.mid_width = stream[1], layer.out_width = stream[2];
   const JsonReader shortcut = reader.Child("shortcut");
@@ -186,26 +192,39 @@ json CondenseObject(const ModelConfig& config, const std::string& family_prefix)
   }
   return {{"format", kFormat},
           {"family", config.family},
-          {"base", {{"n_layers", dense.num_layers()}, {"d", dense.hidden_size},
-                    {"n_heads", dense.num_heads}, {"n_kv_heads", dense.num_kv_heads},
-                    {"head_dim", dense.head_dim}, {"d_int", dense.intermediate_size},
-                    {"tied", dense.tied_head}}},
-          {"stream", {{"embedding_width", config.embedding_width}, {"head_width", config.head_width},
-                      {"norm", NormName(config.norm)}, {"norm_divisor", config.norm_divisor},
-                      {"norm_eps", config.norm_eps}, {"head_bias", config.head_bias},
-                      {"tied", config.tied_head}}},
+          {"base",
+           {{"n_layers", dense.num_layers()},
+            {"d", dense.hidden_size},
+            {"n_heads", dense.num_heads},
+            {"n_kv_heads", dense.num_kv_heads},
+            {"head_dim", dense.head_dim},
+            {"d_int", dense.intermediate_size},
+            {"tied", dense.tied_head}}},
+          {"stream",
+           {{"embedding_width", config.embedding_width},
+            {"head_width", config.head_width},
+            {"norm", NormName(config.norm)},
+            {"norm_divisor", config.norm_divisor},
+            {"norm_eps", config.norm_eps},
+            {"head_bias", config.head_bias},
+            {"tied", config.tied_head}}},
           {"layers", layers},
-          {"accounting", {{"parameters", count.Total()}, {"block_parameters", count.block},
-                          {"block", ratios.block}, {"total", ratios.total},
-                          {"compute", ratios.compute}}}};
+          {"accounting",
+           {{"parameters", count.Total()},
+            {"block_parameters", count.block},
+            {"block", ratios.block},
+            {"total", ratios.total},
+            {"compute", ratios.compute}}}};
 }
 
-ModelConfig ApplyCondenseObject(const ModelConfig& dense, const json& object, const std::string& file) {
+ModelConfig ApplyCondenseObject(const ModelConfig& dense, const json& object,
+                                const std::string& file) {
   const JsonReader reader(object, file, "condense");
   const auto format = reader.Get<int64_t>("format");
   if (format != kFormat) {
-    throw MakeError<DataError>("{}: condense.format is {}, this program reads {}; use a newer version",
-                               file, format, kFormat);
+    throw MakeError<DataError>(
+        "{}: condense.format is {}, this program reads {}; use a newer version", file, format,
+        kFormat);
   }
   ModelConfig config = dense.Derived();
   const JsonReader stream = reader.Child("stream");
@@ -238,8 +257,8 @@ ModelConfig ApplyCondenseObject(const ModelConfig& dense, const json& object, co
   const auto counted = CountParameters(config).Total();
   const auto stated = reader.Child("accounting").Get<int64_t>("parameters");
   if (counted != stated) {
-    throw MakeError<DataError>("{}: condense.accounting.parameters is {}, the layers amount to {}", file,
-                               stated, counted);
+    throw MakeError<DataError>("{}: condense.accounting.parameters is {}, the layers amount to {}",
+                               file, stated, counted);
   }
   return config;
 }

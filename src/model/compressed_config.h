@@ -1,5 +1,5 @@
-// The object `condense` in the config.json of a compressed model: per-layer dimensions and what changed
-// in the stream (methods.md 8.2). The other keys of the file are those of the dense model.
+// The object `condense` in the config.json of a compressed model: per-layer dimensions and what
+// changed in the stream (methods.md 8.2). The other keys of the file are those of the dense model.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -12,7 +12,8 @@ namespace condense {
 // The object that describes `config` relative to its dense model.
 nlohmann::json CondenseObject(const ModelConfig& config, const std::string& family_prefix);
 
-// The compressed model that `object` describes. DataError with file and key for anything inconsistent.
+// The compressed model that `object` describes. DataError with file and key for anything
+// inconsistent.
 ModelConfig ApplyCondenseObject(const ModelConfig& dense, const nlohmann::json& object,
                                 const std::string& file);
 

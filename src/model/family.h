@@ -16,11 +16,11 @@ namespace condense {
 struct WeightNames {
   // Prefixes under which checkpoints of this family are found; the first one is written.
   std::vector<std::string> prefixes;
-  std::string token_embedding;     // after the prefix
-  std::string position_embedding;  // empty without a table
-  std::string final_norm;          // without ".weight"
-  std::string head;                // whole name without ".weight", no prefix
-  std::string block;               // "layers.{}."
+  std::string token_embedding;               // after the prefix
+  std::string position_embedding;            // empty without a table
+  std::string final_norm;                    // without ".weight"
+  std::string head;                          // whole name without ".weight", no prefix
+  std::string block;                         // "layers.{}."
   std::map<std::string, std::string> roles;  // "attention.q" -> "self_attn.q_proj"
   // Endings of tensors that old checkpoints carry and that nothing reads.
   std::vector<std::string> ignored;
@@ -32,8 +32,8 @@ class ModelFamily {
   virtual ~ModelFamily() = default;
 
   virtual std::vector<std::string> ModelTypes() const = 0;  // values of config.json's model_type
-  // The dense model that config.json describes. DataError, with the file's name, for what is missing or
-  // wrong and for a variant that would not be computed correctly.
+  // The dense model that config.json describes. DataError, with the file's name, for what is
+  // missing or wrong and for a variant that would not be computed correctly.
   virtual ModelConfig Parse(const nlohmann::json& config, const std::string& file) const = 0;
   virtual const WeightNames& Names() const = 0;
 };

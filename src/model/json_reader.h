@@ -39,7 +39,8 @@ class JsonReader {
   // A size: an integer of at least 1.
   int64_t Size(const std::string& key) const {
     const auto value = Get<int64_t>(key);
-    if (value < 1) throw MakeError<DataError>("{}: '{}' is {}, expected at least 1", file_, Full(key), value);
+    if (value < 1)
+      throw MakeError<DataError>("{}: '{}' is {}, expected at least 1", file_, Full(key), value);
     return value;
   }
 
@@ -67,7 +68,8 @@ class JsonReader {
       fits = value.is_string(), expected = "a string";
     }
     if (!fits) {
-      throw MakeError<DataError>("{}: '{}' is {}, expected {}", file_, Full(key), value.dump(), expected);
+      throw MakeError<DataError>("{}: '{}' is {}, expected {}", file_, Full(key), value.dump(),
+                                 expected);
     }
     return value.get<T>();
   }

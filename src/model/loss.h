@@ -5,8 +5,8 @@
 
 namespace condense {
 
-// hidden: [batch, tokens, width] before the final norm; ids: [batch, tokens]. Negative log-likelihood of ids
-// 1 ... tokens-1: [batch, tokens - 1] float64; log-softmax in float32.
+// hidden: [batch, tokens, width] before the final norm; ids: [batch, tokens]. Negative
+// log-likelihood of ids 1 ... tokens-1: [batch, tokens - 1] float64; log-softmax in float32.
 Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids);
 
 // Scores of chosen positions: hidden [rows, width], targets [rows].

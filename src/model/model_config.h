@@ -52,7 +52,8 @@ struct LayerConfig {
 
   // Width of the residual stream at the block's input, after attention and at its output.
   int64_t in_width = 0, mid_width = 0, out_width = 0;
-  // Sliced blocks change the basis of the stream: x S_attn + attn(norm(x)), shapes [in, mid], [mid, out].
+  // Sliced blocks change the basis of the stream: x S_attn + attn(norm(x)), shapes [in, mid], [mid,
+  // out].
   bool attn_shortcut = false, mlp_shortcut = false;
 
   // Only some rotary pairs survive; the block then holds their indices.
@@ -88,14 +89,14 @@ struct ModelConfig {
   Activation activation = Activation::kSilu;
   bool gated_mlp = true;
 
-  std::optional<RopeConfig> rope;   // absent: learned positions
-  int64_t position_rows = 0;        // learned position table, offset rows included
-  int64_t position_offset = 0;      // position p uses row p + offset
+  std::optional<RopeConfig> rope;  // absent: learned positions
+  int64_t position_rows = 0;       // learned position table, offset rows included
+  int64_t position_offset = 0;     // position p uses row p + offset
 
   bool tied_head = false;
   bool head_bias = false;
-  int64_t embedding_width = 0;      // width of the embedding tables
-  int64_t head_width = 0;           // input width of the head
+  int64_t embedding_width = 0;  // width of the embedding tables
+  int64_t head_width = 0;       // input width of the head
 
   std::vector<LayerConfig> layers;
   // The dense model that this one was made from; null in a dense model.
@@ -116,6 +117,7 @@ struct MatrixShape {
   int64_t out = 0, in = 0;  // stored orientation
 };
 // Shape of a linear map of a layer by its role.
-MatrixShape LinearShape(const ModelConfig& config, const LayerConfig& layer, const std::string& role);
+MatrixShape LinearShape(const ModelConfig& config, const LayerConfig& layer,
+                        const std::string& role);
 
 }  // namespace condense

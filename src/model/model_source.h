@@ -1,7 +1,7 @@
 // Where the parts of a model come from, block by block, and where they go.
 //
-// Everything that runs a model is written against ModelSource, so that a model larger than memory is
-// streamed from its checkpoint, and a small one stays resident.
+// Everything that runs a model is written against ModelSource, so that a model larger than memory
+// is streamed from its checkpoint, and a small one stays resident.
 #pragma once
 
 #include <memory>

@@ -5,9 +5,12 @@ namespace {
 
 int64_t NormParameters(const ModelConfig& config, int64_t width) {
   switch (config.norm) {
-    case NormKind::kRms: return width;
-    case NormKind::kLayer: return 2 * width;
-    case NormKind::kPlainRms: return 0;
+    case NormKind::kRms:
+      return width;
+    case NormKind::kLayer:
+      return 2 * width;
+    case NormKind::kPlainRms:
+      return 0;
   }
   return 0;
 }

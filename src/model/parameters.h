@@ -8,11 +8,12 @@
 namespace condense {
 
 struct ParameterCount {
-  int64_t block = 0;        // linear weights of all blocks, with shortcuts and low-rank factors; shared once
-  int64_t block_extras = 0; // biases, norms and scales inside the blocks
-  int64_t outside = 0;      // embeddings, final norm, head (a tied matrix once)
-  int64_t tied = 0;         // elements of the head counted once because it is tied
-  int64_t executed = 0;     // block weights used per token: a shared weight counts each time
+  int64_t block =
+      0;  // linear weights of all blocks, with shortcuts and low-rank factors; shared once
+  int64_t block_extras = 0;  // biases, norms and scales inside the blocks
+  int64_t outside = 0;       // embeddings, final norm, head (a tied matrix once)
+  int64_t tied = 0;          // elements of the head counted once because it is tied
+  int64_t executed = 0;      // block weights used per token: a shared weight counts each time
 
   int64_t Total() const { return block + block_extras + outside; }
   int64_t UntiedTotal() const { return Total() + tied; }

@@ -6,9 +6,10 @@
 namespace condense {
 
 Tensor RopeFrequencies(const RopeConfig& rope, int64_t head_dim) {
-  // float32 throughout, as the reference computes them: at long positions the rounding of a frequency
-  // shows in the angle.
-  const Tensor exponents = at::arange(0, head_dim, 2, kI64).to(kF32) / static_cast<double>(head_dim);
+  // float32 throughout, as the reference computes them: at long positions the rounding of a
+  // frequency shows in the angle.
+  const Tensor exponents =
+      at::arange(0, head_dim, 2, kI64).to(kF32) / static_cast<double>(head_dim);
   const Tensor frequencies = at::pow(static_cast<float>(rope.theta), exponents).reciprocal();
   if (!rope.scaling) return frequencies;
 

@@ -18,5 +18,5 @@ inline std::filesystem::path SharedFolder() {
 
 }  // namespace condense
 
-#define CONDENSE_SKIP_WITHOUT(path)                                                        \
+#define CONDENSE_SKIP_WITHOUT(path) \
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "development data absent: " << (path)

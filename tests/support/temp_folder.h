@@ -12,7 +12,8 @@ namespace condense {
 class TempFolder {
  public:
   TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "condense-test-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "condense-test-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
     path_ = pattern;
   }

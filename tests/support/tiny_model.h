@@ -25,7 +25,8 @@ struct TinyModelOptions {
 inline ModelConfig TinyConfig(const TinyModelOptions& options) {
   ModelConfig config;
   config.family = options.opt ? "opt" : "llama";
-  config.hidden_size = config.embedding_width = config.head_width = options.heads * options.head_dim;
+  config.hidden_size = config.embedding_width = config.head_width =
+      options.heads * options.head_dim;
   config.vocab_size = options.vocab;
   config.head_dim = options.head_dim;
   config.num_heads = options.heads;
@@ -45,7 +46,8 @@ inline ModelConfig TinyConfig(const TinyModelOptions& options) {
   LayerConfig layer;
   layer.heads.assign(static_cast<size_t>(config.num_kv_heads),
                      {.queries = config.num_heads / config.num_kv_heads,
-                      .qk_width = options.head_dim, .vo_width = options.head_dim});
+                      .qk_width = options.head_dim,
+                      .vo_width = options.head_dim});
   layer.mlp_width = options.intermediate;
   layer.attention_scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
   layer.in_width = layer.mid_width = layer.out_width = config.hidden_size;
@@ -72,7 +74,8 @@ inline std::unique_ptr<CausalLm> MakeTinyModel(const TinyModelOptions& options) 
     return made;
   };
   CausalLmBuilder builder("tiny");
-  Embedding embedding{.tokens = random({config.vocab_size, config.hidden_size}, 1), .positions = {},
+  Embedding embedding{.tokens = random({config.vocab_size, config.hidden_size}, 1),
+                      .positions = {},
                       .offset = config.position_offset};
   if (config.position_rows > 0) {
     embedding.positions = random({config.position_rows, config.hidden_size}, 0.3);
@@ -92,14 +95,15 @@ inline std::unique_ptr<CausalLm> MakeTinyModel(const TinyModelOptions& options) 
       const auto [out, in] = LinearShape(config, layer, role);
       const bool writes = role == "attention.o" || role == "mlp.down";
       Linear& linear = block.LinearOf(role);
-      linear.weight = random({out, in}, (writes ? strength : 1) / std::sqrt(static_cast<double>(in)));
+      linear.weight =
+          random({out, in}, (writes ? strength : 1) / std::sqrt(static_cast<double>(in)));
       if (layer.HasBias(role)) linear.bias = random({out}, 0.1);
     }
     builder.PutBlock(layer.source, block);
   }
   Head head{.norm = norm(config.hidden_size), .linear = {}};
-  head.linear.weight = config.tied_head ? embedding.tokens
-                                        : random({config.vocab_size, config.hidden_size}, 0.3);
+  head.linear.weight =
+      config.tied_head ? embedding.tokens : random({config.vocab_size, config.hidden_size}, 0.3);
   builder.PutHead(head);
   builder.Finish(config);
   return builder.Take();
@@ -121,7 +125,8 @@ inline CalibrationSet RandomCalibration(const TinyModelOptions& options) {
 
 struct TinyModel {
   explicit TinyModel(const TinyModelOptions& options = {})
-      : model(MakeTinyModel(options)), calibration(RandomCalibration(options)),
+      : model(MakeTinyModel(options)),
+        calibration(RandomCalibration(options)),
         statistics(*model, calibration, {}) {}
 
   std::unique_ptr<CausalLm> model;

@@ -1,8 +1,8 @@
 // Global sparsity allocation of MoDeGPT (arXiv 2408.09632, section 3.3; methods.md 2).
 //
-// Maximises sum_l s_l (1 - phi_l) + eps H(phi) under mean phi_l = phi, with s_l the block influence of
-// layer l: phi_l = L phi softmax(-s / eps)_l, then the exact optimum under phi_l <= cap. eps is given, or
-// solved so that the largest phi_l before capping is a given value.
+// Maximises sum_l s_l (1 - phi_l) + eps H(phi) under mean phi_l = phi, with s_l the block influence
+// of layer l: phi_l = L phi softmax(-s / eps)_l, then the exact optimum under phi_l <= cap. eps is
+// given, or solved so that the largest phi_l before capping is a given value.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -49,7 +49,8 @@ struct FieldType<EpsilonSetting> {
   }
   static std::string Canonical(const EpsilonSetting& setting) {
     if (setting.value) return FieldType<double>::Canonical(*setting.value);
-    if (setting.max) return fmt::format("{{\"max\":{}}}", FieldType<double>::Canonical(*setting.max));
+    if (setting.max)
+      return fmt::format("{{\"max\":{}}}", FieldType<double>::Canonical(*setting.max));
     return "\"auto\"";
   }
   static std::string TypeName() { return "number, {max: fraction} or auto"; }
@@ -79,9 +80,12 @@ class BlockInfluenceAllocator final : public Allocator {
     Weights module_weights;
     template <class V>
     void Fields(V&& field) {
-      field("epsilon", epsilon, "smoothing; auto solves for a largest fraction of min(0.8, 2.7 x ratio)");
-      field("cap", cap, "no layer and no module loses more than this fraction", Range{0, 1}.OpenAbove());
-      field("clamp", clamp, "cut at the cap without redistribution, losing budget (for comparison only)");
+      field("epsilon", epsilon,
+            "smoothing; auto solves for a largest fraction of min(0.8, 2.7 x ratio)");
+      field("cap", cap, "no layer and no module loses more than this fraction",
+            Range{0, 1}.OpenAbove());
+      field("clamp", clamp,
+            "cut at the cap without redistribution, losing budget (for comparison only)");
       field("module_weights", module_weights, "relative removal from the modules of a layer");
     }
   };
@@ -123,7 +127,8 @@ class BlockInfluenceAllocator final : public Allocator {
     if (params_.epsilon.max) {
       target = *params_.epsilon.max;
       if (target <= phi) {
-        throw MakeError<ConfigError>("epsilon.max {} must exceed the fraction to remove, {:.4f}", target, phi);
+        throw MakeError<ConfigError>("epsilon.max {} must exceed the fraction to remove, {:.4f}",
+                                     target, phi);
       }
     }
     target = std::max(target, phi * (1 + 1e-6));
@@ -134,8 +139,8 @@ class BlockInfluenceAllocator final : public Allocator {
     double from = std::log(1e-6 * range), to = std::log(1e6 * range);
     if (largest(std::exp(from)) <= target) {
       if (params_.epsilon.max) {
-        LogWarning("no epsilon brings the largest fraction to {}; using the smallest, {:.3g}", target,
-                   std::exp(from));
+        LogWarning("no epsilon brings the largest fraction to {}; using the smallest, {:.3g}",
+                   target, std::exp(from));
       }
       return std::exp(from);
     }
@@ -146,7 +151,8 @@ class BlockInfluenceAllocator final : public Allocator {
     return std::exp((from + to) / 2);
   }
 
-  // phi_{l,M} = weight_M phi_l / sum_M share_M weight_M; what a module cannot take goes to the others.
+  // phi_{l,M} = weight_M phi_l / sum_M share_M weight_M; what a module cannot take goes to the
+  // others.
   ModuleSparsity OverModules(const ModelConfig& dense, double fraction) const {
     ModuleSparsity removed;
     bool at_cap[3] = {false, false, false};
@@ -154,7 +160,8 @@ class BlockInfluenceAllocator final : public Allocator {
     for (int round = 0; round < 3; ++round) {
       double weight = 0;
       for (int i = 0; i < 3; ++i) {
-        if (!at_cap[i]) weight += ModuleShare(dense, kModules[i]) * params_.module_weights.of(kModules[i]);
+        if (!at_cap[i])
+          weight += ModuleShare(dense, kModules[i]) * params_.module_weights.of(kModules[i]);
       }
       if (weight == 0) break;
       bool any = false;
@@ -173,7 +180,8 @@ class BlockInfluenceAllocator final : public Allocator {
       }
     }
     if (budget > 1e-12) {
-      throw MakeError<ConfigError>("the module weights leave too little to remove {:.4f} of a layer", fraction);
+      throw MakeError<ConfigError>(
+          "the module weights leave too little to remove {:.4f} of a layer", fraction);
     }
     return removed;
   }
@@ -181,8 +189,9 @@ class BlockInfluenceAllocator final : public Allocator {
   Params params_;
 };
 
-CONDENSE_REGISTER(Allocator, BlockInfluenceAllocator, "block_influence", 1,
-                  "softmax of block influence: layers that change the stream least lose most (MoDeGPT)");
+CONDENSE_REGISTER(
+    Allocator, BlockInfluenceAllocator, "block_influence", 1,
+    "softmax of block influence: layers that change the stream least lose most (MoDeGPT)");
 
 }  // namespace
 }  // namespace condense

@@ -18,8 +18,10 @@ class FromFile final : public Allocator {
     bool renormalise = false;
     template <class V>
     void Fields(V&& field) {
-      field("path", path, "CSV file with the header layer,mlp,qk,vo and one line for each layer", Required{});
-      field("renormalise", renormalise, "scale the fractions so that their mean is the ratio asked for");
+      field("path", path, "CSV file with the header layer,mlp,qk,vo and one line for each layer",
+            Required{});
+      field("renormalise", renormalise,
+            "scale the fractions so that their mean is the ratio asked for");
     }
   };
   explicit FromFile(Params params) : params_(std::move(params)) {}
@@ -30,16 +32,18 @@ class FromFile final : public Allocator {
     if (std::abs(mean - request.target) <= 1e-6) return allocation;
     if (!params_.renormalise) {
       throw MakeError<ConfigError>(
-          "{}: removes {:.6f} of the block weights, the ratio asks for {:.6f}; set renormalise: true to scale it",
+          "{}: removes {:.6f} of the block weights, the ratio asks for {:.6f}; set renormalise: "
+          "true to scale it",
           params_.path, mean, request.target);
     }
-    if (mean <= 0) throw MakeError<ConfigError>("{}: removes nothing, so it cannot be scaled", params_.path);
+    if (mean <= 0)
+      throw MakeError<ConfigError>("{}: removes nothing, so it cannot be scaled", params_.path);
     for (ModuleSparsity& layer : allocation) {
       for (const Module module : kModules) {
         layer.of(module) *= request.target / mean;
         if (layer.of(module) >= 1) {
-          throw MakeError<ConfigError>("{}: scaled to {:.4f}, a module would lose everything", params_.path,
-                                       request.target);
+          throw MakeError<ConfigError>("{}: scaled to {:.4f}, a module would lose everything",
+                                       params_.path, request.target);
         }
       }
     }
@@ -52,8 +56,8 @@ class FromFile final : public Allocator {
   Allocation Read(int64_t layers) const {
     const std::vector<std::string> lines = Split(ReadFile(params_.path), '\n');
     if (Trim(lines[0]) != "layer,mlp,qk,vo") {
-      throw MakeError<DataError>("{}:1: expected the header 'layer,mlp,qk,vo', found '{}'", params_.path,
-                                 Trim(lines[0]));
+      throw MakeError<DataError>("{}:1: expected the header 'layer,mlp,qk,vo', found '{}'",
+                                 params_.path, Trim(lines[0]));
     }
     Allocation allocation;
     for (size_t i = 1; i < lines.size(); ++i) {
@@ -66,23 +70,25 @@ class FromFile final : public Allocator {
           if (used == cells[column].size() && std::isfinite(value)) return value;
         } catch (const std::exception&) {
         }
-        throw MakeError<DataError>("{}:{}: expected four numbers, found '{}'", params_.path, i + 1, lines[i]);
+        throw MakeError<DataError>("{}:{}: expected four numbers, found '{}'", params_.path, i + 1,
+                                   lines[i]);
       };
       if (cells.size() != 4 || number(0) != static_cast<double>(allocation.size())) {
-        throw MakeError<DataError>("{}:{}: expected four numbers for layer {}, found '{}'", params_.path, i + 1,
-                                   allocation.size(), lines[i]);
+        throw MakeError<DataError>("{}:{}: expected four numbers for layer {}, found '{}'",
+                                   params_.path, i + 1, allocation.size(), lines[i]);
       }
       const ModuleSparsity layer{.mlp = number(1), .qk = number(2), .vo = number(3)};
       for (const Module module : kModules) {
         if (layer.of(module) < 0 || layer.of(module) >= 1) {
-          throw MakeError<DataError>("{}:{}: {} is {}, expected a fraction in [0, 1)", params_.path, i + 1,
-                                     ModuleName(module), layer.of(module));
+          throw MakeError<DataError>("{}:{}: {} is {}, expected a fraction in [0, 1)", params_.path,
+                                     i + 1, ModuleName(module), layer.of(module));
         }
       }
       allocation.push_back(layer);
     }
     if (static_cast<int64_t>(allocation.size()) != layers) {
-      throw MakeError<DataError>("{}: has {} layers, the model has {}", params_.path, allocation.size(), layers);
+      throw MakeError<DataError>("{}: has {} layers, the model has {}", params_.path,
+                                 allocation.size(), layers);
     }
     return allocation;
   }

@@ -13,7 +13,8 @@ class Uniform final : public Allocator {
   }
 };
 
-CONDENSE_REGISTER(Allocator, Uniform, "uniform", 1, "the same fraction from every module of every layer");
+CONDENSE_REGISTER(Allocator, Uniform, "uniform", 1,
+                  "the same fraction from every module of every layer");
 
 }  // namespace
 }  // namespace condense

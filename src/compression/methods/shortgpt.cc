@@ -1,5 +1,5 @@
-// ShortGPT (Men et al., arXiv 2403.03853; methods.md 5.1): removes the blocks of least block influence,
-// measured once on the dense model. Nothing is refitted.
+// ShortGPT (Men et al., arXiv 2403.03853; methods.md 5.1): removes the blocks of least block
+// influence, measured once on the dense model. Nothing is refitted.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -34,7 +34,8 @@ class ShortGpt final : public Compressor {
 
   Plan MakePlan(const PlanContext& context, double nominal) const override {
     ModelConfig config = context.dense().Derived();
-    const std::vector<int64_t> kept = Kept(context.influence(), Removed(nominal, config.num_layers()));
+    const std::vector<int64_t> kept =
+        Kept(context.influence(), Removed(nominal, config.num_layers()));
     std::vector<LayerConfig> layers;
     for (const int64_t l : kept) layers.push_back(config.layers[static_cast<size_t>(l)]);
     config.layers = std::move(layers);
@@ -61,9 +62,15 @@ class ShortGpt final : public Compressor {
     const double exact = nominal * static_cast<double>(layers);
     double count = 0;
     switch (params_.rounding) {
-      case DepthRounding::kRound: count = std::floor(exact + 0.5); break;
-      case DepthRounding::kFloor: count = std::floor(exact + 1e-9); break;
-      case DepthRounding::kCeil: count = std::ceil(exact - 1e-9); break;
+      case DepthRounding::kRound:
+        count = std::floor(exact + 0.5);
+        break;
+      case DepthRounding::kFloor:
+        count = std::floor(exact + 1e-9);
+        break;
+      case DepthRounding::kCeil:
+        count = std::ceil(exact - 1e-9);
+        break;
     }
     return std::min(static_cast<int64_t>(count), layers - 1);
   }

@@ -1,12 +1,13 @@
 // SliceGPT (Ashkboos et al., arXiv 2401.15024; methods.md 3).
 //
-// Rotates the residual stream to its principal axes, which leaves a network with parameter-free RMS norms
-// unchanged, and deletes the weakest coordinates of the stream. Norm weights are fused into the maps that
-// follow them, LayerNorm becomes RMSNorm by centring. Each block runs twice, so later rotations see the error
-// of earlier cuts. Heads, head widths and the MLP width stay; each block gains two shortcut matrices.
+// Rotates the residual stream to its principal axes, which leaves a network with parameter-free RMS
+// norms unchanged, and deletes the weakest coordinates of the stream. Norm weights are fused into
+// the maps that follow them, LayerNorm becomes RMSNorm by centring. Each block runs twice, so later
+// rotations see the error of earlier cuts. Heads, head widths and the MLP width stay; each block
+// gains two shortcut matrices.
 //
-// Stored orientation: a map is [out, in], so "W <- Q^T W" of the paper's row vectors is weight @ Q here, and
-// "W <- W Q" is Q^T @ weight.
+// Stored orientation: a map is [out, in], so "W <- Q^T W" of the paper's row vectors is weight @ Q
+// here, and "W <- W Q" is Q^T @ weight.
 #include <cmath>
 #include <optional>
 
@@ -49,8 +50,10 @@ struct SliceGptParams {
   template <class V>
   void Fields(V&& field) {
     field("center_embeddings", center_embeddings,
-          "subtract the mean of each embedding row; only OPT needs it, the reference program always does");
-    field("norm_eps", norm_eps, "epsilon of the parameter-free norms: the model's, or the reference's 1e-5");
+          "subtract the mean of each embedding row; only OPT needs it, the reference program "
+          "always does");
+    field("norm_eps", norm_eps,
+          "epsilon of the parameter-free norms: the model's, or the reference's 1e-5");
     field("orientation", orientation, "leave the kept axes as they are, or turn them at random");
     field("round_to", round_to, "the kept width is a multiple of this", Range{1, 4096});
     field("damping", damping, "added to the covariance, times its mean diagonal", Range{0, 1});
@@ -59,7 +62,8 @@ struct SliceGptParams {
 
 Tensor F64(const Tensor& t) { return t.defined() ? t.to(kF64) : t; }
 
-// Norm weights fused into the maps that read the normed stream: [out, in] * gamma[in], bias + W beta.
+// Norm weights fused into the maps that read the normed stream: [out, in] * gamma[in], bias + W
+// beta.
 void FuseNorm(const Norm& norm, Linear& linear) {
   if (norm.bias.defined()) {
     const Tensor shift = at::mv(linear.weight, F64(norm.bias));
@@ -105,7 +109,8 @@ class SliceGptBase : public Compressor {
   Plan MakePlan(const PlanContext& context, double nominal) const override {
     const ModelConfig& dense = context.dense();
     const int64_t d = dense.hidden_size, unit = std::min(params_.round_to, d);
-    const auto exact = static_cast<int64_t>(std::floor((1 - nominal) * static_cast<double>(d) + 1e-9));
+    const auto exact =
+        static_cast<int64_t>(std::floor((1 - nominal) * static_cast<double>(d) + 1e-9));
     return {SlicedConfig(dense, std::max(exact / unit * unit, unit)), {}};
   }
 
@@ -116,8 +121,10 @@ class SliceGptBase : public Compressor {
     const int64_t d = dense.config().hidden_size, s = config.embedding_width;
     const int64_t tokens = job.statistics().tokens().tokens();
     if (tokens < s) {
-      throw MakeError<ConfigError>("calibration set '{}' has {} tokens, but {} directions of the stream are to be kept; "
-                                   "take more or longer samples", job.statistics().calibration().id, tokens, s);
+      throw MakeError<ConfigError>(
+          "calibration set '{}' has {} tokens, but {} directions of the stream are to be kept; "
+          "take more or longer samples",
+          job.statistics().calibration().id, tokens, s);
     }
 
     Embedding embedding = dense.LoadEmbedding();
@@ -174,7 +181,8 @@ class SliceGptBase : public Compressor {
       layer.in_width = layer.mid_width = layer.out_width = s;
       layer.attn_shortcut = layer.mlp_shortcut = true;
       if (has_layer_norm) {
-        for (const char* role : {"attention.q", "attention.k", "attention.v", "mlp.up"}) layer.bias[role] = true;
+        for (const char* role : {"attention.q", "attention.k", "attention.v", "mlp.up"})
+          layer.bias[role] = true;
       }
     }
     config.layers.back().out_width = dense.hidden_size;
@@ -193,7 +201,8 @@ class SliceGptBase : public Compressor {
   }
 
   // Principal axes of the stream as it is: [d, d], strongest first.
-  Tensor Axes(CompressionJob& job, const ActivationStream& x, int64_t s, const std::string& site) const {
+  Tensor Axes(CompressionJob& job, const ActivationStream& x, int64_t s,
+              const std::string& site) const {
     const auto accumulator = MakeAccumulator(StatKind::kGram, {});
     x.Visit([&](const Tensor& batch) { accumulator->Add(batch.flatten(0, -2).to(kF64)); });
     Tensor h = accumulator->Finish(job.statistics().tokens().tokens());
@@ -205,15 +214,17 @@ class SliceGptBase : public Compressor {
       Tensor normals = at::empty({s, s}, kF64);
       double* value = normals.mutable_data_ptr<double>();
       for (int64_t i = 0; i < s * s; ++i) value[i] = random.Normal();
-      q = at::cat({at::matmul(q.narrow(1, 0, s), OrthogonalFrom(normals)), q.narrow(1, s, q.size(1) - s)}, 1);
+      q = at::cat(
+          {at::matmul(q.narrow(1, 0, s), OrthogonalFrom(normals)), q.narrow(1, s, q.size(1) - s)},
+          1);
     }
     return q.to(job.dense().device());
   }
 
-  // Slices block l, whose input stream was rotated by q [d, d]; moves the stream past it and returns the
-  // rotation of its output.
-  Tensor SliceBlock(CompressionJob& job, ActivationStream& x, const Tensor& q, int64_t s, int64_t out,
-                    int64_t l) const {
+  // Slices block l, whose input stream was rotated by q [d, d]; moves the stream past it and
+  // returns the rotation of its output.
+  Tensor SliceBlock(CompressionJob& job, ActivationStream& x, const Tensor& q, int64_t s,
+                    int64_t out, int64_t l) const {
     const ModelSource& dense = job.dense();
     const DType dtype = dense.dtype();
     const Stopwatch watch;
@@ -236,7 +247,8 @@ class SliceGptBase : public Compressor {
     mid.Transform([&](const Tensor& batch) {
       return probe.ForwardAttention(at::matmul(batch, enter), context);
     });
-    const Tensor q_mid = Axes(job, mid, s, fmt::format("layer {}, after attention", l)).narrow(1, 0, s);
+    const Tensor q_mid =
+        Axes(job, mid, s, fmt::format("layer {}, after attention", l)).narrow(1, 0, s);
 
     sliced.attn_shortcut = at::matmul(q_in.t(), q_mid);
     RotateOutput(sliced.attention.o, q_mid);
@@ -245,7 +257,8 @@ class SliceGptBase : public Compressor {
     probe = sliced;
     probe.mlp_shortcut = q_mid.t();
     probe = Converted(probe, dtype, dense.device());
-    x.Transform([&](const Tensor& batch) { return probe.Forward(at::matmul(batch, enter), context); });
+    x.Transform(
+        [&](const Tensor& batch) { return probe.Forward(at::matmul(batch, enter), context); });
     const Tensor q_next = Axes(job, x, s, fmt::format("layer {}, output", l));
     const Tensor q_out = q_next.narrow(1, 0, out);
 
@@ -253,8 +266,12 @@ class SliceGptBase : public Compressor {
     RotateOutput(sliced.mlp.down, q_out);
     job.sink().PutBlock(l, Converted(sliced, dtype, dense.device()));
     LayerReport report{.layer = l, .modules = {}};
-    report.modules["stream"] = {.widths = {s, s, out}, .kept = {}, .damping = params_.damping,
-                                .condition = {}, .relative_error = {}, .seconds = watch.Seconds()};
+    report.modules["stream"] = {.widths = {s, s, out},
+                                .kept = {},
+                                .damping = params_.damping,
+                                .condition = {},
+                                .relative_error = {},
+                                .seconds = watch.Seconds()};
     job.report().layers.push_back(std::move(report));
     return q_next;
   }

@@ -24,17 +24,18 @@ RopeConfig ParseRope(const JsonReader& reader) {
   if (!reader.Has(key)) return rope;
   const JsonReader scaling = reader.Child(key);
   rope.theta = scaling.Get<double>("rope_theta", rope.theta);
-  const auto type = scaling.Get<std::string>("rope_type", scaling.Get<std::string>("type", "default"));
+  const auto type =
+      scaling.Get<std::string>("rope_type", scaling.Get<std::string>("type", "default"));
   if (type == "default") return rope;
   if (type != "llama3") {
     throw MakeError<DataError>("{}: {} of type '{}' is not supported (default, llama3)",
                                reader.file(), key, type);
   }
-  rope.scaling = RopeScaling{
-      .factor = scaling.Get<double>("factor"),
-      .low_freq_factor = scaling.Get<double>("low_freq_factor"),
-      .high_freq_factor = scaling.Get<double>("high_freq_factor"),
-      .original_max_positions = scaling.Size("original_max_position_embeddings")};
+  rope.scaling =
+      RopeScaling{.factor = scaling.Get<double>("factor"),
+                  .low_freq_factor = scaling.Get<double>("low_freq_factor"),
+                  .high_freq_factor = scaling.Get<double>("high_freq_factor"),
+                  .original_max_positions = scaling.Size("original_max_position_embeddings")};
   return rope;
 }
 
@@ -49,18 +50,18 @@ class Llama final : public ModelFamily {
     config.hidden_size = config.embedding_width = config.head_width = reader.Size("hidden_size");
     config.vocab_size = reader.Size("vocab_size");
     config.num_heads = reader.Size("num_attention_heads");
-    config.num_kv_heads = reader.Has("num_key_value_heads") ? reader.Size("num_key_value_heads")
-                                                            : config.num_heads;
+    config.num_kv_heads =
+        reader.Has("num_key_value_heads") ? reader.Size("num_key_value_heads") : config.num_heads;
     if (config.num_heads % config.num_kv_heads != 0) {
-      throw MakeError<DataError>("{}: {} attention heads cannot share {} key/value heads evenly", file,
-                                 config.num_heads, config.num_kv_heads);
+      throw MakeError<DataError>("{}: {} attention heads cannot share {} key/value heads evenly",
+                                 file, config.num_heads, config.num_kv_heads);
     }
     if (!reader.Has("head_dim") && config.hidden_size % config.num_heads != 0) {
-      throw MakeError<DataError>("{}: hidden_size {} is not a multiple of num_attention_heads {}", file,
-                                 config.hidden_size, config.num_heads);
+      throw MakeError<DataError>("{}: hidden_size {} is not a multiple of num_attention_heads {}",
+                                 file, config.hidden_size, config.num_heads);
     }
-    config.head_dim = reader.Has("head_dim") ? reader.Size("head_dim")
-                                             : config.hidden_size / config.num_heads;
+    config.head_dim =
+        reader.Has("head_dim") ? reader.Size("head_dim") : config.hidden_size / config.num_heads;
     if (config.head_dim % 2 != 0) {
       throw MakeError<DataError>("{}: head_dim {} is odd; rotary positions need pairs", file,
                                  config.head_dim);
@@ -98,26 +99,25 @@ class Llama final : public ModelFamily {
   }
 
   const WeightNames& Names() const override {
-    static const WeightNames names{
-        .prefixes = {"model."},
-        .token_embedding = "embed_tokens",
-        .position_embedding = "",
-        .final_norm = "norm",
-        .head = "lm_head",
-        .block = "layers.{}.",
-        .roles = {{"norm1", "input_layernorm"},
-                  {"norm2", "post_attention_layernorm"},
-                  {"attention.q", "self_attn.q_proj"},
-                  {"attention.k", "self_attn.k_proj"},
-                  {"attention.v", "self_attn.v_proj"},
-                  {"attention.o", "self_attn.o_proj"},
-                  {"attention.rope_pairs", "self_attn.rope_pairs"},
-                  {"mlp.gate", "mlp.gate_proj"},
-                  {"mlp.up", "mlp.up_proj"},
-                  {"mlp.down", "mlp.down_proj"},
-                  {"attn_shortcut", "attn_shortcut"},
-                  {"mlp_shortcut", "mlp_shortcut"}},
-        .ignored = {"rotary_emb.inv_freq"}};
+    static const WeightNames names{.prefixes = {"model."},
+                                   .token_embedding = "embed_tokens",
+                                   .position_embedding = "",
+                                   .final_norm = "norm",
+                                   .head = "lm_head",
+                                   .block = "layers.{}.",
+                                   .roles = {{"norm1", "input_layernorm"},
+                                             {"norm2", "post_attention_layernorm"},
+                                             {"attention.q", "self_attn.q_proj"},
+                                             {"attention.k", "self_attn.k_proj"},
+                                             {"attention.v", "self_attn.v_proj"},
+                                             {"attention.o", "self_attn.o_proj"},
+                                             {"attention.rope_pairs", "self_attn.rope_pairs"},
+                                             {"mlp.gate", "mlp.gate_proj"},
+                                             {"mlp.up", "mlp.up_proj"},
+                                             {"mlp.down", "mlp.down_proj"},
+                                             {"attn_shortcut", "attn_shortcut"},
+                                             {"mlp_shortcut", "mlp_shortcut"}},
+                                   .ignored = {"rotary_emb.inv_freq"}};
     return names;
   }
 };

@@ -22,13 +22,15 @@ TEST(NearestName, FindsSlipsOnly) {
 TEST(Utf8, FindsTheFirstInvalidByte) {
   EXPECT_EQ(InvalidUtf8At("héllo €𝄞"), std::nullopt);
   EXPECT_EQ(InvalidUtf8At("ab\xff"), 2u);
-  EXPECT_EQ(InvalidUtf8At("a\xe2\x82"), 1u);      // cut off
-  EXPECT_EQ(InvalidUtf8At("\xed\xa0\x80"), 0u);   // a surrogate
-  EXPECT_EQ(InvalidUtf8At("\xc0\x80"), 0u);       // overlong
+  EXPECT_EQ(InvalidUtf8At("a\xe2\x82"), 1u);     // cut off
+  EXPECT_EQ(InvalidUtf8At("\xed\xa0\x80"), 0u);  // a surrogate
+  EXPECT_EQ(InvalidUtf8At("\xc0\x80"), 0u);      // overlong
 }
 
 TEST(Utf8, ReplacesOnePerMaximalInvalidPrefix) {
-  const std::string_view text = "\xe2\x82" "A\xf0\x9f\x98";
+  const std::string_view text =
+      "\xe2\x82"
+      "A\xf0\x9f\x98";
   size_t position = 0;
   EXPECT_EQ(NextCodePoint(text, position), U'\uFFFD');
   EXPECT_EQ(NextCodePoint(text, position), U'A');

@@ -28,7 +28,8 @@ TEST(GramAccumulator, EqualsTheExplicitProductAcrossPanels) {
 TEST(GramAccumulator, MergeEqualsOnePass) {
   const Tensor x = Rows(300, 40);
   const auto one = MakeAccumulator(StatKind::kGram, {});
-  const auto left = MakeAccumulator(StatKind::kGram, {}), right = MakeAccumulator(StatKind::kGram, {});
+  const auto left = MakeAccumulator(StatKind::kGram, {}),
+             right = MakeAccumulator(StatKind::kGram, {});
   one->Add(x);
   left->Add(x.narrow(0, 0, 170));
   right->Add(x.narrow(0, 170, 130));
@@ -53,7 +54,8 @@ TEST(Accumulators, DoNotDependOnBatchSizeOrThreads) {
 
 TEST(HeadGram, IsTheDiagonalBlocksOfTheGram) {
   const Tensor x = Rows(60, 24);
-  const auto gram = MakeAccumulator(StatKind::kGram, {}), heads = MakeAccumulator(StatKind::kHeadGram, {8, 8, 8});
+  const auto gram = MakeAccumulator(StatKind::kGram, {}),
+             heads = MakeAccumulator(StatKind::kHeadGram, {8, 8, 8});
   gram->Add(x);
   heads->Add(x);
   const Tensor whole = gram->Finish(60), blocks = heads->Finish(60);

@@ -22,8 +22,10 @@ class Allocators : public testing::Test {
  protected:
   Allocation Allocate(const std::string& yaml, double target) {
     const auto allocator = MakeComponent<Allocator>(Node::ParseText(yaml, "test.yaml"));
-    return allocator->Allocate({.dense = tiny_.model->config(), .target = target,
-                                .statistics = tiny_.statistics, .trials = nullptr});
+    return allocator->Allocate({.dense = tiny_.model->config(),
+                                .target = target,
+                                .statistics = tiny_.statistics,
+                                .trials = nullptr});
   }
   std::vector<double> MlpOf(const Allocation& allocation) {
     std::vector<double> removed;
@@ -34,22 +36,26 @@ class Allocators : public testing::Test {
 };
 
 TEST_F(Allocators, MeetTheTargetExactly) {
-  for (const std::string yaml : {"uniform", "block_influence", "{use: block_influence, epsilon: 0.05}",
-                                 "{use: block_influence, module_weights: {mlp: 2, qk: 0.5, vo: 1}}"}) {
+  for (const std::string yaml :
+       {"uniform", "block_influence", "{use: block_influence, epsilon: 0.05}",
+        "{use: block_influence, module_weights: {mlp: 2, qk: 0.5, vo: 1}}"}) {
     for (const double target : {0.1, 0.3, 0.5}) {
-      EXPECT_NEAR(MeanSparsity(tiny_.model->config(), Allocate(yaml, target)), target, 1e-12) << yaml;
+      EXPECT_NEAR(MeanSparsity(tiny_.model->config(), Allocate(yaml, target)), target, 1e-12)
+          << yaml;
     }
   }
 }
 
 TEST_F(Allocators, RespectTheCap) {
-  for (const ModuleSparsity& layer : Allocate("{use: block_influence, epsilon: 1e-4, cap: 0.6}", 0.5)) {
+  for (const ModuleSparsity& layer :
+       Allocate("{use: block_influence, epsilon: 1e-4, cap: 0.6}", 0.5)) {
     for (const Module module : kModules) EXPECT_LE(layer.of(module), 0.6 + 1e-12);
   }
 }
 
 TEST_F(Allocators, SolvedEpsilonHitsTheLargestFraction) {
-  const auto removed = MlpOf(Allocate("{use: block_influence, epsilon: {max: 0.5}, cap: 0.8}", 0.3));
+  const auto removed =
+      MlpOf(Allocate("{use: block_influence, epsilon: {max: 0.5}, cap: 0.8}", 0.3));
   EXPECT_NEAR(*std::max_element(removed.begin(), removed.end()), 0.5, 1e-6);
 }
 
@@ -84,17 +90,19 @@ TEST_F(Allocators, FromFileChecksItsMean) {
   const std::string yaml = fmt::format("{{use: from_file, path: {}}}", path.string());
   EXPECT_NEAR(Allocate(yaml, 0.25)[5].mlp, 0.5, 1e-12);
   EXPECT_THROW(Allocate(yaml, 0.3), ConfigError);
-  const std::string scaled = fmt::format("{{use: from_file, renormalise: true, path: {}}}", path.string());
+  const std::string scaled =
+      fmt::format("{{use: from_file, renormalise: true, path: {}}}", path.string());
   EXPECT_NEAR(MeanSparsity(tiny_.model->config(), Allocate(scaled, 0.3)), 0.3, 1e-12);
   WriteFileAtomically(path, "layer,mlp,qk,vo\n0,0.1,x,0.1\n");
   EXPECT_THROW(Allocate(yaml, 0.25), DataError);
 }
 
-// KKT conditions of max sum s_l (1 - phi_l) + eps H under the mean and the cap: what is not capped has one
-// common multiplier -s_l - eps (1 + ln phi_l), what is capped has a larger one.
+// KKT conditions of max sum s_l (1 - phi_l) + eps H under the mean and the cap: what is not capped
+// has one common multiplier -s_l - eps (1 + ln phi_l), what is capped has a larger one.
 TEST_F(Allocators, SoftmaxWithCapIsTheConstrainedOptimum) {
   const double epsilon = 0.02, cap = 0.55;
-  const auto phi = MlpOf(Allocate(fmt::format("{{use: block_influence, epsilon: {}, cap: {}}}", epsilon, cap), 0.4));
+  const auto phi = MlpOf(
+      Allocate(fmt::format("{{use: block_influence, epsilon: {}, cap: {}}}", epsilon, cap), 0.4));
   const auto& s = tiny_.statistics.Influence();
   std::optional<double> common;
   for (size_t l = 0; l < phi.size(); ++l) {

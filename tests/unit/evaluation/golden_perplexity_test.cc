@@ -37,7 +37,8 @@ TEST_P(GoldenScores, PerplexitiesAgree) {
     const auto file = SharedFolder() / row.at("file").get<std::string>();
     CONDENSE_SKIP_WITHOUT(file);
     const auto text = EvaluationFromText(
-        file, {.window = row.at("window").get<int64_t>(), .special = SpecialMode::kOnce}, *tokenizer);
+        file, {.window = row.at("window").get<int64_t>(), .special = SpecialMode::kOnce},
+        *tokenizer);
     EXPECT_EQ(text.ids_sha256, row.at("ids_sha256").get<std::string>());
     const PerplexityResult result = EvaluatePerplexity(*model, text);
     EXPECT_EQ(result.windows, row.at("windows").get<int64_t>());
@@ -52,7 +53,8 @@ TEST_P(GoldenScores, StreamedEqualsResident) {
   const auto file = SourceFolder() / "configs/bundled/text/stories.txt";
   const auto source = CheckpointModel::Open(Folder());
   const auto tokenizer = LoadTokenizer(Folder());
-  const auto text = EvaluationFromText(file, {.window = 128, .special = SpecialMode::kOnce}, *tokenizer);
+  const auto text =
+      EvaluationFromText(file, {.window = 128, .special = SpecialMode::kOnce}, *tokenizer);
   const auto resident = EvaluatePerplexity(*CausalLm::Load(*source), text);
   const auto streamed = EvaluatePerplexity(*source, text);
   EXPECT_EQ(resident.window_nll, streamed.window_nll);
@@ -64,14 +66,16 @@ TEST_P(GoldenScores, RequestLogLikelihoodsAgree) {
   const auto tokenizer = LoadTokenizer(Folder());
   const auto golden = ReadJson(Golden("zeroshot")).at("results");
   const auto pairs = ReadJson(SharedFolder() / "golden/inputs/requests.json").at("requests");
-  for (const auto& [mode, protocol] : {std::pair{"bos_default", "lmeval-bos"}, {"no_bos", "lmeval-nobos"}}) {
+  for (const auto& [mode, protocol] :
+       {std::pair{"bos_default", "lmeval-bos"}, {"no_bos", "lmeval-nobos"}}) {
     const auto& rows = golden.at(std::string("requests/") + mode).at("rows");
     std::vector<EncodedRequest> encoded;
     std::vector<nlohmann::json> expected;
     for (size_t i = 0; i < rows.size(); ++i) {
       if (rows[i].contains("refused")) continue;
-      encoded.push_back(EncodeRequest({pairs[i].at("context"), pairs[i].at("continuation")}, *tokenizer,
-                                      RequestProtocolNamed(protocol), model->config().max_positions));
+      encoded.push_back(EncodeRequest({pairs[i].at("context"), pairs[i].at("continuation")},
+                                      *tokenizer, RequestProtocolNamed(protocol),
+                                      model->config().max_positions));
       expected.push_back(rows[i]);
     }
     const auto scores = ScoreRequests(*model, encoded);

@@ -1,5 +1,5 @@
-// Forward passes against values made by transformers (fp32, eager attention): logits, hidden states, token
-// log-probabilities and greedy generations of the four golden models.
+// Forward passes against values made by transformers (fp32, eager attention): logits, hidden
+// states, token log-probabilities and greedy generations of the four golden models.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -38,7 +38,8 @@ TEST_P(GoldenModel, LogitsAndHiddenStatesAgree) {
     const Tensor ids = golden.at(sequence + "ids").to(kI64).unsqueeze(0);
     const Tensor positions = golden.at(sequence + "positions").to(kI64);
     const auto at_positions = [&](const Tensor& x) { return x[0].index_select(0, positions); };
-    EXPECT_LT(LargestDifference(at_positions(model->Logits(ids)), golden.at(sequence + "logits")), 2e-4);
+    EXPECT_LT(LargestDifference(at_positions(model->Logits(ids)), golden.at(sequence + "logits")),
+              2e-4);
 
     const Tensor hidden = golden.at(sequence + "hidden");  // [layers + 2, positions, width]
     Tensor x = model->embedding().Forward(ids);

@@ -1,0 +1,201 @@
+#include "experiment/cell_records.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/sha256.h"
+#include "base/strings.h"
+#include "config/scalars.h"
+#include "model/parameters.h"
+
+namespace condense {
+namespace {
+
+void AddMetric(StageResult& result, const OwnProtocol& protocol, std::string metric, double value,
+               std::string unit, std::string task = "") {
+  result.metrics.push_back({.protocol = protocol.id,
+                            .task = std::move(task),
+                            .metric = std::move(metric),
+                            .value = value,
+                            .unit = std::move(unit)});
+}
+
+void AddParameters(const ModelConfig& config, StageResult& result) {
+  const ParameterCount count = CountParameters(config);
+  const RealRatios ratios = RatiosOf(config);
+  const auto add = [&](const char* name, auto value, const char* unit) {
+    AddMetric(result, kParameters, name, static_cast<double>(value), unit);
+  };
+  add("parameters", count.Total(), "count");
+  add("block-parameters", count.block, "count");
+  add("executed-parameters", count.executed, "count");
+  add("block-params", ratios.block, "fraction");
+  add("block-full-params", ratios.block_full, "fraction");
+  add("total-params", ratios.total, "fraction");
+  add("untied-params", ratios.untied, "fraction");
+  add("compute-params", ratios.compute, "fraction");
+}
+
+// "96", or "96,88" where heads are uneven.
+template <class Width>
+std::string Widths(const LayerConfig& layer, Width width) {
+  std::vector<std::string> widths;
+  for (const HeadConfig& head : layer.heads) widths.push_back(std::to_string(width(head)));
+  const bool even =
+      std::all_of(widths.begin(), widths.end(), [&](const auto& w) { return w == widths.front(); });
+  return even && !widths.empty() ? widths.front() : Join(widths, ",");
+}
+
+void Largest(const std::optional<double>& value, std::optional<double>& into) {
+  if (value && (!into || *value > *into)) into = value;
+}
+
+std::string KeptDigest(const LayerReport& report) {
+  Sha256 hash;
+  for (const auto& [module, part] : report.modules) {
+    hash.Update(module).UpdateU64(part.kept.size());
+    for (const int64_t index : part.kept) hash.UpdateU64(static_cast<uint64_t>(index));
+  }
+  return hash.Finish();
+}
+
+// One row for each block of the compressed model.
+std::vector<LayerRecord> Layers(const CompressionResult& result) {
+  std::vector<LayerRecord> records;
+  for (const LayerConfig& layer : result.config.layers) {
+    LayerRecord record;
+    record.layer = static_cast<int>(layer.source);
+    record.qk_widths = Widths(layer, [](const HeadConfig& head) { return head.qk_width; });
+    record.vo_widths = Widths(layer, [](const HeadConfig& head) { return head.vo_width; });
+    record.mlp_widths = std::to_string(layer.mlp_width);
+    for (const LayerReport& report : result.report.layers) {
+      if (report.layer != layer.source) continue;
+      record.kept_sha256 = KeptDigest(report);
+      double seconds = 0;
+      for (const auto& [module, part] : report.modules) {
+        Largest(part.damping, record.damping);
+        Largest(part.condition, record.condition);
+        Largest(part.relative_error, record.relative_error);
+        seconds += part.seconds;
+      }
+      record.seconds = seconds;
+    }
+    const auto source = static_cast<size_t>(layer.source);
+    if (source < result.report.allocation.size()) {
+      const ModuleSparsity& removed = result.report.allocation[source];
+      record.allocation = fmt::format(R"({{"mlp":{},"qk":{},"vo":{}}})", JsonNumber(removed.mlp),
+                                      JsonNumber(removed.qk), JsonNumber(removed.vo));
+    }
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+void AddModules(const CompressionResult& result, StageResult& stage) {
+  for (const LayerReport& layer : result.report.layers) {
+    for (const auto& [module, part] : layer.modules) {
+      const std::string task = fmt::format("layer {} {}", layer.layer, module);
+      const auto add = [&](const char* name, const std::optional<double>& value) {
+        if (value && std::isfinite(*value)) AddMetric(stage, kModuleReport, name, *value, "", task);
+      };
+      add("relative_error", part.relative_error);
+      add("condition", part.condition);
+      add("damping", part.damping);
+    }
+  }
+}
+
+void AddCost(const CompressionResult& result, StageResult& stage) {
+  AddMetric(stage, kCost, "compress-seconds", result.seconds, "s");
+  for (const auto& [phase, seconds] : result.report.seconds) {
+    AddMetric(stage, kCost, phase + "-seconds", seconds, "s");
+  }
+}
+
+}  // namespace
+
+double RealRatio(const CompressionResult& result, Match match) {
+  switch (match) {
+    case Match::kBlock:
+      return result.ratios.block;
+    case Match::kTotal:
+      return result.ratios.total;
+    case Match::kTotalAbs: {
+      const ParameterCount dense = CountParameters(result.config.Dense());
+      return static_cast<double>(dense.Total() - result.parameters.Total()) /
+             static_cast<double>(dense.block);
+    }
+    case Match::kNominal:
+      return result.nominal;
+  }
+  return 0;
+}
+
+StageResult DenseResult(const CheckpointModel& model) {
+  StageResult result;
+  AddParameters(model.config(), result);
+  AddBytes(model, result);
+  return result;
+}
+
+StageResult CompressedResult(const CompressionResult& result, double ratio, Match match) {
+  StageResult stage;
+  AddParameters(result.config, stage);
+  AddMetric(stage, kParameters, "nominal", result.nominal, "fraction");
+  AddMetric(stage, kParameters, "deviation", RealRatio(result, match) - ratio, "fraction");
+  AddCost(result, stage);
+  AddModules(result, stage);
+  stage.layers = Layers(result);
+  if (!result.report.influence.empty()) {
+    stage.samples.push_back({kModuleReport.id, "", "influence", {result.report.influence}});
+  }
+  return stage;
+}
+
+void AddBytes(const CheckpointModel& stored, StageResult& result) {
+  AddMetric(result, kParameters, "file_bytes", static_cast<double>(stored.FileBytes()), "bytes");
+}
+
+StageResult CalibrationResult(const CalibrationSet& set) {
+  StageResult result;
+  const auto add = [&](const char* name, double value, const char* unit) {
+    AddMetric(result, kCalibration, name, value, unit);
+    result.metrics.back().basis = set.hash;
+    result.metrics.back().count = static_cast<int64_t>(set.sequences.size());
+  };
+  add("tokens", static_cast<double>(set.tokens), "count");
+  add("short-sequences", static_cast<double>(set.short_sequences), "count");
+  add("fraction-used", set.fraction_used, "fraction");
+  std::vector<int32_t> ids, lengths;
+  for (const auto& sequence : set.sequences) {
+    ids.insert(ids.end(), sequence.begin(), sequence.end());
+    lengths.push_back(static_cast<int32_t>(sequence.size()));
+  }
+  result.samples.push_back({kCalibration.id, "", "ids", {std::move(ids)}});
+  result.samples.push_back({kCalibration.id, "", "lengths", {std::move(lengths)}});
+  return result;
+}
+
+StageResult EvaluationResult(const std::string& protocol, const PerplexityResult& perplexity,
+                             const EvaluationText& text) {
+  StageResult result;
+  const auto add = [&](const char* name, double value, const char* unit) {
+    result.metrics.push_back({.protocol = protocol,
+                              .metric = name,
+                              .value = value,
+                              .count = perplexity.windows,
+                              .unit = unit,
+                              .basis = perplexity.ids_sha256});
+  };
+  add("perplexity", perplexity.perplexity, "");
+  add("nll", perplexity.mean_nll, "nats");
+  result.metrics.back().standard_error = perplexity.standard_error;
+  add("tokens", static_cast<double>(perplexity.tokens), "count");
+  add("ignored-targets", static_cast<double>(text.ignored_targets), "count");
+  result.samples.push_back({protocol, "", "window_nll", {perplexity.window_nll}});
+  return result;
+}
+
+}  // namespace condense

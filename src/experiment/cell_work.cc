@@ -1,0 +1,115 @@
+#include "experiment/cell_work.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "compression/compress.h"
+#include "evaluation/perplexity.h"
+#include "experiment/cell_records.h"
+
+namespace condense {
+namespace fs = std::filesystem;
+
+StageResult CellWork::Run(const PlannedStage& stage) {
+  ResetPeakResident();
+  const Stopwatch watch;
+  StageResult result = stage.kind == StageKind::kCalibrate  ? Calibrate()
+                       : stage.kind == StageKind::kCompress ? CompressModel()
+                                                            : Evaluate(stage.protocol);
+  result.seconds = watch.Seconds();
+  result.peak_rss_bytes = static_cast<int64_t>(PeakResidentBytes());
+  return result;
+}
+
+bool CellWork::RemovesNothing() const { return cell_.setting.ratio.value_or(0) == 0; }
+
+CalibrationBench& CellWork::Calibration(bool scores) {
+  const CellSetting& setting = cell_.setting;
+  if (!setting.calibration) return bench_.WithoutCalibration(setting.model);
+  const std::string& name = scores && spec_.score_calibration
+                                ? spec_.score_calibration->name
+                                : spec_.calibration[*setting.calibration].name;
+  return bench_.Calibration(setting.model, name, setting.seed);
+}
+
+StageResult CellWork::Calibrate() { return CalibrationResult(Calibration(/*scores=*/false).set); }
+
+fs::path CellWork::ArtefactName() const {
+  return fs::path("artefacts") / cell_.fingerprint.substr(0, 16);
+}
+
+CompressionResult CellWork::CompressInto(const fs::path& folder) {
+  const MethodSpec& method = spec_.methods[cell_.setting.method];
+  const CompressionRequest request{.method = *method.method,
+                                   .allocator = method.allocator.object.get(),
+                                   .ratio = cell_.setting.ratio.value_or(0),
+                                   .match = method.match,
+                                   .seed = cell_.setting.seed.value_or(0)};
+  StatisticsStore& statistics = Calibration(/*scores=*/false).statistics;
+  StatisticsStore& scores = Calibration(/*scores=*/true).statistics;
+  CheckpointSink sink(bench_.Model(cell_.setting.model).checkpoint(), folder,
+                      {.dtype = spec_.storage,
+                       .provenance_json = fmt::format(R"({{"fingerprint":"{}","cell":{}}})",
+                                                      cell_.fingerprint, cell_.canonical)});
+  return Compress(request, statistics, scores, sink);
+}
+
+StageResult CellWork::CompressModel() {
+  if (RemovesNothing()) return DenseResult(bench_.Model(cell_.setting.model).checkpoint());
+  for (const auto& protocol : spec_.perplexity) RequireNoSharedText(protocol.name);
+  const fs::path name = ArtefactName();
+  const CompressionResult compressed = CompressInto(results_ / name);
+  compressed_.emplace(results_ / name, bench_.load());
+  StageResult result = CompressedResult(compressed, cell_.setting.ratio.value_or(0),
+                                        spec_.methods[cell_.setting.method].match);
+  AddBytes(compressed_->checkpoint(), result);
+  result.artefact = name.string();
+  result.artefact_sha256 = compressed_->checkpoint().digest();
+  return result;
+}
+
+void CellWork::OpenNoted() {
+  if (!noted_ || noted_->artefact.empty()) return;
+  try {
+    compressed_.emplace(results_ / noted_->artefact, bench_.load());
+    if (compressed_->checkpoint().digest() == noted_->artefact_sha256) return;
+    LogInfo("{}: is not the model that was stored; compressing again", noted_->artefact);
+  } catch (const DataError& error) {
+    LogDebug("{}; compressing again", error.what());
+  }
+  compressed_.reset();
+}
+
+OpenedModel& CellWork::Compressed() {
+  if (!compressed_) OpenNoted();
+  if (!compressed_) {
+    CompressInto(results_ / ArtefactName());
+    compressed_.emplace(results_ / ArtefactName(), bench_.load());
+  }
+  return *compressed_;
+}
+
+StageResult CellWork::Evaluate(const std::string& protocol) {
+  const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
+  const ModelSource& model =
+      RemovesNothing() ? bench_.Model(cell_.setting.model).source() : Compressed().source();
+  return EvaluationResult(protocol, EvaluatePerplexity(model, text), text);
+}
+
+void CellWork::RequireNoSharedText(const std::string& protocol) {
+  if (!cell_.setting.calibration || spec_.allow_overlap) return;
+  const CalibrationSet& set = Calibration(/*scores=*/false).set;
+  const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
+  if (set.corpus == text.corpus) RequireNoOverlap(set, text.ids, protocol);
+}
+
+void CellWork::Discard() {
+  if (spec_.artefacts == ArtefactPolicy::kKeep || RemovesNothing()) return;
+  compressed_.reset();
+  std::error_code ignored;
+  fs::remove_all(results_ / ArtefactName(), ignored);
+}
+
+}  // namespace condense

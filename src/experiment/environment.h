@@ -1,0 +1,19 @@
+// The program, libraries and machine that numbers are made with (protocols.md 8.2, 8.3).
+#pragma once
+
+#include <string>
+
+#include "results/records.h"
+#include "tensor/tensor.h"
+
+namespace condense {
+
+struct Revision {
+  std::string commit;  // "unknown" outside a git tree
+  bool dirty = false;
+};
+Revision BuiltRevision();
+
+EnvironmentRecord DescribeEnvironment(Device device);
+
+}  // namespace condense

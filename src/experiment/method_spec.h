@@ -1,0 +1,71 @@
+// The rows of an experiment: methods with their options, and how each meets a ratio.
+//
+//   methods:
+//     - dense
+//     - {use: slicegpt, match: block, round_to: 1}
+//     - {use: modegpt, label: "MoDeGPT, uniform", allocator: uniform}
+//   ablations:
+//     - {name: no refit, methods: [modegpt], set: {mlp.refit: none}}
+//
+// `use`, `match`, `allocator` and `label` are the framework's; every other key is an option of the
+// method. An ablation makes one more row of each method it names (all that remove something if it
+// names none), with the assignments of `set` applied to it.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compression/compress.h"
+#include "config/registry.h"
+
+namespace condense {
+
+template <>
+struct EnumNames<Match> {
+  static constexpr std::array names{
+      std::pair{Match::kBlock, "block"}, std::pair{Match::kNominal, "nominal"},
+      std::pair{Match::kTotal, "total"}, std::pair{Match::kTotalAbs, "total_abs"}};
+};
+
+// What a method that uses an allocator gets when none is named.
+inline constexpr const char* kDefaultAllocator = "block_influence";
+
+struct MethodSpec {
+  std::string label;     // unique in an experiment
+  std::string ablation;  // name of the ablation; empty for the method as listed
+  Match match = Match::kBlock;
+  Component<Compressor> method;
+  Component<Allocator> allocator;  // empty if the method uses none
+  Location where;
+
+  // Facts of the method that decide which settings make a cell of their own.
+  bool uses_ratio = true, uses_calibration = true;
+};
+
+struct AblationSpec {
+  std::string name;
+  std::vector<std::string> methods;  // labels
+  Node set;                          // option path -> value
+  Location where;
+
+  template <class V>
+  void Fields(V&& field) {
+    field("name", name, "added to the label of the method", Required{}, NonEmpty{});
+    field("methods", methods,
+          "labels of the methods concerned; all that remove something otherwise", NonEmpty{});
+    field("set", set, "options by their dotted path, and their values", Required{});
+  }
+  void Validate(const Node& at, Problems& problems) const;
+};
+
+// nullopt after adding problems.
+std::optional<MethodSpec> ReadMethod(const Node& node, Problems& problems);
+
+// All rows: each method followed by its ablations. Labels that collide are a problem.
+std::vector<MethodSpec> ReadMethods(const std::vector<Node>& methods,
+                                    const std::vector<AblationSpec>& ablations, Problems& problems);
+
+}  // namespace condense

@@ -1,0 +1,115 @@
+#include "experiment/model_place.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "config/paths.h"
+
+namespace condense {
+namespace fs = std::filesystem;
+namespace {
+
+struct FolderRef {
+  std::string name, path;
+
+  template <class V>
+  void Fields(V&& field) {
+    field("name", name, "name in tables", Required{}, NonEmpty{});
+    field("path", path, "folder of the checkpoint, relative to the experiment's file", Required{},
+          NonEmpty{});
+  }
+};
+
+bool IsModelFolder(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::is_regular_file(folder / "config.json", ignored);
+}
+
+}  // namespace
+
+void ModelSettings::Validate(const Node& at, Problems& problems) const {
+  if (path.empty() == folders.empty()) problems.Add(at, "give either path or folders");
+}
+
+void FieldType<ModelRef>::Read(const Node& node, ModelRef& value, Problems& problems) {
+  value.where = node.where();
+  if (node.IsMap()) {
+    FolderRef given;
+    const size_t before = problems.count();
+    ReadFields(node, given, problems);
+    if (problems.count() != before) return;
+    value.name = given.name;
+    value.folder = fs::path(node.where().file).parent_path() / given.path;
+    return;
+  }
+  if (!node.IsScalar()) {
+    return AddExpected(node, "the name of a model, or {name: NAME, path: FOLDER}", problems);
+  }
+  value.name = node.text();
+  const std::vector<std::string> known = ListConfigs("models");
+  if (std::find(known.begin(), known.end(), value.name) != known.end()) return;
+  problems.Add(node, fmt::format("unknown model '{}'{} (a folder of your own: {{name: NAME, path: "
+                                 "FOLDER}})",
+                                 value.name, SuggestName(value.name, known)));
+}
+
+ModelPlace LocateModel(const ModelRef& model, const std::vector<fs::path>& roots) {
+  ModelPlace place;
+  place.name = place.title = model.name;
+  if (!model.folder.empty()) {
+    place.looked = {model.folder};
+  } else {
+    const auto settings =
+        ReadStruct<ModelSettings>(Node::ParseFile(NamedConfig("models", model.name)));
+    place.title = settings.title;
+    place.family = settings.family;
+    place.parameters = settings.parameters;
+    if (!settings.path.empty()) place.looked.push_back(ConfigFolder() / settings.path);
+    for (const fs::path& root : roots) {
+      for (const std::string& name : settings.folders) place.looked.push_back(root / name);
+    }
+    // Without --models, the names alone still tell what to download.
+    if (place.looked.empty()) {
+      for (const std::string& name : settings.folders) place.looked.emplace_back(name);
+    }
+  }
+  const auto found = std::find_if(place.looked.begin(), place.looked.end(), IsModelFolder);
+  if (found != place.looked.end() && (found->has_parent_path() || !roots.empty())) {
+    place.folder = *found;
+  }
+  return place;
+}
+
+std::string MissingModelText(const ModelPlace& place) {
+  std::string text = fmt::format("model {}: no checkpoint found; looked for", place.name);
+  for (const fs::path& folder : place.looked) {
+    text +=
+        "\n    " + (folder / "").string() + (folder.has_parent_path() ? "" : "  in --models DIR");
+  }
+  return text +
+         "\n  each with config.json, the weights (model.safetensors, "
+         "model.safetensors.index.json with its shards, or pytorch_model*.bin) and the tokenizer "
+         "(tokenizer.json, tokenizer.model, or vocab.json with merges.txt)";
+}
+
+fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {
+  if (IsModelFolder(folder_or_name)) return folder_or_name;
+  const std::vector<std::string> known = ListConfigs("models");
+  if (std::find(known.begin(), known.end(), folder_or_name) != known.end()) {
+    const ModelPlace place = LocateModel({folder_or_name, {}, {}}, roots);
+    if (place.folder) return *place.folder;
+    throw ConfigError(MissingModelText(place));
+  }
+  std::error_code ignored;
+  if (fs::is_directory(folder_or_name, ignored)) {
+    throw MakeError<DataError>("{}: holds no config.json, so it is not a model folder",
+                               folder_or_name);
+  }
+  throw MakeError<ConfigError>("--model {}: neither a folder nor the name of a model{}",
+                               folder_or_name, SuggestName(folder_or_name, known));
+}
+
+}  // namespace condense

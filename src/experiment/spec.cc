@@ -1,0 +1,151 @@
+#include "experiment/spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "config/paths.h"
+
+namespace condense {
+namespace fs = std::filesystem;
+namespace {
+
+const Node& KeyOrRoot(const Node& root, std::string_view key) {
+  const Node* found = root.Find(key);
+  return found == nullptr ? root : *found;
+}
+
+// The tree without `profiles`, with the chosen one merged over it.
+Node ApplyProfile(const Node& root, const std::string& wanted, std::string& chosen) {
+  const std::vector<std::string> known = ProfilesOf(root);
+  if (known.empty()) {
+    if (wanted.empty()) return root;
+    throw MakeError<ConfigError>("{}: has no profiles, but --profile {} was given",
+                                 root.where().file, wanted);
+  }
+  const auto has = [&](const std::string& name) {
+    return std::find(known.begin(), known.end(), name) != known.end();
+  };
+  chosen = !wanted.empty() ? wanted : has("bundled") ? "bundled" : known.front();
+  if (!has(chosen)) {
+    throw MakeError<ConfigError>("{}: unknown profile '{}'{}",
+                                 root.Find("profiles")->where().Text(), chosen,
+                                 SuggestName(chosen, known));
+  }
+  return Node::Merged(root.Without({"profiles"}), *root.Find("profiles")->Find(chosen));
+}
+
+template <class T, class KeyOf>
+void RefuseDuplicates(const Node& root, const char* key, const std::vector<T>& values, KeyOf key_of,
+                      Problems& problems) {
+  const Node* list = root.Find(key);
+  std::set<std::string> seen;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (seen.insert(key_of(values[i])).second) continue;
+    problems.Add(list->items()[i], fmt::format("{} is listed twice", list->items()[i].Describe()));
+  }
+}
+
+void CheckWhole(const Node& root, const ExperimentSpec& spec, Problems& problems) {
+  const auto name_of = [](const auto& item) { return item.name; };
+  RefuseDuplicates(root, "models", spec.models, name_of, problems);
+  RefuseDuplicates(root, "calibration", spec.calibration, name_of, problems);
+  RefuseDuplicates(root, "perplexity", spec.perplexity, name_of, problems);
+  RefuseDuplicates(
+      root, "ratios", spec.ratios, [](double r) { return JsonNumber(r); }, problems);
+  RefuseDuplicates(
+      root, "seeds", spec.seeds, [](uint64_t s) { return std::to_string(s); }, problems);
+  for (const MethodSpec& method : spec.methods) {
+    if (method.uses_ratio && spec.ratios.empty()) {
+      problems.Add(KeyOrRoot(root, "ratios"),
+                   fmt::format("method '{}' needs ratios: [0.1, ...]", method.label));
+    }
+    if (method.uses_calibration && spec.calibration.empty()) {
+      problems.Add(KeyOrRoot(root, "calibration"),
+                   fmt::format("method '{}' needs a calibration set, as calibration: [{}]",
+                               method.label, "bundled-128x256"));
+    }
+  }
+}
+
+std::vector<AblationSpec> ReadAblations(const std::vector<Node>& entries, Problems& problems) {
+  std::vector<AblationSpec> ablations;
+  for (const Node& entry : entries) {
+    AblationSpec ablation;
+    const size_t before = problems.count();
+    ReadFields(entry, ablation, problems);
+    ablation.where = entry.where();
+    if (problems.count() == before) ablations.push_back(std::move(ablation));
+  }
+  return ablations;
+}
+
+}  // namespace
+
+void RequireConfigName(const Node& node, const char* folder, const char* what, Problems& problems) {
+  if (!node.IsScalar()) {
+    return AddExpected(node, fmt::format("the name of a {}", what), problems);
+  }
+  const std::vector<std::string> known = ListConfigs(folder);
+  if (std::find(known.begin(), known.end(), node.text()) != known.end()) return;
+  problems.Add(
+      node, fmt::format("unknown {} '{}'{}", what, node.text(), SuggestName(node.text(), known)));
+}
+
+std::vector<std::string> ProfilesOf(const Node& root) {
+  std::vector<std::string> names;
+  const Node* profiles = root.Find("profiles");
+  if (profiles == nullptr) return names;
+  Problems problems;
+  if (!profiles->IsMap()) {
+    AddExpected(*profiles, "a map of profile names to the keys they change", problems);
+  }
+  for (const auto& [name, profile] : profiles->entries()) {
+    if (!profile.IsMap()) AddExpected(profile, "a map of keys to change", problems);
+    names.push_back(name);
+  }
+  problems.ThrowIfAny();
+  return names;
+}
+
+ExperimentSpec ReadExperiment(const SpecSource& source) {
+  ExperimentSpec spec;
+  spec.file = source.file;
+  spec.name = source.file.stem().string();
+  Node root = ApplyProfile(Node::ParseFile(source.file), source.profile, spec.profile);
+  spec.overridden = !source.overrides.empty();
+  ApplyOverrides(root, source.overrides);
+
+  Problems problems;
+  ReadFields(root, spec, problems);
+  const std::vector<AblationSpec> ablations = ReadAblations(spec.ablation_entries, problems);
+  spec.methods = ReadMethods(spec.method_entries, ablations, problems);
+  if (problems.empty()) CheckWhole(root, spec, problems);
+  problems.ThrowIfAny();
+  spec.table = TableSpecOf(spec.table_entry, spec.title);
+  spec.canonical = CanonicalText(root);
+  return spec;
+}
+
+fs::path FindExperimentFile(const std::string& file_or_name) {
+  std::error_code ignored;
+  if (fs::is_regular_file(file_or_name, ignored)) return file_or_name;
+  if (EndsWith(file_or_name, ".yaml") || file_or_name.find('/') != std::string::npos) {
+    throw MakeError<DataError>("{}: no such experiment file", file_or_name);
+  }
+  std::vector<std::string> known;
+  for (const auto& entry : fs::directory_iterator(ExperimentsFolder())) {
+    if (entry.path().extension() == ".yaml") known.push_back(entry.path().stem().string());
+  }
+  std::sort(known.begin(), known.end());
+  if (std::find(known.begin(), known.end(), file_or_name) != known.end()) {
+    return ExperimentsFolder() / (file_or_name + ".yaml");
+  }
+  throw MakeError<ConfigError>("'{}' is neither an experiment file nor the name of one{}",
+                               file_or_name, SuggestName(file_or_name, known));
+}
+
+}  // namespace condense

@@ -1,0 +1,82 @@
+#include "runner/arguments.h"
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "experiment/model_place.h"
+
+namespace condense {
+namespace fs = std::filesystem;
+
+const std::string& Arguments::Text(const std::string& name) const {
+  if (!Has(name)) throw MakeError<ConfigError>("--{} is missing; see --help", name);
+  return values_[name].as<std::string>();
+}
+
+std::string Arguments::TextOr(const std::string& name, const std::string& otherwise) const {
+  return Has(name) ? Text(name) : otherwise;
+}
+
+std::optional<std::string> Arguments::OptionalText(const std::string& name) const {
+  if (!Has(name)) return std::nullopt;
+  return Text(name);
+}
+
+std::vector<std::string> Arguments::Texts(const std::string& name) const {
+  if (!Has(name)) return {};
+  return values_[name].as<std::vector<std::string>>();
+}
+
+double Arguments::Number(const std::string& name) const {
+  if (!Has(name)) throw MakeError<ConfigError>("--{} is missing; see --help", name);
+  return values_[name].as<double>();
+}
+
+std::optional<int64_t> Arguments::Integer(const std::string& name) const {
+  if (!Has(name)) return std::nullopt;
+  return values_[name].as<int64_t>();
+}
+
+std::vector<fs::path> Arguments::ModelRoots() const {
+  const std::vector<std::string> texts = Texts("models");
+  return {texts.begin(), texts.end()};
+}
+
+DataRoots Arguments::Data() const {
+  const std::vector<std::string> texts = Texts("data");
+  return DataRoots::Default({texts.begin(), texts.end()});
+}
+
+fs::path Arguments::Database() const { return TextOr("db", "results/results.sqlite"); }
+
+int Arguments::Threads() const {
+  const int64_t threads = Integer("threads").value_or(0);
+  if (threads < 0 || threads > 4096) {
+    throw MakeError<ConfigError>("--threads {}: expected 1 ... 4096, or 0 for one for each core",
+                                 threads);
+  }
+  return static_cast<int>(threads);
+}
+
+std::string Arguments::DeviceName() const { return TextOr("device", "cpu"); }
+
+fs::path ModelFolder(const Arguments& arguments) {
+  return RequireModelFolder(arguments.Text("model"), arguments.ModelRoots());
+}
+
+void RequireOneOf(const Arguments& arguments, const std::vector<std::string>& options) {
+  std::vector<std::string> given, all;
+  for (const std::string& option : options) {
+    all.push_back("--" + option);
+    if (arguments.Has(option)) given.push_back(all.back());
+  }
+  if (given.size() == 1) return;
+  throw MakeError<ConfigError>("give one of {}{}", Join(all, ", "),
+                               given.empty() ? "" : "; found " + Join(given, " and "));
+}
+
+Device OpenComputeDevice(const Arguments& arguments) {
+  ConfigureTorch(arguments.Threads());
+  return OpenDevice(arguments.DeviceName());
+}
+
+}  // namespace condense

@@ -1,0 +1,99 @@
+#include "runner/catalogue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/strings.h"
+#include "compression/compressor.h"
+#include "config/paths.h"
+#include "config/registry.h"
+#include "data/calibration.h"
+#include "data/windows.h"
+#include "experiment/model_place.h"
+#include "experiment/spec.h"
+
+namespace condense {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class Interface>
+CatalogueKind Parts(std::string kind) {
+  CatalogueKind parts{std::move(kind), {}};
+  for (const auto* entry : Registry<Interface>::Instance().All()) {
+    parts.entries.push_back({entry->name, entry->summary, entry->describe(), ""});
+  }
+  return parts;
+}
+
+// A broken file is listed with what is wrong with it.
+template <class Summarise>
+CatalogueKind Files(std::string kind, const char* folder, const Summarise& summarise) {
+  CatalogueKind files{std::move(kind), {}};
+  for (const std::string& name : ListConfigs(folder)) {
+    CatalogueEntry entry{name, "", {}, NamedConfig(folder, name).string()};
+    try {
+      entry.summary = summarise(name, Node::ParseFile(entry.file));
+    } catch (const Error& error) {
+      entry.summary = Split(error.what(), '\n').front();
+    }
+    files.entries.push_back(std::move(entry));
+  }
+  return files;
+}
+
+std::string ModelSummary(const std::string&, const Node& node) {
+  const auto settings = ReadStruct<ModelSettings>(node);
+  return fmt::format("{}, {} parameters{}", settings.title,
+                     settings.parameters ? GroupThousands(*settings.parameters) : "?",
+                     settings.path.empty() ? "" : ", bundled");
+}
+
+std::string ProtocolSummary(const std::string& name, const Node&) {
+  const PerplexityProtocol protocol = LoadPerplexityProtocol(name).protocol;
+  return fmt::format("perplexity on {} {}, windows of {}, special {}", protocol.corpus,
+                     protocol.split, protocol.window, EnumName(protocol.special));
+}
+
+std::string CalibrationSummary(const std::string&, const Node& node) {
+  const auto spec = ReadStruct<CalibrationSpec>(node.Only(FieldNames<CalibrationSpec>()));
+  return fmt::format("{} {}, {} x {}, {}", spec.corpus, spec.split, spec.samples, spec.length,
+                     spec.sampler);
+}
+
+CatalogueKind Experiments() {
+  CatalogueKind kind{"experiments", {}};
+  for (const auto& file : fs::directory_iterator(ExperimentsFolder())) {
+    if (file.path().extension() != ".yaml") continue;
+    CatalogueEntry entry{file.path().stem().string(), "", {}, file.path().string()};
+    try {
+      const Node root = Node::ParseFile(file.path());
+      const Node* title = root.Find("title");
+      entry.summary =
+          fmt::format("{} ({})", title ? title->text() : "", Join(ProfilesOf(root), ", "));
+    } catch (const Error& error) {
+      entry.summary = Split(error.what(), '\n').front();
+    }
+    kind.entries.push_back(std::move(entry));
+  }
+  std::sort(kind.entries.begin(), kind.entries.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  return kind;
+}
+
+}  // namespace
+
+std::vector<CatalogueKind> Catalogue() {
+  return {Parts<Compressor>("methods"),
+          Parts<Allocator>("allocators"),
+          Parts<CalibrationSampler>("samplers"),
+          Files("models", "models", ModelSummary),
+          Files("protocols", "protocols", ProtocolSummary),
+          Files("calibrations", "calibration", CalibrationSummary),
+          Experiments()};
+}
+
+}  // namespace condense

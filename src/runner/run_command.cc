@@ -1,0 +1,139 @@
+// runner EXPERIMENT.yaml: plan, run what is missing, store, print the table.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/sha256.h"
+#include "base/strings.h"
+#include "data/windows.h"
+#include "experiment/cell_records.h"
+#include "experiment/sweep.h"
+#include "experiment/tables.h"
+#include "report/render.h"
+#include "runner/command.h"
+
+namespace condense {
+namespace {
+
+namespace po = boost::program_options;
+namespace fs = std::filesystem;
+
+void AddOptions(po::options_description& options) {
+  auto add = options.add_options();
+  add("experiment", po::value<std::string>()->value_name("FILE"),
+      "the experiment (needs no --experiment)");
+  add("profile", po::value<std::string>()->value_name("NAME"),
+      "profile of the experiment (default: bundled)");
+  add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
+      "change a value of the file, as ratios=[0.2] or methods[1].match=total (may be repeated)");
+  add("dry-run", po::bool_switch(), "print what would be done, and why");
+  add("rerun", po::value<std::string>()->value_name("WHICH"), "do again what `failed`, or `all`");
+  add("fail-fast", po::bool_switch(), "stop at the first cell that fails");
+  add("tables", po::value<std::string>()->value_name("DIR"),
+      "write the table as .md, .tex and .csv there (default: tables/ beside the database, for the "
+      "unchanged bundled profile)");
+}
+
+Rerun RerunOf(const Arguments& arguments) {
+  const std::string which = arguments.TextOr("rerun", "nothing");
+  if (which == "nothing") return Rerun::kNothing;
+  if (which == "failed") return Rerun::kFailed;
+  if (which == "all") return Rerun::kAll;
+  throw MakeError<ConfigError>("--rerun {}: expected failed or all", which);
+}
+
+void RequireInputs(const ExperimentPlan& plan) {
+  if (plan.missing.empty()) return;
+  std::string text = plan.missing.front();
+  for (size_t i = 1; i < plan.missing.size(); ++i) text += "\n" + plan.missing[i];
+  throw ConfigError(text + "\nnothing was run; name the folders with --models DIR and --data DIR");
+}
+
+void RegisterProtocols(const ExperimentSpec& spec, ResultsStore& store) {
+  for (const auto& protocol : spec.perplexity) {
+    const NamedProtocol named = LoadPerplexityProtocol(protocol.name);
+    store.RegisterProtocol(named.id, named.params);
+  }
+  for (const OwnProtocol& own : {kParameters, kCost, kCalibration, kModuleReport}) {
+    store.RegisterProtocol(own.id, own.params);
+  }
+}
+
+void PrintTable(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
+                int64_t experiment, bool complete) {
+  const Table table = ExperimentTableOf(spec, store, experiment);
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  std::cout << ToText(table, terminal ? TextStyle::kTerminal : TextStyle::kPlain) << std::flush;
+  const bool ordinary = (spec.profile.empty() || spec.profile == "bundled") && !spec.overridden;
+  const auto named = arguments.OptionalText("tables");
+  if (!named && !ordinary) return;
+  const fs::path folder = named ? fs::path(*named) : store.path().parent_path() / "tables";
+  if (!complete) {
+    LogWarning("the table has gaps; {} was left as it was", (folder / spec.name).string());
+    return;
+  }
+  WriteTables(table, folder, ordinary ? spec.name : fmt::format("{}-{}", spec.name, spec.profile));
+}
+
+int DryRun(const Arguments& arguments, const ExperimentSpec& spec) {
+  std::optional<ResultsStore> store;
+  if (fs::exists(arguments.Database())) {
+    store.emplace(ResultsStore::Open(arguments.Database(), OpenMode::kRead));
+  }
+  InputResolver inputs({arguments.ModelRoots(), arguments.Data()}, Sha256File);
+  const ExperimentPlan plan = PlanExperiment(spec, inputs);
+  std::cout << PlanText(spec, plan,
+                        StatusOf(spec, plan, store ? &*store : nullptr, RerunOf(arguments)));
+  RequireInputs(plan);
+  return 0;
+}
+
+int Run(const Arguments& arguments) {
+  const ExperimentSpec spec =
+      ReadExperiment({.file = FindExperimentFile(arguments.Text("experiment")),
+                      .profile = arguments.TextOr("profile", ""),
+                      .overrides = arguments.Texts("set")});
+  SweepOptions options{.device = arguments.DeviceName(),
+                       .threads = arguments.Threads(),
+                       .rerun = RerunOf(arguments),
+                       .fail_fast = arguments.Flag("fail-fast")};
+  if (arguments.Flag("dry-run")) return DryRun(arguments, spec);
+
+  ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kWrite);
+  options.results = store.path().parent_path();
+  InputResolver inputs({arguments.ModelRoots(), arguments.Data()},
+                       [&](const fs::path& file) { return store.FileDigest(file); });
+  const ExperimentPlan plan = PlanExperiment(spec, inputs);
+  RequireInputs(plan);
+  RegisterProtocols(spec, store);
+  const int64_t experiment =
+      store.RegisterExperiment(ExperimentRecordOf(spec), CellRecords(spec, plan));
+  const SweepOutcome outcome = RunSweep(spec, plan, inputs, store, options);
+  PrintTable(arguments, spec, store, experiment, outcome.failed == 0);
+  if (outcome.failed > 0) {
+    LogWarning("{} of {} cells failed; --rerun failed tries them again", outcome.failed,
+               plan.cells.size());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+const Command kRunCommand{
+    .name = "run",
+    .summary = "run an experiment and print its table (the command may be left out)",
+    .usage = "runner EXPERIMENT.yaml [options]",
+    .details =
+        "Runs every cell of the experiment that the database does not hold yet, stores each as "
+        "soon as\n"
+        "it is finished, and prints the table. Can be stopped at any time and started again.",
+    .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
+    .add_options = AddOptions,
+    .positional = {"experiment"},
+    .run = Run};
+
+}  // namespace condense

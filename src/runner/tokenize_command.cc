@@ -1,0 +1,81 @@
+// runner tokenize: strings to token ids and back, a JSON value a line.
+#include <iostream>
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "runner/command.h"
+#include "runner/json_output.h"
+#include "tokenizer/tokenizer.h"
+
+namespace condense {
+namespace {
+
+namespace po = boost::program_options;
+
+void AddOptions(po::options_description& options) {
+  auto add = options.add_options();
+  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
+  add("no-special", po::bool_switch(), "add no special tokens");
+  add("decode", po::bool_switch(), "from ids to text");
+}
+
+Json ParseLine(const std::string& line, int64_t number) {
+  const Json value = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!value.is_discarded()) return value;
+  throw MakeError<DataError>("standard input:{}: not one JSON value", number);
+}
+
+std::string EncodeLine(const Tokenizer& tokenizer, SpecialTokens special, const std::string& line,
+                       int64_t number) {
+  if (const auto invalid = InvalidUtf8At(line)) {
+    throw MakeError<DataError>("standard input:{}: invalid UTF-8 at byte {}", number, *invalid);
+  }
+  const Json text = ParseLine(line, number);
+  if (!text.is_string()) {
+    throw MakeError<DataError>("standard input:{}: expected a JSON string", number);
+  }
+  return Json(tokenizer.Encode(text.get_ref<const std::string&>(), special)).dump();
+}
+
+std::string DecodeLine(const Tokenizer& tokenizer, const std::string& line, int64_t number) {
+  const Json ids = ParseLine(line, number);
+  const auto is_id = [](const Json& id) {
+    return id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() <= INT32_MAX;
+  };
+  if (!ids.is_array() || !std::all_of(ids.begin(), ids.end(), is_id)) {
+    throw MakeError<DataError>("standard input:{}: expected a JSON array of token ids", number);
+  }
+  const auto values = ids.get<std::vector<TokenId>>();
+  return Json(tokenizer.Decode(values)).dump(-1, ' ', /*ensure_ascii=*/false);
+}
+
+int Run(const Arguments& arguments) {
+  const auto tokenizer = LoadTokenizer(ModelFolder(arguments));
+  const auto special = arguments.Flag("no-special") ? SpecialTokens::kNone : SpecialTokens::kAdd;
+  const bool decode = arguments.Flag("decode");
+  std::string line;
+  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+    std::cout << (decode ? DecodeLine(*tokenizer, line, number)
+                         : EncodeLine(*tokenizer, special, line, number))
+              << '\n';
+  }
+  return 0;
+}
+
+}  // namespace
+
+const Command kTokenizeCommand{
+    .name = "tokenize",
+    .summary = "text to token ids, or back",
+    .usage = "runner tokenize --model DIR [--no-special] [--decode]",
+    .details =
+        "Standard input holds a JSON string a line; standard output gets an array of ids a line.\n"
+        "With --decode the reverse.",
+    .example = "echo '\"Once upon a time\"' | runner tokenize --model llama2-mini",
+    .add_options = AddOptions,
+    .positional = {},
+    .run = Run};
+
+}  // namespace condense

@@ -33,13 +33,8 @@ class ValueOutput {
     } else {
       shift_ = value_bias_;
     }
-    if (!shift_.defined()) return;
-    std::vector<Tensor> parts;
-    for (int64_t j = 0; j < heads_; ++j) {
-      for (int64_t i = 0; i < queries(j); ++i)
-        parts.push_back(shift_.narrow(0, j * width_, width_));
-    }
-    mix_shift_ = at::cat(parts);
+    if (shift_.defined()) mix_shift_ = SharedByQueries(shift_);
+    if (input.options.vo_refit == VoRefit::kJointHeads) mix_gram_ = MixGram();
   }
 
   ModuleReport Compress(int64_t width, Block& block) const {
@@ -61,7 +56,7 @@ class ValueOutput {
     Tensor output = at::cat(outputs, 0);  // [sum over query heads of k, d]
     if (input_.options.vo_refit == VoRefit::kJointHeads) {
       const RefitResult refit =
-          JointHeadsRefit(MixGram(), Blocks(results), w_o_, output, input_.options.refit_mu);
+          JointHeadsRefit(mix_gram_, Blocks(results), w_o_, output, input_.options.refit_mu);
       output = refit.weight;
       report.damping = refit.damping;
       report.condition = refit.condition;
@@ -83,6 +78,15 @@ class ValueOutput {
   // W_O of query head i: [d_h, d].
   Tensor OutputOf(int64_t i) const { return w_o_.narrow(0, i * width_, width_); }
 
+  // A row over key/value heads, repeated for the query heads of each: [n_h d_h].
+  Tensor SharedByQueries(const Tensor& row) const {
+    std::vector<Tensor> parts;
+    for (int64_t j = 0; j < heads_; ++j) {
+      parts.insert(parts.end(), static_cast<size_t>(queries(j)), row.narrow(0, j * width_, width_));
+    }
+    return at::cat(parts);
+  }
+
   // Gram matrix of the value mix, all heads, after the shift.
   Tensor MixGram() const {
     const Tensor c = StatisticOf(input_, Gram(Tap::kValueMix));
@@ -91,30 +95,27 @@ class ValueOutput {
                        input_.statistics.tokens);
   }
 
+  // The same of query head i alone: [d_h, d_h].
+  Tensor MixGramOf(int64_t i) const {
+    const int64_t first = i * width_;
+    if (mix_gram_.defined()) return mix_gram_.narrow(0, first, width_).narrow(1, first, width_);
+    const Tensor c = StatisticOf(input_, HeadGram(Tap::kValueMix))[i];
+    if (!shift_.defined()) return c;
+    return ShiftedGram(c, StatisticOf(input_, Mean(Tap::kValueMix)).narrow(0, first, width_),
+                       mix_shift_.narrow(0, first, width_), input_.statistics.tokens);
+  }
+
   // The Gram matrix that decides the subspace of key/value head j, after the shift.
   Tensor HeadGramOf(int64_t j) const {
-    const int64_t tokens = input_.statistics.tokens;
-    if (input_.options.vo_stat == VoStat::kValue) {
-      const Tensor c = StatisticOf(input_, HeadGram(Tap::kValue))[j];
-      if (!shift_.defined()) return c;
-      return ShiftedGram(c, StatisticOf(input_, Mean(Tap::kValue)).narrow(0, j * width_, width_),
-                         shift_.narrow(0, j * width_, width_), tokens);
+    if (input_.options.vo_stat == VoStat::kAttended) {
+      Tensor sum = at::zeros({width_, width_}, w_o_.options());
+      for (int64_t i = 0; i < queries(j); ++i) sum += MixGramOf(FirstQuery(j) + i);
+      return sum;
     }
-    Tensor sum = at::zeros({width_, width_}, w_o_.options());
-    for (int64_t i = FirstQuery(j); i < FirstQuery(j) + queries(j); ++i) {
-      const int64_t first = i * width_;
-      Tensor c = input_.options.vo_refit == VoRefit::kJointHeads
-                     ? StatisticOf(input_, Gram(Tap::kValueMix))
-                           .narrow(0, first, width_)
-                           .narrow(1, first, width_)
-                     : StatisticOf(input_, HeadGram(Tap::kValueMix))[i];
-      if (shift_.defined()) {
-        c = ShiftedGram(c, StatisticOf(input_, Mean(Tap::kValueMix)).narrow(0, first, width_),
-                        mix_shift_.narrow(0, first, width_), tokens);
-      }
-      sum += c;
-    }
-    return sum;
+    const Tensor c = StatisticOf(input_, HeadGram(Tap::kValue))[j];
+    if (!shift_.defined()) return c;
+    return ShiftedGram(c, StatisticOf(input_, Mean(Tap::kValue)).narrow(0, j * width_, width_),
+                       shift_.narrow(0, j * width_, width_), input_.statistics.tokens);
   }
 
   std::vector<ValueSubspaces> Subspaces() const {
@@ -197,6 +198,7 @@ class ValueOutput {
   Tensor value_bias_;         // b_V or undefined
   Tensor w_o_;                // [n_h d_h, d]
   Tensor shift_, mix_shift_;  // c of each key/value head and of each query head; undefined: zero
+  Tensor mix_gram_;           // [n_h d_h, n_h d_h], with vo_refit: joint_heads
 };
 
 }  // namespace

@@ -118,6 +118,7 @@ void Mlp::KeepChannels(const Tensor& kept) {
 LayerConfig ShapeOf(const Block& block) {
   LayerConfig layer;
   layer.source = block.source;
+  layer.shares_with = block.shares_with;
   layer.heads = block.attention.heads;
   layer.attention_scale = block.attention.scale;
   layer.mlp_width = block.mlp.down.in();
@@ -127,10 +128,7 @@ LayerConfig ShapeOf(const Block& block) {
   layer.attn_shortcut = block.attn_shortcut.defined();
   layer.mlp_shortcut = block.mlp_shortcut.defined();
   layer.selected_pairs = block.attention.rope_pairs.defined();
-  std::vector<std::string> roles{"attention.q", "attention.k", "attention.v",
-                                 "attention.o", "mlp.up",      "mlp.down"};
-  if (block.mlp.gated()) roles.push_back("mlp.gate");
-  for (const std::string& role : roles) {
+  for (const char* role : kLinearRoles) {
     const Linear& linear = block.LinearOf(role);
     if (linear.factored()) layer.low_rank[role] = linear.a.size(0);
     if (linear.bias.defined()) layer.bias[role] = true;

@@ -5,6 +5,7 @@
 // between key/value heads; runs of neighbouring heads of equal shape are computed together.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,8 @@ struct Mlp {
 
 struct Block {
   int64_t source = 0;  // index in the dense model
+  // Position, in its model, of the earlier block whose linear weights this one uses too.
+  std::optional<int64_t> shares_with;
   Norm norm1, norm2;
   Attention attention;
   Mlp mlp;

@@ -57,6 +57,15 @@ void CausalLmBuilder::PutEmbedding(const Embedding& embedding) { model_->embeddi
 
 void CausalLmBuilder::PutBlock(int64_t position, Block block) {
   CONDENSE_CHECK(position == static_cast<int64_t>(model_->blocks_.size()), "block {}", position);
+  if (block.shares_with) {
+    // One storage for both, whatever the source handed over.
+    const Block& parent = model_->blocks_.at(static_cast<size_t>(*block.shares_with));
+    for (const char* role : kLinearRoles) {
+      Linear& linear = block.LinearOf(role);
+      const Linear& shared = parent.LinearOf(role);
+      linear.weight = shared.weight, linear.a = shared.a, linear.b = shared.b;
+    }
+  }
   model_->blocks_.push_back(std::move(block));
 }
 

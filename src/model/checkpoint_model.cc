@@ -17,8 +17,8 @@ namespace {
 
 constexpr const char* kPrefixProbe = "embed_tokens.weight";
 
-bool IsLinearWeight(const ModelConfig& config, const std::string& role_name) {
-  for (const std::string& role : LinearRoles(config)) {
+bool IsLinearWeight(const std::string& role_name) {
+  for (const std::string role : kLinearRoles) {
     for (const char* part : {".weight", ".A", ".B"}) {
       if (role_name == role + part) return true;
     }
@@ -67,6 +67,7 @@ std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config,
 Block EmptyBlock(const ModelConfig& config, const LayerConfig& layer) {
   Block block;
   block.source = layer.source;
+  block.shares_with = layer.shares_with;
   for (Norm* norm : {&block.norm1, &block.norm2}) {
     *norm = Norm{.kind = config.norm, .eps = config.norm_eps, .divisor = config.norm_divisor};
   }
@@ -89,7 +90,7 @@ struct CheckpointModel::State {
 
   std::string Name(int64_t position, const std::string& role_name) const {
     const LayerConfig& layer = config.layers[static_cast<size_t>(position)];
-    const bool shared = layer.shares_with && IsLinearWeight(config, role_name);
+    const bool shared = layer.shares_with && IsLinearWeight(role_name);
     return BlockTensorName(*names, prefix, shared ? *layer.shares_with : position, role_name);
   }
 
@@ -313,6 +314,7 @@ void CheckpointSink::PutBlock(int64_t position, Block block) {
   state_->shapes.push_back(ShapeOf(block));
   block.ForEachTensor([&](const std::string& role_name, Tensor& tensor) {
     if (!tensor.defined()) return;  // a family has no name for a role that it lacks
+    if (block.shares_with && IsLinearWeight(role_name)) return;  // stored with the parent
     state_->Add(BlockTensorName(*state_->names, state_->prefix, position, role_name), tensor);
   });
 }
@@ -331,6 +333,10 @@ void CheckpointSink::PutHead(const Head& head) {
 void CheckpointSink::Finish(const ModelConfig& config) {
   CONDENSE_CHECK(state_->shapes.size() == config.layers.size(), "{} blocks written, {} described",
                  state_->shapes.size(), config.layers.size());
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    CONDENSE_CHECK(state_->shapes[l] == config.layers[l], "layer {} was written in another shape",
+                   l);
+  }
   CONDENSE_CHECK(state_->tied == config.tied_head, "head tied: {}, described: {}", state_->tied,
                  config.tied_head);
   state_->json["condense"] = CondenseObject(config, state_->prefix);

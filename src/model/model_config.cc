@@ -40,9 +40,10 @@ ModelConfig ModelConfig::Derived() const {
 }
 
 std::vector<std::string> LinearRoles(const ModelConfig& config) {
-  std::vector<std::string> roles{"attention.q", "attention.k", "attention.v", "attention.o"};
-  if (config.gated_mlp) roles.push_back("mlp.gate");
-  roles.insert(roles.end(), {"mlp.up", "mlp.down"});
+  std::vector<std::string> roles;
+  for (const std::string role : kLinearRoles) {
+    if (role != "mlp.gate" || config.gated_mlp) roles.push_back(role);
+  }
   return roles;
 }
 

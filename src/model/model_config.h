@@ -110,7 +110,10 @@ struct ModelConfig {
   ModelConfig Derived() const;
 };
 
-// The linear maps of a block, by role, in the order in which they are applied.
+// Every role that a linear map of a block can have.
+inline constexpr const char* kLinearRoles[] = {
+    "attention.q", "attention.k", "attention.v", "attention.o", "mlp.gate", "mlp.up", "mlp.down"};
+// Those of a block of this model, in the order in which they are applied.
 std::vector<std::string> LinearRoles(const ModelConfig& config);
 
 struct MatrixShape {

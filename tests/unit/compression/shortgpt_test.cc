@@ -14,7 +14,8 @@ struct Compressed {
   std::unique_ptr<CausalLm> model;
 };
 
-Compressed CompressTiny(TinyModel& tiny, const std::string& yaml, double ratio, Match match = Match::kBlock) {
+Compressed CompressTiny(TinyModel& tiny, const std::string& yaml, double ratio,
+                        Match match = Match::kBlock) {
   const auto method = MakeComponent<Compressor>(Node::ParseText(yaml, "test.yaml"));
   CausalLmBuilder sink;
   Compressed made;
@@ -32,9 +33,12 @@ TEST(ShortGpt, RemovesTheBlocksOfLeastInfluence) {
   double largest_removed = -1, smallest_kept = 2;
   for (int64_t l = 0; l < 6; ++l) {
     const auto& layers = made.result.config.layers;
-    const bool kept = std::any_of(layers.begin(), layers.end(), [&](const auto& k) { return k.source == l; });
-    if (kept) smallest_kept = std::min(smallest_kept, influence[static_cast<size_t>(l)]);
-    else largest_removed = std::max(largest_removed, influence[static_cast<size_t>(l)]);
+    const bool kept =
+        std::any_of(layers.begin(), layers.end(), [&](const auto& k) { return k.source == l; });
+    if (kept)
+      smallest_kept = std::min(smallest_kept, influence[static_cast<size_t>(l)]);
+    else
+      largest_removed = std::max(largest_removed, influence[static_cast<size_t>(l)]);
   }
   EXPECT_LE(largest_removed, smallest_kept);
 }
@@ -79,7 +83,9 @@ TEST(Compress, AtRatioZeroCopiesEveryBit) {
   const Tensor ids = TinyIds({});
   const InferenceScope inference;
   for (const std::string method : {"dense", "slicegpt", "shortgpt"}) {
-    EXPECT_TRUE(at::equal(CompressTiny(tiny, method, 0).model->Logits(ids), tiny.model->Logits(ids))) << method;
+    EXPECT_TRUE(
+        at::equal(CompressTiny(tiny, method, 0).model->Logits(ids), tiny.model->Logits(ids)))
+        << method;
   }
 }
 

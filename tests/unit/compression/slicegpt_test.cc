@@ -53,20 +53,23 @@ TEST_P(SliceGptClaims, FusionAndRotationAtFullWidthPreserveLogits) {
 TEST_P(SliceGptClaims, ParametersFollowTheFormula) {
   const ModelConfig& dense = tiny_.model->config();
   const int64_t d = dense.hidden_size, m = dense.intermediate_size, L = dense.num_layers();
-  const int64_t V = dense.vocab_size, P = dense.position_rows, d_kv = dense.num_kv_heads * dense.head_dim;
+  const int64_t V = dense.vocab_size, P = dense.position_rows,
+                d_kv = dense.num_kv_heads * dense.head_dim;
   for (const double ratio : {0.25, 0.5}) {
     const auto s = static_cast<int64_t>((1 - ratio) * static_cast<double>(d)) / 8 * 8;
-    const int64_t llama = L * ((2 * d + 2 * d_kv + 3 * m) * s + 2 * s * s) + (m + s) * (d - s) + V * s + V * d;
-    const int64_t opt = L * (3 * (d * s + d) + (d * s + s) + (m * s + m) + (m * s + s) + 2 * s * s) +
-                        (m + 1 + s) * (d - s) + (V + P) * s + V * d + V;
+    const int64_t llama =
+        L * ((2 * d + 2 * d_kv + 3 * m) * s + 2 * s * s) + (m + s) * (d - s) + V * s + V * d;
+    const int64_t opt =
+        L * (3 * (d * s + d) + (d * s + s) + (m * s + m) + (m * s + s) + 2 * s * s) +
+        (m + 1 + s) * (d - s) + (V + P) * s + V * d + V;
     const Sliced sliced = Slice(tiny_, "slicegpt", ratio);
     EXPECT_EQ(sliced.result.parameters.Total(), GetParam() ? opt : llama);
   }
 }
 
 TEST_P(SliceGptClaims, SlicedStreamIsTheProjectionOfTheEmbedding) {
-  // Rows of the sliced embedding are rows of E Q_s with orthonormal Q_s: they cannot be longer, and the largest
-  // part of their energy survives.
+  // Rows of the sliced embedding are rows of E Q_s with orthonormal Q_s: they cannot be longer, and
+  // the largest part of their energy survives.
   const Sliced sliced = Slice(tiny_, "slicegpt", 0.25);
   Tensor dense = tiny_.model->embedding().tokens;
   if (GetParam()) dense = dense - dense.mean(1, true);
@@ -77,7 +80,8 @@ TEST_P(SliceGptClaims, SlicedStreamIsTheProjectionOfTheEmbedding) {
 
 TEST_P(SliceGptClaims, TurningTheKeptAxesChangesRoundingOnly) {
   const std::string yaml = "{use: slicegpt, orientation: random}";
-  const Sliced a = Slice(tiny_, yaml, 0.3, Match::kNominal, 1), b = Slice(tiny_, yaml, 0.3, Match::kNominal, 2);
+  const Sliced a = Slice(tiny_, yaml, 0.3, Match::kNominal, 1),
+               b = Slice(tiny_, yaml, 0.3, Match::kNominal, 2);
   const Tensor ids = TinyIds(options_);
   EXPECT_FALSE(at::allclose(a.model->embedding().tokens, b.model->embedding().tokens));
   EXPECT_LT(RelativeDifference(a.model->Logits(ids), b.model->Logits(ids)), 1e-9);
@@ -96,7 +100,8 @@ TEST_P(SliceGptClaims, MatchedWidthIsMaximal) {
     const double target = match == Match::kBlock   ? (1 - ratio) * dense.block
                           : match == Match::kTotal ? (1 - ratio) * dense.Total()
                                                    : dense.Total() - ratio * dense.block;
-    const MatchedPlan matched = MatchRatio({.method = *method, .ratio = ratio, .match = match}, context);
+    const MatchedPlan matched =
+        MatchRatio({.method = *method, .ratio = ratio, .match = match}, context);
     EXPECT_LE(measure(matched.plan.config), target);
     const double d = tiny_.model->config().hidden_size;
     const double wider = (static_cast<double>(matched.plan.config.embedding_width) + 1) / d;
@@ -108,10 +113,15 @@ INSTANTIATE_TEST_SUITE_P(Families, SliceGptClaims, testing::Bool(),
                          [](const auto& info) { return info.param ? "opt" : "llama"; });
 
 // Published widths and counts (protocols.md 6.3, methods.md 3) from shapes alone.
-ModelConfig LargeConfig(int64_t hidden, int64_t intermediate, int64_t layers, int64_t heads, int64_t kv_heads,
-                        int64_t vocab, bool opt = false) {
-  TinyModelOptions options{.opt = opt, .layers = layers, .heads = heads, .kv_heads = kv_heads,
-                           .head_dim = hidden / heads, .intermediate = intermediate, .vocab = vocab};
+ModelConfig LargeConfig(int64_t hidden, int64_t intermediate, int64_t layers, int64_t heads,
+                        int64_t kv_heads, int64_t vocab, bool opt = false) {
+  TinyModelOptions options{.opt = opt,
+                           .layers = layers,
+                           .heads = heads,
+                           .kv_heads = kv_heads,
+                           .head_dim = hidden / heads,
+                           .intermediate = intermediate,
+                           .vocab = vocab};
   ModelConfig config = TinyConfig(options);
   if (opt) config.max_positions = 2048, config.position_rows = 2050;
   return config;
@@ -141,7 +151,8 @@ int64_t MatchedWidth(const ModelConfig& config, double ratio, Match match) {
   StatisticsStore statistics(shape, calibration, {});
   const PlanContext context(statistics, statistics, nullptr, nullptr);
   const auto method = Method("slicegpt");
-  return MatchRatio({.method = *method, .ratio = ratio, .match = match}, context).plan.config.embedding_width;
+  return MatchRatio({.method = *method, .ratio = ratio, .match = match}, context)
+      .plan.config.embedding_width;
 }
 
 int64_t NominalTotal(const ModelConfig& config, double ratio) {

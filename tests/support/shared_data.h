@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
 
 namespace condense {
 
@@ -14,6 +15,27 @@ inline std::filesystem::path SourceFolder() { return CONDENSE_SOURCE_DIR; }
 inline std::filesystem::path SharedFolder() {
   const char* named = std::getenv("CONDENSE_SHARED");
   return named != nullptr ? std::filesystem::path(named) : SourceFolder().parent_path() / "shared";
+}
+
+// A golden file: the copy that every clone has, or that of the development data.
+inline std::filesystem::path GoldenFile(const std::filesystem::path& relative) {
+  const auto shipped = SourceFolder() / "tests/golden" / relative;
+  return std::filesystem::exists(shipped) ? shipped : SharedFolder() / "golden" / relative;
+}
+
+// The folder of a model: bundled, or among the development data.
+inline std::filesystem::path ModelFolder(const std::string& name) {
+  const auto bundled = SourceFolder() / "configs/bundled/models" / name;
+  return std::filesystem::exists(bundled) ? bundled : SharedFolder() / "models" / name;
+}
+
+// A text named by a golden: "bundle/text/stories.txt" ships, "data/..." does not.
+inline std::filesystem::path GoldenText(const std::string& relative) {
+  const std::string bundle = "bundle/";
+  if (relative.starts_with(bundle)) {
+    return SourceFolder() / "configs/bundled" / relative.substr(bundle.size());
+  }
+  return SharedFolder() / relative;
 }
 
 }  // namespace condense

@@ -32,10 +32,8 @@ double MeanLoss(const CausalLm& model, const std::vector<TokenId>& ids, int64_t 
 }
 
 TEST(SliceGpt, EqualsTheReferenceProgram) {
-  const auto golden = SharedFolder() / "golden/slicegpt";
-  const auto folder = SharedFolder() / "models/llama2-mini";
-  CONDENSE_SKIP_WITHOUT(golden / "llama2-mini.json");
-  CONDENSE_SKIP_WITHOUT(folder);
+  const auto golden = GoldenFile("slicegpt");
+  const auto folder = ModelFolder("llama2-mini");
   const auto tokenizer = LoadTokenizer(folder);
   const auto model = CausalLm::Load(*CheckpointModel::Open(folder));
   const CalibrationSet calibration =

@@ -19,12 +19,9 @@ double LargestDifference(const Tensor& a, const Tensor& b) {
 
 class GoldenModel : public testing::TestWithParam<const char*> {
  protected:
-  std::filesystem::path Folder() const {
-    const auto bundled = SourceFolder() / "configs/bundled/models" / GetParam();
-    return std::filesystem::exists(bundled) ? bundled : SharedFolder() / "models" / GetParam();
-  }
+  std::filesystem::path Folder() const { return ModelFolder(GetParam()); }
   std::filesystem::path Golden(const std::string& part, const std::string& ending) const {
-    return SharedFolder() / "golden" / part / (GetParam() + ending);
+    return GoldenFile(std::filesystem::path(part) / (GetParam() + ending));
   }
   InferenceScope inference_;
 };

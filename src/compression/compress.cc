@@ -85,9 +85,7 @@ void CopyParts(const ModelSource& dense, ModelSink& sink) {
   const Embedding embedding = dense.LoadEmbedding();
   sink.PutEmbedding(embedding);
   for (int64_t l = 0; l < dense.config().num_layers(); ++l) sink.PutBlock(l, dense.LoadBlock(l));
-  Head head = dense.LoadHead();
-  if (dense.config().tied_head) head.linear.weight = embedding.tokens;
-  sink.PutHead(head);
+  sink.PutHead(LoadHeadFor(dense, embedding));
 }
 
 }  // namespace

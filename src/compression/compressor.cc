@@ -119,9 +119,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     }
   }
 
-  Head head = model.LoadHead();
-  if (dense_config.tied_head) head.linear.weight = embedding.tokens;
-  sink_.PutHead(head);
+  sink_.PutHead(LoadHeadFor(model, embedding));
 }
 
 }  // namespace condense

@@ -25,15 +25,19 @@ Tensor FrequenciesOf(const ModelSource& source) {
   return RopeFrequencies(*config.rope, config.head_dim).to(source.device());
 }
 
+Head LoadHeadFor(const ModelSource& source, const Embedding& embedding) {
+  Head head = source.LoadHead();
+  if (source.config().tied_head) head.linear.weight = embedding.tokens;
+  return head;
+}
+
 std::unique_ptr<CausalLm> CausalLm::Load(const ModelSource& source) {
   CausalLmBuilder builder(source.digest());
   const Embedding embedding = source.LoadEmbedding();
   builder.PutEmbedding(embedding);
   for (int64_t l = 0; l < source.config().num_layers(); ++l)
     builder.PutBlock(l, source.LoadBlock(l));
-  Head head = source.LoadHead();
-  if (source.config().tied_head) head.linear.weight = embedding.tokens;
-  builder.PutHead(head);
+  builder.PutHead(LoadHeadFor(source, embedding));
   builder.Finish(source.config());
   return builder.Take();
 }

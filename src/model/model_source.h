@@ -47,6 +47,9 @@ class ModelSource {
 // Frequencies for BlockContext; undefined without RoPE.
 Tensor FrequenciesOf(const ModelSource& source);
 
+// The head of a source; one that is tied uses the storage of `embedding`.
+Head LoadHeadFor(const ModelSource& source, const Embedding& embedding);
+
 class ModelSink {
  public:
   virtual ~ModelSink() = default;

@@ -52,9 +52,7 @@ class ShortGpt final : public Compressor {
       job.sink().PutBlock(position++, dense.LoadBlock(layer.source));
       job.report().layers.push_back({.layer = layer.source, .modules = {}});
     }
-    Head head = dense.LoadHead();
-    if (dense.config().tied_head) head.linear.weight = embedding.tokens;
-    job.sink().PutHead(head);
+    job.sink().PutHead(LoadHeadFor(dense, embedding));
   }
 
  private:

@@ -1,8 +1,8 @@
 // Calibration statistics, and the solves of MoDeGPT's three module types. Widths are a fifth of
 // LLaMA-2-7B's, so that the whole runs in seconds: cost grows with the cube.
+#include "bench/roofline.h"
 #include "calibration/statistics.h"
 #include "compression/solvers/solvers.h"
-#include "roofline.h"
 
 namespace condense {
 namespace {

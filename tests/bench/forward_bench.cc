@@ -4,11 +4,11 @@
 #include <cmath>
 #include <memory>
 
+#include "bench/roofline.h"
 #include "evaluation/perplexity.h"
 #include "model/causal_lm.h"
 #include "model/checkpoint_model.h"
 #include "model/loss.h"
-#include "roofline.h"
 
 namespace condense {
 namespace {

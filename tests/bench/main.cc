@@ -1,13 +1,14 @@
 // condense_bench [--threads=N] [option of Google Benchmark ...]
-#include "base/strings.h"
-#include "benchmark/benchmark.h"
-#include "roofline.h"
+#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <string>
 
+#include "base/strings.h"
 #include "base/system.h"
+#include "bench/roofline.h"
+#include "tensor/openmp_wait.h"
 
 namespace condense {
 
@@ -38,6 +39,7 @@ int main(int argc, char** argv) {
   argc = static_cast<int>(end - argv);
   condense::ConfigureTorch(threads);
   benchmark::AddCustomContext("threads", std::to_string(condense::TorchThreads()));
+  benchmark::AddCustomContext("OpenMP", condense::OpenMpWaiting());
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

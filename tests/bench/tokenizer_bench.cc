@@ -1,9 +1,10 @@
 // Encoding the bundled text with each bundled tokenizer: bytes a second.
+#include <benchmark/benchmark.h>
+
 #include <filesystem>
 #include <string>
 
 #include "base/file.h"
-#include "benchmark/benchmark.h"
 #include "tokenizer/tokenizer.h"
 
 namespace condense {

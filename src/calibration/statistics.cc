@@ -9,16 +9,17 @@
 namespace condense {
 namespace {
 
-// Gram matrices this wide are summed panel by panel, the upper triangle alone: half the work.
-constexpr int64_t kPanel = 512;
+// Gram matrices are summed panel by panel, the upper triangle alone: little more than half the
+// work. Wide panels keep the product efficient, narrow ones compute less below the diagonal.
+int64_t PanelWidth(int64_t p) { return std::clamp<int64_t>(p / 8, 64, 512); }
 
 class GramAccumulator final : public Accumulator {
  public:
   void Add(const Tensor& rows) override {
-    const int64_t p = rows.size(1);
+    const int64_t p = rows.size(1), panel = PanelWidth(p);
     if (!sum_.defined()) sum_ = at::zeros({p, p}, rows.options());
-    for (int64_t begin = 0; begin < p; begin += kPanel) {
-      const int64_t width = std::min(kPanel, p - begin);
+    for (int64_t begin = 0; begin < p; begin += panel) {
+      const int64_t width = std::min(panel, p - begin);
       sum_.narrow(0, begin, width)
           .narrow(1, begin, p - begin)
           .addmm_(rows.narrow(1, begin, width).t(), rows.narrow(1, begin, p - begin));

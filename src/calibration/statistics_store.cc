@@ -101,6 +101,7 @@ void StatisticsStore::ForEachLayer(
     CheckInterrupt();
     BlockStatistics statistics;
     if (stream) {
+      const InferenceScope inference;  // fn may record gradients, statistics never do
       const Stopwatch watch;
       const Block block = model_.LoadBlock(l);
       StatisticsCollector collector(missing, model_.config().layers[static_cast<size_t>(l)]);

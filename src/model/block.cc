@@ -1,6 +1,7 @@
 #include "model/block.h"
 
 #include "base/error.h"
+#include "tensor/one_pass.h"
 
 namespace condense {
 
@@ -40,25 +41,33 @@ void Report(TapSink* taps, Tap tap, const Tensor& value) {
   if (taps != nullptr && taps->Wants(tap)) taps->OnTap(tap, value);
 }
 
-Tensor Activate(const Tensor& x, Activation activation) {
+// Of a tensor that the caller has just made and nobody else holds.
+Tensor Activate(Tensor x, Activation activation) {
+  const bool in_place = InPlaceAllowed();
   switch (activation) {
     case Activation::kSilu:
-      return at::silu(x);
+      return in_place ? at::silu_(x) : at::silu(x);
     case Activation::kRelu:
-      return at::relu(x);
+      return in_place ? at::relu_(x) : at::relu(x);
     case Activation::kGelu:
-      return at::gelu(x);
+      return in_place ? at::gelu_(x) : at::gelu(x);
     case Activation::kGeluTanh:
-      return at::gelu(x, "tanh");
+      return in_place ? at::gelu_(x, "tanh") : at::gelu(x, "tanh");
   }
   return x;
+}
+
+// The residual stream plus what a sublayer has just made.
+Tensor AddResidual(const Tensor& carried, Tensor made) {
+  return InPlaceAllowed() ? made.add_(carried) : carried + made;
 }
 
 }  // namespace
 
 Tensor Mlp::Hidden(const Tensor& x) const {
   if (!gated()) return Activate(up.Forward(x), activation);
-  return Activate(gate.Forward(x), activation) * up.Forward(x);
+  Tensor hidden = Activate(gate.Forward(x), activation);
+  return InPlaceAllowed() ? hidden.mul_(up.Forward(x)) : hidden * up.Forward(x);
 }
 
 Tensor Mlp::Forward(const Tensor& x, TapSink* taps) const {
@@ -72,7 +81,7 @@ Tensor Block::ForwardAttention(const Tensor& x, const BlockContext& context) con
   const Tensor normed = norm1.Forward(x);
   Report(context.taps, Tap::kAttentionInput, normed);
   const Tensor carried = attn_shortcut.defined() ? at::matmul(x, attn_shortcut) : x;
-  const Tensor mid = carried + attention.Forward(normed, context);
+  const Tensor mid = AddResidual(carried, attention.Forward(normed, context));
   Report(context.taps, Tap::kResidualMid, mid);
   return mid;
 }
@@ -81,7 +90,7 @@ Tensor Block::ForwardMlp(const Tensor& x, const BlockContext& context) const {
   const Tensor normed = norm2.Forward(x);
   Report(context.taps, Tap::kMlpInput, normed);
   const Tensor carried = mlp_shortcut.defined() ? at::matmul(x, mlp_shortcut) : x;
-  const Tensor out = carried + mlp.Forward(normed, context.taps);
+  const Tensor out = AddResidual(carried, mlp.Forward(normed, context.taps));
   Report(context.taps, Tap::kBlockOutput, out);
   return out;
 }

@@ -1,6 +1,6 @@
 #include "model/linear.h"
 
-#include "base/error.h"
+#include "tensor/one_pass.h"
 
 namespace condense {
 
@@ -16,10 +16,11 @@ Tensor Linear::Product() const { return factored() ? at::matmul(b, a) : weight; 
 
 Tensor Norm::Forward(const Tensor& x) const {
   if (kind == NormKind::kLayer) return at::layer_norm(x, {x.size(-1)}, weight, bias, eps);
+  const double count = static_cast<double>(kind == NormKind::kPlainRms ? divisor : x.size(-1));
+  if (OnePassApplies(x)) return RmsNormOnePass(x, weight, count, eps);
   // The mean square is taken in float32 whatever the dtype of the stream, as the reference does.
   const Tensor wide = x.scalar_type() == kF64 ? x : x.to(kF32);
   const Tensor sum = wide.square().sum(-1, /*keepdim=*/true);
-  const double count = static_cast<double>(kind == NormKind::kPlainRms ? divisor : x.size(-1));
   const Tensor normed = (wide * (sum / count + eps).rsqrt()).to(x.scalar_type());
   return weight.defined() ? normed * weight : normed;
 }

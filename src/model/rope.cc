@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/one_pass.h"
+
 namespace condense {
 
 Tensor RopeFrequencies(const RopeConfig& rope, int64_t head_dim) {
@@ -32,6 +34,7 @@ RopeTable MakeRopeTable(const Tensor& frequencies, int64_t first, int64_t tokens
 }
 
 Tensor ApplyRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  if (OnePassApplies(x)) return RotateOnePass(x, cos, sin);
   const auto halves = x.chunk(2, -1);
   return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1);
 }

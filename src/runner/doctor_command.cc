@@ -14,6 +14,7 @@
 #include "model/checkpoint_model.h"
 #include "results/results_store.h"
 #include "runner/command.h"
+#include "tensor/openmp_wait.h"
 
 namespace condense {
 namespace {
@@ -88,8 +89,9 @@ int Run(const Arguments& arguments) {
     return fmt::format("condense {}, commit {}{}", CONDENSE_VERSION, revision.commit,
                        revision.dirty ? " with changes" : "");
   });
-  checks.Require("LibTorch",
-                 [] { return fmt::format("{}, {} threads", TorchVersion(), TorchThreads()); });
+  checks.Require("LibTorch", [] {
+    return fmt::format("{}, {} threads, {}", TorchVersion(), TorchThreads(), OpenMpWaiting());
+  });
   checks.Require("machine", [] {
     return fmt::format("{}, {} cores, {}", CpuModel(), PhysicalCores(), HumanBytes(MemoryBytes()));
   });

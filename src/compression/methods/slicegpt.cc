@@ -2,9 +2,9 @@
 //
 // Rotates the residual stream to its principal axes, which leaves a network with parameter-free RMS
 // norms unchanged, and deletes the weakest coordinates of the stream. Norm weights are fused into
-// the maps that follow them, LayerNorm becomes RMSNorm by centring. Each block runs twice, so later
-// rotations see the error of earlier cuts. Heads, head widths and the MLP width stay; each block
-// gains two shortcut matrices.
+// the maps that follow them, LayerNorm becomes RMSNorm by centring. Each half of a block runs once
+// its input is cut, so later rotations see the error of earlier cuts. Heads, head widths and the
+// MLP width stay; each block gains two shortcut matrices.
 //
 // Stored orientation: a map is [out, in], so "W <- Q^T W" of the paper's row vectors is weight @ Q
 // here, and "W <- W Q" is Q^T @ weight.
@@ -243,22 +243,25 @@ class SliceGptBase : public Compressor {
     Block probe = sliced;
     probe.attn_shortcut = q_in.t();
     probe = Converted(probe, dtype, dense.device());
-    ActivationStream mid = x;
-    mid.Transform([&](const Tensor& batch) {
+    x.Transform([&](const Tensor& batch) {
       return probe.ForwardAttention(at::matmul(batch, enter), context);
     });
     const Tensor q_mid =
-        Axes(job, mid, s, fmt::format("layer {}, after attention", l)).narrow(1, 0, s);
+        Axes(job, x, s, fmt::format("layer {}, after attention", l)).narrow(1, 0, s);
 
     sliced.attn_shortcut = at::matmul(q_in.t(), q_mid);
     RotateOutput(sliced.attention.o, q_mid);
     RotateInput(sliced.mlp.up, q_mid);
     if (sliced.mlp.gated()) RotateInput(sliced.mlp.gate, q_mid);
+    // The sliced attention gives what the whole one gave, cut to the axes just found: it need not
+    // run again.
     probe = sliced;
     probe.mlp_shortcut = q_mid.t();
     probe = Converted(probe, dtype, dense.device());
-    x.Transform(
-        [&](const Tensor& batch) { return probe.Forward(at::matmul(batch, enter), context); });
+    const Tensor enter_mlp = q_mid.to(dtype);
+    x.Transform([&](const Tensor& batch) {
+      return probe.ForwardMlp(at::matmul(batch, enter_mlp), context);
+    });
     const Tensor q_next = Axes(job, x, s, fmt::format("layer {}, output", l));
     const Tensor q_out = q_next.narrow(1, 0, out);
 

@@ -1,0 +1,29 @@
+// What the machine reaches on large matrix products, to express other speeds as a fraction of.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include "base/system.h"
+#include "tensor/tensor.h"
+
+namespace condense {
+
+// Floating-point operations a second of a product of two large square matrices, on the threads that
+// LibTorch uses; measured anew, because a shared machine changes from minute to minute.
+double PeakFlops(DType dtype);
+
+// Repeats fn; reports GFLOP/s and, as `of_peak`, the fraction of the peak that was measured just
+// before and just after.
+template <class Function>
+void RunAgainstPeak(benchmark::State& state, DType dtype, double flops, const Function& fn) {
+  fn();  // so that the heap has grown
+  const double before = PeakFlops(dtype);
+  const Stopwatch watch;
+  for (auto _ : state) fn();
+  const double rate = flops * static_cast<double>(state.iterations()) / watch.Seconds();
+  const double peak = (before + PeakFlops(dtype)) / 2;
+  state.counters["GFLOP/s"] = rate / 1e9;
+  state.counters["of_peak"] = rate / peak;
+}
+
+}  // namespace condense

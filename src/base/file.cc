@@ -95,7 +95,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ = path_;
   temporary_ += fmt::format(".{}.tmp", ::getpid());
   descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) throw SystemError("create", temporary_);
+  if (descriptor_ < 0) throw SystemError("create", path_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -111,7 +111,7 @@ void AtomicFile::WriteAt(uint64_t offset, const void* bytes, size_t count) {
   while (count > 0) {
     const ssize_t written = ::pwrite(descriptor_, at, count, static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw SystemError("write", temporary_);
+    if (written < 0) throw SystemError("write", path_);
     at += written;
     offset += static_cast<uint64_t>(written);
     count -= static_cast<size_t>(written);
@@ -120,8 +120,8 @@ void AtomicFile::WriteAt(uint64_t offset, const void* bytes, size_t count) {
 }
 
 void AtomicFile::Commit() {
-  if (::fsync(descriptor_) != 0) throw SystemError("write", temporary_);
-  if (::close(std::exchange(descriptor_, -1)) != 0) throw SystemError("write", temporary_);
+  if (::fsync(descriptor_) != 0) throw SystemError("write", path_);
+  if (::close(std::exchange(descriptor_, -1)) != 0) throw SystemError("write", path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
     const DataError error = SystemError("replace", path_);
     ::unlink(temporary_.c_str());

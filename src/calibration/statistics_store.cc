@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/checkpoint.h"
+#include "model/check.h"
 
 namespace condense {
 namespace {
@@ -33,12 +34,7 @@ StatisticsStore::StatisticsStore(const ModelSource& model, const CalibrationSet&
           "shorter length",
           calibration.id, sequence.size(), config.max_positions);
     }
-    for (const int32_t id : sequence) {
-      if (id < 0 || id >= config.vocab_size) {
-        throw MakeError<DataError>("calibration set '{}' holds token id {}, the model has {} ids",
-                                   calibration.id, id, config.vocab_size);
-      }
-    }
+    RequireKnownIds(config, sequence, fmt::format("calibration set '{}'", calibration.id));
   }
   if (tokens_.tokens() == 0) {
     throw MakeError<ConfigError>("calibration set '{}' holds no tokens", calibration.id);

@@ -94,7 +94,11 @@ void RequireZip(const MappedFile& file) {
         "'{0}')\"",
         path);
   }
-  throw MakeError<DataError>("{}: not a torch file (a zip archive begins with 'PK')", path);
+  throw MakeError<DataError>(
+      "{}: not a torch file (a zip archive begins with 'PK'); copy it again, or save the weights "
+      "as "
+      "model.safetensors",
+      path);
 }
 
 // Number of elements from the storage's beginning to behind the last one that the tensor touches.

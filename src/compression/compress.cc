@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/strings.h"
 #include "base/system.h"
 
 namespace condense {
@@ -74,7 +75,10 @@ MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& con
     return budget.Measure(larger.plan) - target < target - measure ? larger : matched;
   }
   if (measure > target) {
-    throw MakeError<ConfigError>("the method cannot remove {} of the parameters", request.ratio);
+    throw MakeError<ConfigError>(
+        "the method cannot remove {} of the parameters: the smallest model it makes has {}, {} are "
+        "asked for; ask for a smaller ratio",
+        request.ratio, GroupThousands(std::llround(measure)), GroupThousands(std::llround(target)));
   }
   return matched;
 }
@@ -101,6 +105,11 @@ CompressionResult Compress(const CompressionRequest& request, StatisticsStore& s
     CopyParts(dense, sink);
     result.config = dense.config();
   } else {
+    if (!dense.config().IsDense()) {
+      throw ConfigError(
+          "the model is compressed already and its layers are uneven, which the methods do not "
+          "expect; compress the dense model that it was made from");
+    }
     const PlanContext context(statistics, scores, request.allocator, request.method.trials());
     MatchedPlan matched = MatchRatio(request, context);
     const double planning = watch.Seconds();

@@ -77,8 +77,8 @@ CalibrationRequest WithSizes(CalibrationRequest request) {
   constexpr int64_t kMost = int64_t{1} << 31;
   if (*request.samples < 1 || *request.length < 1 || *request.samples > kMost ||
       *request.length > kMost) {
-    throw MakeError<ConfigError>("calibration {}: {} samples of {} ids; both must be at least 1",
-                                 request.name, *request.samples, *request.length);
+    throw MakeError<ConfigError>("calibration {}: {} samples of {} ids; expected 1 ... {} of each",
+                                 request.name, *request.samples, *request.length, kMost);
   }
   return request;
 }
@@ -117,18 +117,22 @@ CalibrationSet SampleCalibration(std::string id, const Node& tree, const Corpus&
 
 CalibrationSet LoadCalibration(const CalibrationRequest& request, const Tokenizer& tokenizer,
                                const DataRoots& roots) {
+  if (request.name == kTextPrefix || request.name == kIdsPrefix) {
+    throw MakeError<ConfigError>("calibration {}: names no file; expected {}FILE", request.name,
+                                 request.name);
+  }
   if (StartsWith(request.name, kTextPrefix)) {
     return FromTextFile(WithSizes(request), request.name.substr(kTextPrefix.size()), tokenizer);
   }
   if (StartsWith(request.name, kIdsPrefix)) {
     return FromIdsFile(WithSizes(request), request.name.substr(kIdsPrefix.size()), tokenizer);
   }
+  const Node tree = Node::ParseFile(NamedConfig("calibration", request.name));
   if (request.samples || request.length) {
     throw MakeError<ConfigError>(
         "calibration {} has sizes of its own; samples and length go with text:FILE and ids:FILE",
         request.name);
   }
-  const Node tree = Node::ParseFile(NamedConfig("calibration", request.name));
   const auto spec = ReadStruct<CalibrationSpec>(tree.Only(FieldNames<CalibrationSpec>()));
   return SampleCalibration(request.name, tree, LoadCorpus(spec.corpus, spec.split, roots),
                            tokenizer, request.seed);

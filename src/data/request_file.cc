@@ -14,7 +14,7 @@ std::vector<Request> ReadRequests(const std::filesystem::path& path) {
   std::vector<Request> requests;
   ForEachJsonLine(text, path, [&](const nlohmann::json& record, const std::string& place) {
     requests.push_back(
-        {JsonText(record, "context", place), JsonText(record, "continuation", place)});
+        {JsonText(record, "context", place), JsonText(record, "continuation", place), place});
   });
   if (requests.empty()) {
     throw MakeError<DataError>(

@@ -30,6 +30,8 @@ std::string Excerpt(std::string_view text) {
   return std::string(text.substr(0, end)) + "...";
 }
 
+std::string At(const Request& request) { return request.place.empty() ? "" : request.place + ": "; }
+
 }  // namespace
 
 std::string RequestProtocol::CanonicalParams() const {
@@ -118,20 +120,22 @@ EncodedRequest RequestEncoder::Encode(const Request& request) const {
   const auto scored = static_cast<int64_t>(encoded.continuation.size());
   if (encoded.head.empty()) {
     throw MakeError<DataError>(
-        "request with context \"{}\": no ids are left of the context, so its first continuation id "
+        "{}request with context \"{}\": no ids are left of the context, so its first continuation "
+        "id "
         "cannot be scored; protocol {} adds no special tokens",
-        Excerpt(request.context), protocol_.id);
+        At(request), Excerpt(request.context), protocol_.id);
   }
   if (scored == 0) {
     throw MakeError<DataError>(
-        "request with continuation \"{}\": no ids are left of the continuation after the {} ids of "
+        "{}request with continuation \"{}\": no ids are left of the continuation after the {} ids "
+        "of "
         "the context; expected at least one to score",
-        Excerpt(request.continuation), encoded.context_tokens);
+        At(request), Excerpt(request.continuation), encoded.context_tokens);
   }
   if (scored > max_length_) {
     throw MakeError<DataError>(
-        "request with continuation \"{}\": it has {} ids, more than the {} of one model input",
-        Excerpt(request.continuation), scored, max_length_);
+        "{}request with continuation \"{}\": it has {} ids, more than the {} of one model input",
+        At(request), Excerpt(request.continuation), scored, max_length_);
   }
   const int64_t excess = encoded.context_tokens + scored - (max_length_ + 1);
   if (excess > 0) {

@@ -17,6 +17,7 @@ namespace condense {
 
 struct Request {
   std::string context, continuation;
+  std::string place = {};  // where it was read, "file:line"
 };
 
 enum class PairEncoding {

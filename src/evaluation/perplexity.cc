@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "model/activation_stream.h"
 #include "model/causal_lm.h"
+#include "model/check.h"
 #include "model/loss.h"
 
 namespace condense {
@@ -109,12 +110,7 @@ PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationTe
   std::vector<std::vector<TokenId>> windows;
   for (int64_t k = 0; k < text.windows; ++k) {
     windows.push_back(text.Window(k));
-    for (const TokenId id : windows.back()) {
-      if (id < 0 || id >= model.config().vocab_size) {
-        throw MakeError<DataError>("{}: window {} holds token id {}, the model has {} ids",
-                                   text.source, k, id, model.config().vocab_size);
-      }
-    }
+    RequireKnownIds(model.config(), windows.back(), fmt::format("{}: window {}", text.source, k));
   }
   const TokenBatches batches(windows, kResidentBatchTokens);
   Collector collector(model, result);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "model/check.h"
 #include "model/loss.h"
 
 namespace condense {
@@ -63,6 +64,11 @@ void ScoreBatch(const CausalLm& model, const std::vector<EncodedRequest>& reques
 std::vector<Score> ScoreRequests(const CausalLm& model,
                                  const std::vector<EncodedRequest>& requests) {
   const InferenceScope inference;
+  for (size_t r = 0; r < requests.size(); ++r) {
+    const std::string place = fmt::format("request {}", r + 1);
+    RequireKnownIds(model.config(), requests[r].head, place);
+    RequireKnownIds(model.config(), requests[r].continuation, place);
+  }
   std::vector<size_t> order(requests.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto length = [&](size_t r) {

@@ -116,6 +116,25 @@ void AddCost(const CompressionResult& result, StageResult& stage) {
 
 }  // namespace
 
+std::vector<std::string> MetricNames() {
+  return {"perplexity",      "nll",
+          "tokens",          "ignored-targets",
+          "parameters",      "block-parameters",
+          "block-params",    "block-full-params",
+          "total-params",    "untied-params",
+          "compute-params",  "executed-parameters",
+          "nominal",         "deviation",
+          "file_bytes",      "compress-seconds",
+          "short-sequences", "fraction-used",
+          "relative_error",  "condition",
+          "damping"};
+}
+
+bool IsMetricName(const std::string& name) {
+  const std::vector<std::string> known = MetricNames();
+  return EndsWith(name, "-seconds") || std::find(known.begin(), known.end(), name) != known.end();
+}
+
 double RealRatio(const CompressionResult& result, Match match) {
   switch (match) {
     case Match::kBlock:

@@ -31,6 +31,11 @@ StageResult CalibrationResult(const CalibrationSet& set);
 StageResult EvaluationResult(const std::string& protocol, const PerplexityResult& perplexity,
                              const EvaluationText& text);
 
+// Names under which these store a number, for tables to choose from. Phases of a compression are
+// stored as PHASE-seconds besides.
+std::vector<std::string> MetricNames();
+bool IsMetricName(const std::string& name);
+
 // What a ratio counts, as really removed: of block weights, of all parameters, ...
 double RealRatio(const CompressionResult& result, Match match);
 

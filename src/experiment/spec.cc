@@ -130,17 +130,28 @@ ExperimentSpec ReadExperiment(const SpecSource& source) {
   return spec;
 }
 
+namespace {
+
+std::vector<std::string> ExperimentNames() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(ExperimentsFolder())) {
+    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
 fs::path FindExperimentFile(const std::string& file_or_name) {
   std::error_code ignored;
   if (fs::is_regular_file(file_or_name, ignored)) return file_or_name;
+  const std::vector<std::string> known = ExperimentNames();
   if (EndsWith(file_or_name, ".yaml") || file_or_name.find('/') != std::string::npos) {
-    throw MakeError<DataError>("{}: no such experiment file", file_or_name);
+    const auto nearest = NearestName(fs::path(file_or_name).stem().string(), known);
+    throw MakeError<DataError>("{}: no such experiment file{}", file_or_name,
+                               nearest ? fmt::format("; did you mean '{}'?", *nearest) : "");
   }
-  std::vector<std::string> known;
-  for (const auto& entry : fs::directory_iterator(ExperimentsFolder())) {
-    if (entry.path().extension() == ".yaml") known.push_back(entry.path().stem().string());
-  }
-  std::sort(known.begin(), known.end());
   if (std::find(known.begin(), known.end(), file_or_name) != known.end()) {
     return ExperimentsFolder() / (file_or_name + ".yaml");
   }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "results/process.h"
 
 namespace condense {
 namespace {
@@ -75,6 +76,9 @@ CellStatus KnownCell(const PlannedCell& cell, const RunRecord& run, const Result
   const WorkState& state = run.state;
   if (state.status == WorkStatus::kRunning) {
     const Owner owner = state.owner.value_or(Owner{});
+    if (LifeOf(owner) == Life::kDead) {
+      return ToDo(fmt::format("was interrupted: process {} has ended", owner.pid));
+    }
     return {State::kRunning, fmt::format("claimed by process {} on {}", owner.pid, owner.host)};
   }
   if (state.status == WorkStatus::kFailed && rerun == Rerun::kNothing) {

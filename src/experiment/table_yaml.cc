@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "experiment/cell_records.h"
+
 namespace condense {
 namespace {
 
@@ -37,6 +39,11 @@ void CheckKeys(const Node& at, const char* key, const std::vector<std::string>& 
   }
 }
 
+void CheckMetric(const Node& at, const std::string& name, Problems& problems) {
+  if (IsMetricName(name)) return;
+  problems.Add(at, fmt::format("unknown metric '{}'{}", name, SuggestName(name, MetricNames())));
+}
+
 }  // namespace
 
 void ExperimentTable::Validate(const Node& at, Problems& problems) const {
@@ -51,13 +58,14 @@ void ExperimentTable::Validate(const Node& at, Problems& problems) const {
 void FieldType<ValueColumn>::Read(const Node& node, ValueColumn& value, Problems& problems) {
   if (node.IsScalar()) {
     value.select.metric = node.text();
-    return;
+    return CheckMetric(node, value.select.metric, problems);
   }
   if (!node.IsMap()) return AddExpected(node, "a metric, or {metric: NAME, ...}", problems);
   ColumnOptions options;
   const size_t before = problems.count();
   ReadFields(node, options, problems);
   if (problems.count() != before) return;
+  CheckMetric(*node.Find("metric"), options.metric, problems);
   value.select = {options.metric, options.protocol, options.task};
   value.heading = options.heading;
   if (options.relative) value.kind = ValueColumn::Kind::kRelativeToDense;

@@ -3,9 +3,10 @@
 //   table:
 //     rows: [model, method]
 //     columns: [ratio]
-//     cell: perplexity                  # or {metric: perplexity, protocol: bundled-256, relative:
-//     true} extra: [total-params]             # more columns, never marked as best best: per_column
-//     # or none labels: {slicegpt: SliceGPT}
+//     cell: perplexity        # or {metric: perplexity, protocol: bundled-256, relative: true}
+//     extra: [total-params]   # more columns, never marked as best
+//     best: per_column        # or none
+//     labels: {slicegpt: SliceGPT}
 #pragma once
 
 #include "config/fields.h"

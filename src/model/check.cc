@@ -59,4 +59,14 @@ void RequireFiniteWeights(const Tensor& tensor, const std::string& name, const s
       file, name, bad);
 }
 
+void RequireKnownIds(const ModelConfig& config, std::span<const int32_t> ids,
+                     const std::string& source) {
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < config.vocab_size) continue;
+    throw MakeError<DataError>(
+        "{}: holds token id {}, the model has {} ids; tokenizer and weights are not of one model",
+        source, id, config.vocab_size);
+  }
+}
+
 }  // namespace condense

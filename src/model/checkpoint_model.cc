@@ -15,6 +15,7 @@
 namespace condense {
 namespace {
 
+constexpr const char* kProvenanceFile = "provenance.json";
 constexpr const char* kPrefixProbe = "embed_tokens.weight";
 
 bool IsLinearWeight(const std::string& role_name) {
@@ -116,13 +117,24 @@ struct CheckpointModel::State {
   // Checks every name and shape; reads headers only.
   void Validate() const {
     std::set<std::string> used;
-    const auto require = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    const std::string config_file = (checkpoint.folder() / "config.json").string();
+    const auto require = [&](const std::string& name, const std::vector<int64_t>& shape,
+                             bool holds_indices = false) {
+      if (!checkpoint.Has(name)) {
+        throw MakeError<DataError>(
+            "{}: asks for the tensor '{}', which the weights lack; config.json and the weights "
+            "disagree (a layer count, a bias flag?), or a shard is missing",
+            config_file, name);
+      }
       const TensorInfo& info = checkpoint.Info(name);
+      if (at::isFloatingType(info.dtype) == holds_indices) {
+        throw MakeError<DataError>("{}: tensor '{}' is stored as {}, expected {}",
+                                   info.file.string(), name, DTypeName(info.dtype),
+                                   holds_indices ? "integers" : "floating-point numbers");
+      }
       if (info.shape != shape) {
         throw MakeError<DataError>("{}: tensor '{}' is {}, but {} asks for {}", info.file.string(),
-                                   name, ShapeString(info.shape),
-                                   (checkpoint.folder() / "config.json").string(),
-                                   ShapeString(shape));
+                                   name, ShapeString(info.shape), config_file, ShapeString(shape));
       }
       used.insert(name);
     };
@@ -141,10 +153,24 @@ struct CheckpointModel::State {
       Block block = EmptyBlock(config, layer);
       block.ForEachTensor([&](const std::string& role_name, Tensor&) {
         const auto shape = ExpectedShape(config, layer, role_name);
-        if (shape) require(Name(l, role_name), *shape);
+        if (shape) require(Name(l, role_name), *shape, role_name == "attention.rope_pairs");
       });
     }
     RefuseUnused(used);
+  }
+
+  // A file may hold the head of a tied model once more, but not another one.
+  void RefuseUntiedHead(const Tensor& tokens) const {
+    const std::string name = names->head + ".weight";
+    if (!config.tied_head || !checkpoint.Has(name)) return;
+    if (checkpoint.Info(name).shape == HeadShape() && at::equal(Load(name, HeadShape()), tokens)) {
+      return;
+    }
+    throw MakeError<DataError>(
+        "{}: tensor '{}' is not '{}', but {} says tie_word_embeddings: true; set it to false, or "
+        "remove the tensor",
+        checkpoint.Info(name).file.string(), name, TokenName(),
+        (checkpoint.folder() / "config.json").string());
   }
 
   void RefuseUnused(const std::set<std::string>& used) const {
@@ -256,6 +282,7 @@ Head CheckpointModel::LoadHead() const {
       head.norm.bias = state_->Load(norm + ".bias", {config.head_width});
   }
   head.linear.weight = state_->Load(state_->HeadName(), state_->HeadShape());
+  state_->RefuseUntiedHead(head.linear.weight);
   if (config.head_bias) {
     head.linear.bias = state_->Load(state_->names->head + ".bias", {config.vocab_size});
   }
@@ -264,6 +291,35 @@ Head CheckpointModel::LoadHead() const {
 
 // --- Writing
 // --------------------------------------------------------------------------------------
+
+namespace {
+
+// The folder, unless writing it would destroy something that this program did not make: the model
+// itself, or a checkpoint from elsewhere.
+std::filesystem::path SafeDestination(const CheckpointModel& dense, std::filesystem::path folder) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  fs::path at = fs::weakly_canonical(fs::absolute(folder, ignored), ignored);
+  for (;; at = at.parent_path()) {
+    if (fs::equivalent(at, dense.folder(), ignored)) {
+      throw MakeError<ConfigError>(
+          "{}: is the folder of the model itself, or lies in it; name another folder to write to",
+          folder.string());
+    }
+    if (at == at.parent_path()) break;
+  }
+  const bool filled = fs::is_directory(folder, ignored) && !fs::is_empty(folder, ignored);
+  if (filled && fs::exists(folder / "config.json", ignored) &&
+      !fs::exists(folder / kProvenanceFile, ignored)) {
+    throw MakeError<DataError>(
+        "{}: holds a model that this program did not write (it has no {}), so it is not replaced; "
+        "name another folder or remove it",
+        folder.string(), kProvenanceFile);
+  }
+  return folder;
+}
+
+}  // namespace
 
 struct CheckpointSink::State {
   CheckpointWriter writer;
@@ -287,7 +343,7 @@ struct CheckpointSink::State {
 
 CheckpointSink::CheckpointSink(const CheckpointModel& dense, std::filesystem::path folder,
                                Options options)
-    : state_(new State{.writer = CheckpointWriter(std::move(folder)),
+    : state_(new State{.writer = CheckpointWriter(SafeDestination(dense, std::move(folder))),
                        .options = std::move(options),
                        .json = dense.json(),
                        .names = &FamilyNamed(dense.config().family).Names(),
@@ -341,7 +397,7 @@ void CheckpointSink::Finish(const ModelConfig& config) {
                  config.tied_head);
   state_->json["condense"] = CondenseObject(config, state_->prefix);
   state_->writer.AddFile("config.json", state_->json.dump(2) + "\n");
-  state_->writer.AddFile("provenance.json", state_->options.provenance_json + "\n");
+  state_->writer.AddFile(kProvenanceFile, state_->options.provenance_json + "\n");
   for (const auto& file : state_->tokenizer_files) state_->writer.CopyFile(file);
   state_->writer.Finish();
 }

@@ -36,13 +36,17 @@ class JsonReader {
     return Has(key) ? Convert<T>(object_.at(key), key) : absent;
   }
 
-  // A size: an integer of at least 1.
-  int64_t Size(const std::string& key) const {
+  // A size: an integer from 1 to `most`, which keeps a damaged file from filling the memory.
+  int64_t Size(const std::string& key, int64_t most = int64_t{1} << 31) const {
     const auto value = Get<int64_t>(key);
-    if (value < 1)
-      throw MakeError<DataError>("{}: '{}' is {}, expected at least 1", file_, Full(key), value);
+    if (value < 1 || value > most) {
+      throw MakeError<DataError>("{}: '{}' is {}, expected 1 ... {}", file_, Full(key), value,
+                                 most);
+    }
     return value;
   }
+  // A number of layers or heads.
+  int64_t Count(const std::string& key) const { return Size(key, 4096); }
 
   JsonReader Child(const std::string& key) const {
     if (!Has(key)) throw MakeError<DataError>("{}: key '{}' is missing", file_, Full(key));

@@ -102,11 +102,14 @@ std::unique_ptr<SQLite::Database> Connect(const std::filesystem::path& path,
     connection->execAndGet("SELECT count(*) FROM sqlite_master");
     return connection;
   } catch (const SQLite::Exception& error) {
-    // A write-ahead log needs its index file; in a read-only folder it cannot be made. Without a
-    // log the file is complete and nobody can be writing, so it may be read as it lies.
+    // A write-ahead log needs its index file; in a read-only folder or on a full disk it cannot be
+    // made. With nothing in the log the file is complete and nobody can be writing, so it may be
+    // read as it lies.
     const int code = error.getErrorCode() & 0xFF;
-    if (code != SQLITE_CANTOPEN && code != SQLITE_READONLY) throw;
-    if (!std::filesystem::exists(path) || std::filesystem::exists(path.string() + "-wal")) throw;
+    if (code != SQLITE_CANTOPEN && code != SQLITE_READONLY && code != SQLITE_IOERR) throw;
+    std::error_code none;
+    const auto logged = std::filesystem::file_size(path.string() + "-wal", none);
+    if (!std::filesystem::exists(path) || (!none && logged > 0)) throw;
     std::string uri = "file:";
     for (const char c : std::filesystem::absolute(path).string()) {
       uri += c == '?' || c == '#' || c == '%' ? fmt::format("%{:02X}", c) : std::string(1, c);

@@ -7,9 +7,19 @@
 namespace condense {
 namespace fs = std::filesystem;
 
-const std::string& Arguments::Text(const std::string& name) const {
-  if (!Has(name)) throw MakeError<ConfigError>("--{} is missing; see --help", name);
+void Arguments::Require(const std::string& name) const {
+  if (!Has(name)) throw MakeError<ConfigError>("--{} is missing; usage: {}", name, usage_);
+}
+
+const std::string& Arguments::RawText(const std::string& name) const {
+  Require(name);
   return values_[name].as<std::string>();
+}
+
+const std::string& Arguments::Text(const std::string& name) const {
+  const std::string& text = RawText(name);
+  if (text.empty()) throw MakeError<ConfigError>("--{} is empty; usage: {}", name, usage_);
+  return text;
 }
 
 std::string Arguments::TextOr(const std::string& name, const std::string& otherwise) const {
@@ -27,7 +37,7 @@ std::vector<std::string> Arguments::Texts(const std::string& name) const {
 }
 
 double Arguments::Number(const std::string& name) const {
-  if (!Has(name)) throw MakeError<ConfigError>("--{} is missing; see --help", name);
+  Require(name);
   return values_[name].as<double>();
 }
 
@@ -61,6 +71,13 @@ std::string Arguments::DeviceName() const { return TextOr("device", "cpu"); }
 
 fs::path ModelFolder(const Arguments& arguments) {
   return RequireModelFolder(arguments.Text("model"), arguments.ModelRoots());
+}
+
+void RefuseIdleIdsType(const Arguments& arguments, const std::string& ids_file) {
+  if (!arguments.Has("ids-type") || (!ids_file.empty() && !EndsWith(ids_file, ".npy"))) return;
+  throw ConfigError(ids_file.empty()
+                        ? "--ids-type goes with raw ids alone; leave it out"
+                        : "--ids-type goes with raw ids; a .npy file states its own type");
 }
 
 void RequireOneOf(const Arguments& arguments, const std::vector<std::string>& options) {

@@ -15,12 +15,15 @@ namespace condense {
 
 class Arguments {
  public:
-  explicit Arguments(boost::program_options::variables_map values) : values_(std::move(values)) {}
+  // `usage` is printed where something is missing.
+  Arguments(boost::program_options::variables_map values, std::string usage)
+      : values_(std::move(values)), usage_(std::move(usage)) {}
 
   bool Has(const std::string& name) const { return values_.count(name) > 0; }
   bool Flag(const std::string& name) const { return values_[name].as<bool>(); }
-  // ConfigError when the option is absent.
+  // ConfigError when the option is absent or empty.
   const std::string& Text(const std::string& name) const;
+  const std::string& RawText(const std::string& name) const;  // may be empty
   std::string TextOr(const std::string& name, const std::string& otherwise) const;
   std::optional<std::string> OptionalText(const std::string& name) const;
   std::vector<std::string> Texts(const std::string& name) const;
@@ -35,12 +38,17 @@ class Arguments {
   std::string DeviceName() const;
 
  private:
+  void Require(const std::string& name) const;
+
   boost::program_options::variables_map values_;
+  std::string usage_;
 };
 
 // Help texts and readings shared by several commands.
 inline constexpr const char* kModelHelp = "folder of the model, or a name of configs/models";
 std::filesystem::path ModelFolder(const Arguments& arguments);
+// ConfigError if --ids-type was given with anything but a raw file of ids.
+void RefuseIdleIdsType(const Arguments& arguments, const std::string& ids_file);
 // ConfigError naming `options` unless exactly one of them was given.
 void RequireOneOf(const Arguments& arguments, const std::vector<std::string>& options);
 // Sets up LibTorch by --threads and opens --device.

@@ -50,6 +50,11 @@ MethodSpec MethodOf(const Arguments& arguments) {
       node.Set(option, Node::String(*text, {fmt::format("--{}", option)}));
     }
   }
+  for (const std::string& assignment : arguments.Texts("set")) {
+    if (StartsWith(assignment, "use=")) {
+      throw MakeError<ConfigError>("--set {}: the method is named by --method", assignment);
+    }
+  }
   ApplyOverrides(node, arguments.Texts("set"));
   Problems problems;
   std::optional<MethodSpec> method = ReadMethod(node, problems);
@@ -71,8 +76,11 @@ CalibrationSet CalibrationOf(const Arguments& arguments, const MethodSpec& metho
     throw MakeError<ConfigError>("method '{}' needs --calibration NAME, text:FILE or ids:FILE",
                                  method.method.name);
   }
+  const std::string& name = arguments.Text("calibration");
+  const bool ids = StartsWith(name, "ids:");
+  RefuseIdleIdsType(arguments, ids ? name.substr(4) : "");
   const CalibrationRequest request{
-      .name = arguments.Text("calibration"),
+      .name = name,
       .samples = arguments.Integer("samples"),
       .length = arguments.Integer("length"),
       .seed = SeedOf(arguments),

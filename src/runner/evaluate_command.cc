@@ -44,8 +44,9 @@ SpecialMode SpecialOf(const Arguments& arguments, SpecialMode otherwise) {
 
 EvaluationText LoadText(const Arguments& arguments, const Tokenizer& tokenizer) {
   RequireOneOf(arguments, {"text", "ids", "protocol"});
+  RefuseIdleIdsType(arguments, arguments.TextOr("ids", ""));
   if (const auto protocol = arguments.OptionalText("protocol")) {
-    for (const char* fixed : {"window", "special", "ids-type"}) {
+    for (const char* fixed : {"window", "special"}) {
       if (arguments.Has(fixed)) {
         throw MakeError<ConfigError>("--{} cannot be combined with --protocol, which fixes it",
                                      fixed);
@@ -53,8 +54,11 @@ EvaluationText LoadText(const Arguments& arguments, const Tokenizer& tokenizer) 
     }
     return EvaluationFromProtocol(LoadPerplexityProtocol(*protocol), tokenizer, arguments.Data());
   }
-  const int64_t window = arguments.Integer("window").value_or(0);
-  if (window < 2) throw ConfigError("--window N is missing; expected at least 2 ids");
+  if (!arguments.Has("window")) {
+    throw ConfigError("--window N is missing: the number of ids that the model sees at once");
+  }
+  const int64_t window = *arguments.Integer("window");
+  if (window < 2) throw MakeError<ConfigError>("--window {}: expected at least 2 ids", window);
   if (const auto file = arguments.OptionalText("text")) {
     return EvaluationFromText(*file, {window, SpecialOf(arguments, SpecialMode::kOnce)}, tokenizer);
   }

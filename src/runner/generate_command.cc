@@ -3,8 +3,10 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/strings.h"
 #include "base/system.h"
 #include "model/causal_lm.h"
+#include "model/check.h"
 #include "model/checkpoint_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
@@ -52,11 +54,18 @@ std::vector<TokenId> Sample(const CausalLm& model, const std::vector<TokenId>& p
 }
 
 int Run(const Arguments& arguments) {
-  const std::string& prompt = arguments.Text("prompt");
+  const std::string& prompt = arguments.RawText("prompt");
+  if (const auto invalid = InvalidUtf8At(prompt)) {
+    throw MakeError<ConfigError>("--prompt: invalid UTF-8 at byte {}", *invalid);
+  }
   const int64_t count = arguments.Integer("tokens").value_or(64);
   if (count < 1) throw MakeError<ConfigError>("--tokens {}: expected at least 1", count);
   const double temperature = arguments.Has("temperature") ? arguments.Number("temperature") : 0;
-  if (!(temperature >= 0)) throw ConfigError("--temperature: expected a number above 0");
+  if (!(temperature >= 0 && temperature <= 1e6)) {
+    throw MakeError<ConfigError>("--temperature {}: expected a number in [0, 1e6]", temperature);
+  }
+  const int64_t seed = arguments.Integer("seed").value_or(0);
+  if (seed < 0) throw MakeError<ConfigError>("--seed {}: expected 0 or more", seed);
   const std::filesystem::path folder = ModelFolder(arguments);
   const auto tokenizer = LoadTokenizer(folder);
   const std::vector<TokenId> ids = tokenizer->Encode(prompt, SpecialTokens::kAdd);
@@ -72,13 +81,13 @@ int Run(const Arguments& arguments) {
         "positions of the model",
         ids.size(), count, positions);
   }
+  RequireKnownIds(checkpoint->config(), ids, "--prompt");
   const auto model = CausalLm::Load(*checkpoint);
   const TokenId stop = tokenizer->eos().value_or(-1);
   const Stopwatch watch;
   const std::vector<TokenId> made =
       temperature == 0 ? GenerateGreedy(*model, ids, count, stop)
-                       : Sample(*model, ids, count, stop, temperature,
-                                static_cast<uint64_t>(arguments.Integer("seed").value_or(0)));
+                       : Sample(*model, ids, count, stop, temperature, static_cast<uint64_t>(seed));
   const double seconds = watch.Seconds();
   if (arguments.Flag("json")) {
     PrintJsonLine({{"prompt", prompt},

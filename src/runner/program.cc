@@ -66,6 +66,14 @@ const Command* FindCommand(const std::string& name) {
 
 // boost's errors as the program's own.
 [[noreturn]] void RefuseOptions(const po::error& error, const po::options_description& known) {
+  if (dynamic_cast<const po::invalid_option_value*>(&error) != nullptr) {
+    const auto& named = dynamic_cast<const po::error_with_option_name&>(error);
+    const po::option_description* option = known.find_nothrow(
+        named.get_option_name().substr(named.get_option_name().find_first_not_of('-')), false);
+    const bool whole = option != nullptr && dynamic_cast<const po::typed_value<int64_t>*>(
+                                                option->semantic().get()) != nullptr;
+    throw MakeError<ConfigError>("{}; expected a {}number", error.what(), whole ? "whole " : "");
+  }
   const auto* unknown = dynamic_cast<const po::unknown_option*>(&error);
   if (unknown == nullptr) throw ConfigError(error.what());
   std::vector<std::string> names;
@@ -108,7 +116,7 @@ int RunCommand(const Command& command, const std::vector<std::string>& arguments
     SetLogLevel(LogLevel::kWarning);
     Progress::SetEnabled(false);
   }
-  return command.run(Arguments(values));
+  return command.run(Arguments(values, command.usage));
 }
 
 }  // namespace

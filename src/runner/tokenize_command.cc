@@ -48,7 +48,11 @@ std::string DecodeLine(const Tokenizer& tokenizer, const std::string& line, int6
     throw MakeError<DataError>("standard input:{}: expected a JSON array of token ids", number);
   }
   const auto values = ids.get<std::vector<TokenId>>();
-  return Json(tokenizer.Decode(values)).dump(-1, ' ', /*ensure_ascii=*/false);
+  try {
+    return Json(tokenizer.Decode(values)).dump(-1, ' ', /*ensure_ascii=*/false);
+  } catch (const DataError& error) {  // an id that the vocabulary lacks
+    throw MakeError<DataError>("standard input:{}: {}", number, error.what());
+  }
 }
 
 int Run(const Arguments& arguments) {

@@ -49,9 +49,9 @@ class Llama final : public ModelFamily {
     config.family = "llama";
     config.hidden_size = config.embedding_width = config.head_width = reader.Size("hidden_size");
     config.vocab_size = reader.Size("vocab_size");
-    config.num_heads = reader.Size("num_attention_heads");
+    config.num_heads = reader.Count("num_attention_heads");
     config.num_kv_heads =
-        reader.Has("num_key_value_heads") ? reader.Size("num_key_value_heads") : config.num_heads;
+        reader.Has("num_key_value_heads") ? reader.Count("num_key_value_heads") : config.num_heads;
     if (config.num_heads % config.num_kv_heads != 0) {
       throw MakeError<DataError>("{}: {} attention heads cannot share {} key/value heads evenly",
                                  file, config.num_heads, config.num_kv_heads);
@@ -91,7 +91,7 @@ class Llama final : public ModelFamily {
     if (reader.Get<bool>("mlp_bias", false)) {
       for (const char* role : {"mlp.gate", "mlp.up", "mlp.down"}) layer.bias[role] = true;
     }
-    for (int64_t l = 0, count = reader.Size("num_hidden_layers"); l < count; ++l) {
+    for (int64_t l = 0, count = reader.Count("num_hidden_layers"); l < count; ++l) {
       layer.source = l;
       config.layers.push_back(layer);
     }

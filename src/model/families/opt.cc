@@ -19,7 +19,7 @@ class Opt final : public ModelFamily {
     config.family = "opt";
     config.hidden_size = config.embedding_width = config.head_width = reader.Size("hidden_size");
     config.vocab_size = reader.Size("vocab_size");
-    config.num_heads = config.num_kv_heads = reader.Size("num_attention_heads");
+    config.num_heads = config.num_kv_heads = reader.Count("num_attention_heads");
     if (config.hidden_size % config.num_heads != 0) {
       throw MakeError<DataError>("{}: hidden_size {} is not a multiple of num_attention_heads {}",
                                  file, config.hidden_size, config.num_heads);
@@ -47,7 +47,7 @@ class Opt final : public ModelFamily {
         layer.bias[role] = true;
       }
     }
-    for (int64_t l = 0, count = reader.Size("num_hidden_layers"); l < count; ++l) {
+    for (int64_t l = 0, count = reader.Count("num_hidden_layers"); l < count; ++l) {
       layer.source = l;
       config.layers.push_back(layer);
     }

@@ -36,21 +36,6 @@ TEST(RunnerHelp, EveryCommandExplainsItselfWithAnExample) {
   }
 }
 
-TEST(RunnerErrors, NameTheNearestAndExitWithTwo) {
-  const ProgramResult command = RunProgramWith({"tabel"});
-  EXPECT_EQ(command.exit_code, 2);
-  EXPECT_EQ(command.err, "runner: error: unknown command 'tabel'; did you mean 'table'?\n");
-  const ProgramResult option = RunProgramWith({"inspect", "x", "--jsno"});
-  EXPECT_EQ(option.exit_code, 2);
-  EXPECT_THAT(option.err, HasSubstr("did you mean --json?"));
-  const ProgramResult model = RunProgramWith({"inspect", "llama2-min"});
-  EXPECT_EQ(model.exit_code, 2);
-  EXPECT_THAT(model.err, HasSubstr("did you mean 'llama2-mini'?"));
-  EXPECT_EQ(RunProgramWith({"describe", "modgpt"}).exit_code, 2);
-  EXPECT_EQ(RunProgramWith({"list", "thing"}).exit_code, 2);
-  EXPECT_EQ(RunProgramWith({"inspect", "llama2-mini", "too", "much"}).exit_code, 2);
-}
-
 TEST(RunnerTokenize, GoesToIdsAndBack) {
   const std::vector<json> texts = {"Once upon a time", "", "two  spaces\nand a line",
                                    "\xC3\xA9\xF0\x9F\x98\x80"};
@@ -78,15 +63,6 @@ TEST(RunnerTokenize, EqualsTheReference) {
   EXPECT_EQ(
       RunProgramWith({"tokenize", "--model", "llama2-mini", "--no-special"}, input).JsonLines(),
       without);
-}
-
-TEST(RunnerTokenize, NamesTheBadLine) {
-  const ProgramResult bad = RunProgramWith({"tokenize", "--model", "llama2-mini"}, "\"a\"\n[1]\n");
-  EXPECT_EQ(bad.exit_code, 3);
-  EXPECT_THAT(bad.err, HasSubstr("standard input:2: expected a JSON string"));
-  const ProgramResult ids =
-      RunProgramWith({"tokenize", "--model", "llama2-mini", "--decode"}, "[999999]\n");
-  EXPECT_EQ(ids.exit_code, 3);
 }
 
 TEST(RunnerScore, EqualsTheReference) {
@@ -191,27 +167,6 @@ TEST(RunnerEvaluate, TextIdsAndNpyAgree) {
               1e-9);
 }
 
-TEST(RunnerEvaluate, RefusesWhatItCannotMeasure) {
-  TempFolder folder;
-  const std::string empty = (folder.path() / "empty").string(),
-                    brief = (folder.path() / "brief").string();
-  WriteText(empty, "");
-  WriteText(brief, "Hello there.");
-  const auto evaluate = [](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"evaluate", "--model", "llama2-mini"});
-    return RunProgramWith(arguments);
-  };
-  EXPECT_EQ(evaluate({"--text", empty, "--window", "64"}).exit_code, 3);
-  EXPECT_EQ(evaluate({"--text", brief, "--window", "64"}).exit_code, 3);
-  EXPECT_EQ(evaluate({"--text", (folder.path() / "none").string(), "--window", "64"}).exit_code, 3);
-  EXPECT_EQ(evaluate({"--text", brief, "--window", "1"}).exit_code, 2);
-  EXPECT_EQ(evaluate({"--text", brief}).exit_code, 2);
-  EXPECT_EQ(evaluate({"--text", brief, "--ids", brief, "--window", "4"}).exit_code, 2);
-  EXPECT_EQ(evaluate({"--protocol", "bundled-255"}).exit_code, 2);
-  EXPECT_EQ(evaluate({"--protocol", "bundled-256", "--window", "64"}).exit_code, 2);
-  EXPECT_EQ(evaluate({"--text", brief, "--window", "4", "--special", "twice"}).exit_code, 2);
-}
-
 TEST(RunnerCompress, MakesAModelThatEveryCommandTakes) {
   TinyConfigs configs;
   const std::string out = (configs.folder() / "out").string();
@@ -257,46 +212,6 @@ TEST(RunnerCompress, TakesTextAndIdsAsCalibration) {
   EXPECT_EQ(compress("ids:" + ids, {"--samples", "5", "--length", "32"}).exit_code, 3);
   EXPECT_EQ(compress("tiny-8x64", {"--samples", "4"}).exit_code, 2);
   EXPECT_EQ(compress("tiny-8x65", {}).exit_code, 2);
-}
-
-TEST(RunnerCompress, RefusesWrongRequestsBeforeItWorks) {
-  TinyConfigs configs;
-  const auto compress = [&](const std::string& method, const std::string& ratio,
-                            std::vector<std::string> more) {
-    std::vector<std::string> arguments = {"compress",
-                                          "--model",
-                                          "llama3-mini",
-                                          "--method",
-                                          method,
-                                          "--ratio",
-                                          ratio,
-                                          "--calibration",
-                                          "tiny-8x64",
-                                          "--out",
-                                          (configs.folder() / "model").string()};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return RunProgramWith(arguments);
-  };
-  EXPECT_THAT(compress("slicgpt", "0.2", {}).err, HasSubstr("did you mean 'slicegpt'?"));
-  EXPECT_EQ(compress("slicegpt", "1.0", {}).exit_code, 2);
-  EXPECT_EQ(compress("slicegpt", "-0.1", {}).exit_code, 2);
-  EXPECT_EQ(compress("slicegpt", "nan", {}).exit_code, 2);
-  EXPECT_EQ(compress("slicegpt", "x", {}).exit_code, 2);
-  EXPECT_THAT(compress("slicegpt", "0.2", {"--set", "rond_to=1"}).err, HasSubstr("'round_to'"));
-  EXPECT_EQ(compress("slicegpt", "0.2", {"--match", "blok"}).exit_code, 2);
-  EXPECT_FALSE(std::filesystem::exists(configs.folder() / "model"));
-}
-
-TEST(RunnerInspect, RefusesADamagedModel) {
-  TempFolder folder;
-  const std::filesystem::path model = folder.path() / "model";
-  std::filesystem::copy(BundledModel("llama3-mini"), model);
-  std::filesystem::permissions(model / "model.safetensors", std::filesystem::perms::owner_write,
-                               std::filesystem::perm_options::add);
-  std::filesystem::resize_file(model / "model.safetensors", 100000);
-  const ProgramResult inspected = RunProgramWith({"inspect", model.string()});
-  EXPECT_EQ(inspected.exit_code, 3);
-  EXPECT_THAT(inspected.err, HasSubstr("model.safetensors"));
 }
 
 TEST(RunnerList, NamesWhatCanBeNamed) {

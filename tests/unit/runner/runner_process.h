@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,12 +43,14 @@ inline std::filesystem::path RunnerPath() {
 // A running program. It is killed when the object goes away.
 class Program {
  public:
-  // `before` runs in the child, e.g. to limit its resources.
+  // `before` runs in the child, e.g. to limit its resources. One thread unless told: tests run
+  // beside each other, and waiting for a core costs more than the second thread gives.
   explicit Program(std::vector<std::string> arguments, const std::string& input = "",
-                   const std::function<void()>& before = nullptr) {
+                   const std::function<void()>& before = nullptr, std::optional<int> threads = 1) {
     WriteText(folder_.path() / "in", input);
-    // Tests run beside each other; waiting for a core costs more than the second thread gives.
-    if (arguments.front() != "--help") arguments.insert(arguments.end(), {"--threads", "1"});
+    if (threads && arguments.front() != "--help") {
+      arguments.insert(arguments.end(), {"--threads", std::to_string(*threads)});
+    }
     arguments.insert(arguments.begin(), RunnerPath().string());
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());

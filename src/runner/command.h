@@ -38,7 +38,8 @@ extern const Command kDescribeCommand;
 extern const Command kShowCommand;
 extern const Command kDoctorCommand;
 
-// Runs the program with its arguments (without its own name). Catches nothing.
+// Runs the program with its arguments (without its own name) and returns its exit code. The only
+// place that catches every error and turns it into one message.
 int RunProgram(const std::vector<std::string>& arguments);
 
 }  // namespace condense

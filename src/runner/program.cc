@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <iostream>
+#include <new>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/strings.h"
+#include "base/system.h"
 #include "experiment/environment.h"
 #include "runner/command.h"
 
@@ -119,6 +122,14 @@ int RunCommand(const Command& command, const std::vector<std::string>& arguments
   return command.run(Arguments(values, command.usage));
 }
 
+int Complain(const std::string& message, int exit_code) {
+  Progress::ClearLine();
+  std::cout.flush();
+  std::fflush(stdout);
+  std::fprintf(stderr, "runner: error: %s\n", message.c_str());
+  return exit_code;
+}
+
 }  // namespace
 
 const std::vector<const Command*>& AllCommands() {
@@ -129,7 +140,9 @@ const std::vector<const Command*>& AllCommands() {
   return commands;
 }
 
-int RunProgram(const std::vector<std::string>& arguments) {
+namespace {
+
+int Dispatch(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     PrintProgramHelp();
     return 2;
@@ -161,6 +174,26 @@ int RunProgram(const std::vector<std::string>& arguments) {
                                    ? fmt::format("; did you mean '{}'?", *nearest)
                                    : "; runner --help lists them, and an experiment is named by "
                                      "its file, as experiments/table1.yaml");
+}
+
+}  // namespace
+
+int RunProgram(const std::vector<std::string>& arguments) {
+  try {
+    return Dispatch(arguments);
+  } catch (const Interrupted&) {
+    return Complain("interrupted; what was finished is kept", 130);
+  } catch (const Error& error) {
+    return Complain(error.what(), error.ExitCode());
+  } catch (const std::bad_alloc&) {
+    return Complain("out of memory", 1);
+  } catch (const std::exception& error) {
+    // LibTorch appends where in its sources the error arose; that is for whoever mends it.
+    const std::string text = error.what();
+    LogDebug("{}", text);
+    return Complain(
+        "internal error, please report it with --verbose: " + text.substr(0, text.find('\n')), 1);
+  }
 }
 
 }  // namespace condense

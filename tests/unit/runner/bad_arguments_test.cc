@@ -24,7 +24,7 @@ void ExpectRefused(const std::vector<Case>& cases, const std::string& input = ""
     std::string command;
     for (const std::string& argument : wrong.arguments) command += argument + " ";
     SCOPED_TRACE(command);
-    const ProgramResult result = RunProgramWith(wrong.arguments, input);
+    const ProgramResult result = CallProgramWith(wrong.arguments, input);
     EXPECT_EQ(result.exit_code, wrong.exit_code) << result.err;
     EXPECT_THAT(result.err, StartsWith("runner: error: "));
     EXPECT_THAT(result.err, HasSubstr(wrong.says));
@@ -72,7 +72,7 @@ TEST_F(BadArguments, CommandsAndOptions) {
   });
   // An option that ends the command line.
   const ProgramResult no_value =
-      Program({"inspect", "x", "--models"}, "", nullptr, std::nullopt).Wait();
+      Program({"inspect", "x", "--models"}, {.threads = std::nullopt}).Wait();
   EXPECT_EQ(no_value.exit_code, 2);
   EXPECT_THAT(no_value.err, HasSubstr("required argument for option '--models' is missing"));
 }
@@ -81,7 +81,7 @@ TEST_F(BadArguments, ThreadsAndDevices) {
   const auto with = [](const std::string& option, const std::string& value) {
     return Program({"generate", "--model", "llama3-mini", "--prompt", "a", "--tokens", "1", option,
                     value},
-                   "", nullptr, std::nullopt)
+                   {.threads = std::nullopt, .forked = true})
         .Wait();
   };
   EXPECT_EQ(with("--threads", "0").exit_code, 0);
@@ -145,7 +145,7 @@ TEST_F(BadArguments, FilesOfIds) {
                 {"evaluate", "--model", "llama3-mini", "--window", "64", "--ids", file});
     return more;
   };
-  EXPECT_EQ(RunProgramWith(evaluate(File("good.npy", Npy("<u2", ids)))).exit_code, 0);
+  EXPECT_EQ(CallProgramWith(evaluate(File("good.npy", Npy("<u2", ids)))).exit_code, 0);
   ExpectRefused({
       {evaluate(File("odd.bin", ids + "x")), 3, "not a whole number of uint16 ids"},
       {evaluate(File("big.bin", ids + "\xff\xff")), 3, "id 65535 at position 200 is outside"},

@@ -166,7 +166,9 @@ TEST_F(DamagedModel, IsNamedWithTheFileAndTheTensor) {
        },
        {"pytorch_model.bin: not a torch file", "save the weights as"}},
   };
-  ExpectRefused(cases, [](const std::string& model) { return RunProgramWith({"inspect", model}); });
+  ExpectRefused(cases, [](const std::string& model) {
+    return CallProgramWith({"inspect", model});
+  });
 }
 
 TEST_F(DamagedModel, ConfigAndWeightsMustAgree) {
@@ -203,7 +205,9 @@ TEST_F(DamagedModel, ConfigAndWeightsMustAgree) {
        },
        {"\"vocab_size\" occurs twice"}},
   };
-  ExpectRefused(cases, [](const std::string& model) { return RunProgramWith({"inspect", model}); });
+  ExpectRefused(cases, [](const std::string& model) {
+    return CallProgramWith({"inspect", model});
+  });
 }
 
 TEST_F(DamagedModel, NumbersThatAreNoneAreFoundWhenTheyAreRead) {
@@ -219,7 +223,7 @@ TEST_F(DamagedModel, NumbersThatAreNoneAreFoundWhenTheyAreRead) {
        {"'lm_head.weight' is not 'model.embed_tokens.weight'", "tie_word_embeddings"}},
   };
   ExpectRefused(cases, [](const std::string& model) {
-    return RunProgramWith({"generate", "--model", model, "--prompt", "Once", "--tokens", "2"});
+    return CallProgramWith({"generate", "--model", model, "--prompt", "Once", "--tokens", "2"});
   });
 }
 
@@ -255,7 +259,7 @@ TEST_F(DamagedModel, TokenizerMustBeWhole) {
        "llama2-mini"},
   };
   ExpectRefused(cases, [](const std::string& model) {
-    return RunProgramWith({"tokenize", "--model", model}, "\"Once\"\n");
+    return CallProgramWith({"tokenize", "--model", model}, "\"Once\"\n");
   });
 }
 
@@ -287,7 +291,7 @@ TEST_F(DamagedModel, IdsBeyondTheEmbeddingAreRefused) {
             "--samples", "64", "--length", "16", "--out", (folder_.path() / "out").string()}}) {
     std::vector<std::string> arguments = command;
     arguments.insert(arguments.end(), {"--model", model});
-    const ProgramResult result = RunProgramWith(arguments);
+    const ProgramResult result = CallProgramWith(arguments);
     EXPECT_EQ(result.exit_code, 3) << command.front() << result.err;
     EXPECT_THAT(result.err, HasSubstr("5000")) << command.front();
   }

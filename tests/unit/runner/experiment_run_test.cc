@@ -293,11 +293,12 @@ TEST_F(ExperimentRun, RefusesADatabaseItCannotUse) {
 TEST_F(ExperimentRun, AFullDiskLosesNothingThatWasFinished) {
   ASSERT_EQ(Run({"--set", "methods=[dense]"}).exit_code, 0);
   // No file may grow beyond a size that the database fits into and a model does not.
-  Program program(Arguments(), "", [] {
+  const auto small_files = [] {
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{1 << 20, 1 << 20};
     ::setrlimit(RLIMIT_FSIZE, &limit);
-  });
+  };
+  Program program(Arguments(), {.before = small_files});
   const ProgramResult full = program.Wait();
   EXPECT_EQ(full.exit_code, 1) << full.err;
   EXPECT_THAT(full.err, HasSubstr("File too large"));

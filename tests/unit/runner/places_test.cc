@@ -31,7 +31,7 @@ class Places : public testing::Test {
                          const std::string& ratio = "0.2") const {
     more.insert(more.begin(), {"compress", "--model", model, "--method", method, "--ratio", ratio,
                                "--calibration", "tiny-8x64", "--out", out.string()});
-    return RunProgramWith(more);
+    return CallProgramWith(more);
   }
   std::string Experiment() const {
     return configs_
@@ -86,7 +86,7 @@ TEST_F(Places, ACompressedFolderCanBeMovedButNotCompressedAgain) {
   ASSERT_EQ(Compress("opt-mini", folder() / "out", {}, "slicegpt").exit_code, 0);
   const auto evaluate = [](const fs::path& model) {
     const ProgramResult result =
-        RunProgramWith({"evaluate", "--model", model.string(), "--protocol", "tiny-64", "--json"});
+        CallProgramWith({"evaluate", "--model", model.string(), "--protocol", "tiny-64", "--json"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.Json().at("perplexity").get<double>();
   };
@@ -135,19 +135,19 @@ TEST_F(Places, AFullDiskFailsCellsAndKeepsResults) {
   if (!small.mounted()) GTEST_SKIP() << "may not mount";
   const std::string database = (disk / "results.sqlite").string(), experiment = Experiment();
   // The compressed model does not fit.
-  const ProgramResult first = RunProgramWith({experiment, "--db", database});
+  const ProgramResult first = CallProgramWith({experiment, "--db", database});
   EXPECT_EQ(first.exit_code, 1);
   EXPECT_THAT(first.err, HasSubstr("No space left on device; free some space and start again"));
   small.Fill();
-  const ProgramResult full = RunProgramWith({experiment, "--db", database, "--rerun", "failed"});
+  const ProgramResult full = CallProgramWith({experiment, "--db", database, "--rerun", "failed"});
   EXPECT_EQ(full.exit_code, 3);
   EXPECT_THAT(full.err, HasSubstr("No space left on device"));
   EXPECT_EQ(Compress("llama3-mini", disk / "out").exit_code, 3);
-  const ProgramResult table = RunProgramWith({"table", experiment, "--db", database});
+  const ProgramResult table = CallProgramWith({"table", experiment, "--db", database});
   EXPECT_EQ(table.exit_code, 0) << table.err;
   EXPECT_EQ(table.out, first.out);
   fs::remove(disk / "fill");
-  const ProgramResult last = RunProgramWith(
+  const ProgramResult last = CallProgramWith(
       {experiment, "--db", database, "--rerun", "failed", "--set", "artefacts=discard"});
   EXPECT_THAT(last.err, Not(HasSubstr("llama3-mini dense")));
 }
@@ -157,18 +157,18 @@ TEST_F(Places, AReadOnlyFolderIsRefusedBeforeWorkAndCanBeRead) {
   const SmallDisk small(disk);
   if (!small.mounted()) GTEST_SKIP() << "may not mount";
   const std::string database = (disk / "results.sqlite").string(), experiment = Experiment();
-  const ProgramResult first = RunProgramWith({experiment, "--db", database});
+  const ProgramResult first = CallProgramWith({experiment, "--db", database});
   small.MakeReadOnly();
   for (const std::string& place : {database, (disk / "new.sqlite").string()}) {
-    const ProgramResult run = RunProgramWith({experiment, "--db", place});
+    const ProgramResult run = CallProgramWith({experiment, "--db", place});
     EXPECT_EQ(run.exit_code, 3);
     EXPECT_THAT(run.err, HasSubstr("not writable"));
     EXPECT_THAT(run.err, HasSubstr("Read-only file system"));
     EXPECT_THAT(run.err, Not(HasSubstr("[1/")));
   }
   EXPECT_EQ(Compress("llama3-mini", disk / "out").exit_code, 3);
-  EXPECT_EQ(RunProgramWith({"table", experiment, "--db", database}).out, first.out);
-  EXPECT_EQ(RunProgramWith({experiment, "--db", database, "--dry-run"}).exit_code, 0);
+  EXPECT_EQ(CallProgramWith({"table", experiment, "--db", database}).out, first.out);
+  EXPECT_EQ(CallProgramWith({experiment, "--db", database, "--dry-run"}).exit_code, 0);
 }
 
 }  // namespace

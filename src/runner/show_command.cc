@@ -97,8 +97,9 @@ void PrintNumbers(const CellDetail& detail) {
 }
 
 int Run(const Arguments& arguments) {
+  const std::string cell = arguments.Text("cell");
   const ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kRead);
-  const CellDetail detail = store.DescribeCell(arguments.Text("cell"));
+  const CellDetail detail = store.DescribeCell(cell);
   PrintRun(detail);
   PrintStages(detail);
   PrintNumbers(detail);

@@ -68,7 +68,7 @@ TEST_F(BadArguments, CommandsAndOptions) {
       {{"inspect", folder_.path().string()}, 3, "holds no config.json"},
       {{Missing() + ".yaml"}, 3, "no such experiment file"},
       {{"experiments/tabel1.yaml"}, 3, "did you mean 'table1'?"},
-      {{"table1", "--profile", "papr"}, 2, "did you mean 'paper'?"},
+      {{"run", "table1", "--profile", "papr"}, 2, "did you mean 'paper'?"},
   });
   // An option that ends the command line.
   const ProgramResult no_value =

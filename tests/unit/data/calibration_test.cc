@@ -227,7 +227,7 @@ TEST_F(CalibrationTest, ANameRefusesSizes) {
   EXPECT_THAT(ErrorText<ConfigError>([&] {
                 LoadCalibration({"text:x", 0, {}, {}}, tokenizer_, DataRoots{});
               }),
-              HasSubstr("both must be at least 1"));
+              HasSubstr("0 samples of 256 ids; expected 1 ..."));
 }
 
 TEST(CalibrationConfigs, AreWellFormed) {

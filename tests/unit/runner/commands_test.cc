@@ -24,12 +24,12 @@ std::string Lines(const std::vector<json>& values) {
 }
 
 TEST(RunnerHelp, EveryCommandExplainsItselfWithAnExample) {
-  const ProgramResult overview = RunProgramWith({"--help"});
+  const ProgramResult overview = CallProgramWith({"--help"});
   EXPECT_EQ(overview.exit_code, 0);
   for (const char* command : {"run", "table", "compress", "evaluate", "tokenize", "score",
                               "generate", "inspect", "list", "describe", "show", "doctor"}) {
     EXPECT_THAT(overview.out, HasSubstr(command));
-    const ProgramResult help = RunProgramWith({command, "--help"});
+    const ProgramResult help = CallProgramWith({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_THAT(help.out, HasSubstr("Example:\n  ")) << command;
     EXPECT_THAT(help.out, HasSubstr("--threads")) << command;
@@ -215,13 +215,13 @@ TEST(RunnerCompress, TakesTextAndIdsAsCalibration) {
 }
 
 TEST(RunnerList, NamesWhatCanBeNamed) {
-  EXPECT_THAT(RunProgramWith({"list", "methods"}).out, HasSubstr("slicegpt"));
-  EXPECT_THAT(RunProgramWith({"list", "allocators"}).out, HasSubstr("block_influence"));
-  EXPECT_THAT(RunProgramWith({"list", "models"}).out, HasSubstr("llama-2-7b"));
-  EXPECT_THAT(RunProgramWith({"list", "experiments"}).out, HasSubstr("table1"));
-  EXPECT_THAT(RunProgramWith({"list"}).out, HasSubstr("protocols:\n"));
-  EXPECT_THAT(RunProgramWith({"describe", "slicegpt"}).out, HasSubstr("round_to"));
-  EXPECT_THAT(RunProgramWith({"describe", "bundled-256"}).out, HasSubstr("window: 256"));
+  EXPECT_THAT(CallProgramWith({"list", "methods"}).out, HasSubstr("slicegpt"));
+  EXPECT_THAT(CallProgramWith({"list", "allocators"}).out, HasSubstr("block_influence"));
+  EXPECT_THAT(CallProgramWith({"list", "models"}).out, HasSubstr("llama-2-7b"));
+  EXPECT_THAT(CallProgramWith({"list", "experiments"}).out, HasSubstr("table1"));
+  EXPECT_THAT(CallProgramWith({"list"}).out, HasSubstr("protocols:\n"));
+  EXPECT_THAT(CallProgramWith({"describe", "slicegpt"}).out, HasSubstr("round_to"));
+  EXPECT_THAT(CallProgramWith({"describe", "bundled-256"}).out, HasSubstr("window: 256"));
 }
 
 TEST(RunnerDoctor, FindsTheBundledModels) {

@@ -33,10 +33,11 @@ class ExperimentRun : public testing::Test {
     return arguments;
   }
   ProgramResult Run(std::vector<std::string> more = {}) const {
-    return RunProgramWith(Arguments(std::move(more)));
+    return CallProgramWith(Arguments(std::move(more)));
   }
   std::string Csv() const {
-    return RunProgramWith({"table", file_.string(), "--db", Database().string(), "--format", "csv"})
+    return CallProgramWith(
+               {"table", file_.string(), "--db", Database().string(), "--format", "csv"})
         .out;
   }
   std::filesystem::path Database() const { return results_ / "results.sqlite"; }
@@ -95,6 +96,7 @@ TEST_F(ExperimentRun, GoesOnAfterKillMinusNine) {
     Program program(Arguments());
     ASSERT_TRUE(program.WaitFor(moment)) << program.ErrorsSoFar();
     EXPECT_EQ(program.Kill(SIGKILL).exit_code, 128 + SIGKILL);
+    EXPECT_THAT(Run({"--dry-run"}).out, Not(HasSubstr("claimed by process")));
   }
   const ProgramResult last = Run();
   ASSERT_EQ(last.exit_code, 0) << last.err;

@@ -63,6 +63,7 @@ TEST_P(GoldenScores, WikiTextPerplexityAgrees) {
 }
 
 TEST_P(GoldenScores, StreamedEqualsResident) {
+  CONDENSE_SKIP_WITHOUT(Folder());
   const auto file = SourceFolder() / "configs/bundled/text/stories.txt";
   const auto source = CheckpointModel::Open(Folder());
   const auto tokenizer = LoadTokenizer(Folder());

@@ -117,7 +117,10 @@ EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& co
   const auto tokens = static_cast<int64_t>(text.ids.size());
   text.ids.resize(static_cast<size_t>(std::min(tokens, protocol.take_tokens.value_or(tokens))));
   text = Cut(std::move(text), {protocol.window, protocol.special}, tokenizer);
-  if (protocol.ignore_id) text.ignored_targets = CountIgnoredTargets(text, *protocol.ignore_id);
+  text.loss_dtype = protocol.loss_dtype;
+  text.average = protocol.average;
+  text.ignore_id = protocol.ignore_id;
+  if (text.ignore_id) text.ignored_targets = CountIgnoredTargets(text, *text.ignore_id);
   return text;
 }
 

@@ -100,12 +100,15 @@ struct EvaluationText {
   SpecialMode special = SpecialMode::kNone;
   TokenId leading = 0;  // in front of each window with SpecialMode::kWindow
   int64_t windows = 0;
-  int64_t dropped_tokens = 0;   // after the last whole window
-  int64_t ignored_targets = 0;  // equal to the protocol's ignore_id
-  std::string corpus, split;    // empty for a file of the user's
-  std::string data_sha256;      // of the corpus file or the file
-  std::string text_sha256;      // of the UTF-8 text that was tokenised; empty for files of ids
-  std::string ids_sha256;       // of the stream as little-endian 32-bit integers
+  int64_t dropped_tokens = 0;        // after the last whole window
+  std::optional<TokenId> ignore_id;  // targets that equal it do not count
+  int64_t ignored_targets = 0;       // how many there are
+  LossDtype loss_dtype = LossDtype::kFp32;
+  LossAverage average = LossAverage::kWindowMeans;
+  std::string corpus, split;  // empty for a file of the user's
+  std::string data_sha256;    // of the corpus file or the file
+  std::string text_sha256;    // of the UTF-8 text that was tokenised; empty for files of ids
+  std::string ids_sha256;     // of the stream as little-endian 32-bit integers
   std::string tokenizer_digest;
 
   // The ids of window k, [window]; the first is never scored.

@@ -1,7 +1,6 @@
 #include "evaluation/perplexity.h"
 
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -33,17 +32,41 @@ std::string FirstBadLayer(const ModelSource& model, const Tensor& ids) {
 
 class Collector {
  public:
-  Collector(const ModelSource& model, PerplexityResult& result) : model_(model), result_(result) {}
+  Collector(const ModelSource& model, const EvaluationText& text, PerplexityResult& result)
+      : model_(model), text_(text), result_(result) {}
 
   // ids: [batch, window] of the next windows in order; hidden: what the last block made of them.
   void Add(const Head& head, const Tensor& ids, const Tensor& hidden) {
-    const Tensor nll = NextTokenNll(head, hidden, ids);  // [batch, window - 1]
-    const Tensor means = nll.mean(1).cpu();
-    const double* values = means.const_data_ptr<double>();
-    for (int64_t i = 0; i < means.size(0); ++i) {
-      if (!std::isfinite(values[i])) Refuse(ids[i], nll[i]);
-      result_.window_nll.push_back(values[i]);
+    const auto precision =
+        text_.loss_dtype == LossDtype::kEmulated ? LossPrecision::kLogits : LossPrecision::kFloat32;
+    Tensor nll = NextTokenNll(head, hidden, ids, precision);  // [batch, window - 1]
+    Tensor counts = at::full({nll.size(0)}, nll.size(1), nll.options());
+    if (text_.ignored_targets > 0) {
+      const Tensor counted = ids.narrow(1, 1, nll.size(1)) != *text_.ignore_id;
+      nll = at::where(counted, nll, 0.0);
+      counts = counted.sum(1).to(kF64);
     }
+    const Tensor sums = nll.sum(1).cpu();
+    counts = counts.cpu();
+    const double* sum = sums.const_data_ptr<double>();
+    const double* count = counts.const_data_ptr<double>();
+    for (int64_t i = 0; i < sums.size(0); ++i) {
+      if (!std::isfinite(sum[i])) Refuse(ids[i], nll[i]);
+      result_.window_nll.push_back(count[i] > 0 ? sum[i] / count[i] : 0);
+      weights_.push_back(text_.average == LossAverage::kTokens ? count[i] : count[i] > 0);
+    }
+  }
+
+  // Mean of window means, or over all targets; a window whose targets are all ignored has no part
+  // in it.
+  double Mean() const {
+    double sum = 0, weight = 0;
+    for (size_t k = 0; k < weights_.size(); ++k) {
+      sum += weights_[k] * result_.window_nll[k];
+      weight += weights_[k];
+    }
+    if (weight == 0) throw MakeError<DataError>("{}: no target counts", text_.source);
+    return sum / weight;
   }
 
  private:
@@ -55,7 +78,9 @@ class Collector {
   }
 
   const ModelSource& model_;
+  const EvaluationText& text_;
   PerplexityResult& result_;
+  std::vector<double> weights_;
 };
 
 void RunResident(const ModelSource& model, const TokenBatches& batches, Collector& collector) {
@@ -113,7 +138,7 @@ PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationTe
     RequireKnownIds(model.config(), windows.back(), fmt::format("{}: window {}", text.source, k));
   }
   const TokenBatches batches(windows, kResidentBatchTokens);
-  Collector collector(model, result);
+  Collector collector(model, text, result);
   if (model.resident()) {
     RunResident(model, batches, collector);
   } else {
@@ -121,7 +146,7 @@ PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationTe
   }
 
   const auto n = static_cast<double>(result.window_nll.size());
-  result.mean_nll = std::accumulate(result.window_nll.begin(), result.window_nll.end(), 0.0) / n;
+  result.mean_nll = collector.Mean();
   result.perplexity = std::exp(result.mean_nll);
   if (n > 1) {
     double squares = 0;

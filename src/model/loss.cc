@@ -28,7 +28,8 @@ TargetScores ScoreTargets(const Head& head, const Tensor& hidden, const Tensor& 
   return {at::cat(log_probs), at::cat(greedy)};
 }
 
-Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids) {
+Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids,
+                    LossPrecision precision) {
   const int64_t batch = ids.size(0), targets = ids.size(1) - 1;
   CONDENSE_CHECK(targets >= 1, "a window of one token has no target");
   const Tensor rows = hidden.narrow(1, 0, targets).flatten(0, 1);
@@ -37,7 +38,8 @@ Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids) {
   const int64_t chunk = ChunkRows(head);
   for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, rows.size(0) - begin);
-    const Tensor logits = head.Forward(rows.narrow(0, begin, count)).to(kF32);
+    Tensor logits = head.Forward(rows.narrow(0, begin, count));
+    if (precision == LossPrecision::kFloat32) logits = logits.to(kF32);
     losses.push_back(at::log_softmax(logits, -1)
                          .gather(1, wanted.narrow(0, begin, count).unsqueeze(1))
                          .squeeze(1)

@@ -7,7 +7,10 @@ namespace condense {
 
 // hidden: [batch, tokens, width] before the final norm; ids: [batch, tokens]. Negative
 // log-likelihood of ids 1 ... tokens-1: [batch, tokens - 1] float64; log-softmax in float32.
-Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids);
+// `precision` kLogits forms it in the dtype of the logits, as some reference scripts do.
+enum class LossPrecision { kFloat32, kLogits };
+Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids,
+                    LossPrecision precision = LossPrecision::kFloat32);
 
 // Scores of chosen positions: hidden [rows, width], targets [rows].
 struct TargetScores {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "model/causal_lm.h"
 #include "model/check.h"
 #include "model/loss.h"
 
@@ -61,9 +62,12 @@ void ScoreBatch(const CausalLm& model, const std::vector<EncodedRequest>& reques
 
 }  // namespace
 
-std::vector<Score> ScoreRequests(const CausalLm& model,
-                                 const std::vector<EncodedRequest>& requests) {
+std::vector<Score> ScoreRequests(const ModelSource& source,
+                                 const std::vector<EncodedRequest>& requests,
+                                 const ScoreOptions& options) {
   const InferenceScope inference;
+  const auto loaded = CausalLm::Load(source);
+  const CausalLm& model = *loaded;
   for (size_t r = 0; r < requests.size(); ++r) {
     const std::string place = fmt::format("request {}", r + 1);
     RequireKnownIds(model.config(), requests[r].head, place);
@@ -82,7 +86,13 @@ std::vector<Score> ScoreRequests(const CausalLm& model,
     CheckInterrupt();
     const auto rows = std::max<size_t>(1, kBatchTokens / length(order[begin]));
     const size_t count = std::min(rows, order.size() - begin);
-    ScoreBatch(model, requests, std::span(order).subspan(begin, count), scores);
+    const auto batch = std::span(order).subspan(begin, count);
+    ScoreBatch(model, requests, batch, scores);
+    if (options.finished) {
+      std::vector<Score> finished;
+      for (const size_t r : batch) finished.push_back(scores[r]);
+      options.finished(batch, finished);
+    }
     begin += count;
     progress.Advance(static_cast<int64_t>(count));
   }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "data/requests.h"
-#include "model/causal_lm.h"
+#include "model/model_source.h"
 
 namespace condense {
 
@@ -15,10 +17,19 @@ struct Score {
   bool greedy = false;  // every continuation id is the argmax of its position (ties: lowest id)
 };
 
-// Scores in the order of the requests. Longest first in execution, batched by tokens; the logits
-// are formed at scored positions alone. NumericError, naming the request, when a score is not
-// finite.
-std::vector<Score> ScoreRequests(const CausalLm& model,
-                                 const std::vector<EncodedRequest>& requests);
+struct ScoreOptions {
+  int64_t batch_tokens = 0;    // ids of one forward pass; 0: chosen for the device
+  bool share_prefixes = true;  // false: every request on its own, the plain way
+  // Receives the requests of each finished batch, by their place in the list, with their scores.
+  std::function<void(std::span<const size_t> requests, std::span<const Score> scores)> finished;
+};
+
+// Scores in the order of the requests. Longest first in execution, batched by tokens; what the
+// inputs of neighbouring requests have in common is computed once; logits are formed at scored
+// positions alone. A model that is not resident is streamed block by block over as many requests as
+// memory allows. NumericError, naming the request, when a score is not finite.
+std::vector<Score> ScoreRequests(const ModelSource& model,
+                                 const std::vector<EncodedRequest>& requests,
+                                 const ScoreOptions& options = {});
 
 }  // namespace condense

@@ -112,6 +112,12 @@ class ResultsStore {
   bool FinishStage(int64_t stage_id, const StageResult& result);
   void FailStage(int64_t stage_id, const std::string& error_class, const std::string& message);
 
+  // Keeps a part of the work of a claimed stage, such as a batch of documents, so that whoever goes
+  // on after an interrupt need not repeat it. Finishing the stage removes its parts.
+  void KeepPart(int64_t stage_id, const std::vector<SampleRecord>& part);
+  // In the order in which they were kept; each call of KeepPart is one entry.
+  std::vector<std::vector<SampleRecord>> PartsOfStage(int64_t stage_id) const;
+
   // Gives back what this store has claimed and not finished; called on an interrupt.
   void ReleaseClaims();
   // Marks the running work of dead processes stale, or done where an older result exists. Returns

@@ -1,6 +1,7 @@
 // runner score: log-likelihoods of continuations, as the lm-evaluation-harness defines them.
 #include "base/error.h"
 #include "evaluation/scorer.h"
+#include "model/causal_lm.h"
 #include "model/checkpoint_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"

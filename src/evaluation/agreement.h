@@ -1,0 +1,40 @@
+// How far a compressed model's next-token distributions are from the dense model's (protocols.md
+// 4).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "data/windows.h"
+#include "model/model_source.h"
+
+namespace condense {
+
+// p: dense, q: compressed, at every position that has a target; natural logarithms.
+struct AgreementResult {
+  double kl_mean = 0, kl_median = 0, kl_p90 = 0, kl_p99 = 0, kl_max = 0;
+  double top1_agree = 0;           // share of positions with the same argmax (ties: lowest id)
+  double top5_overlap = 0;         // mean size of the common part of the two top fives, / 5
+  double dp_mean = 0, dp_rms = 0;  // of q_t - p_t for the target t
+  double nll_diff = 0;             // mean of log p_t - log q_t; its exp is the perplexity ratio
+  // Standard errors from the window means.
+  double kl_error = 0, top1_error = 0, nll_diff_error = 0;
+  int64_t windows = 0, window = 0, positions = 0;
+  int64_t vocabulary_cut = 0;  // rows of the larger vocabulary that were left out
+  std::vector<double> window_kl, window_top1, window_nll_diff;  // means of each window
+  std::string ids_sha256;
+  double seconds = 0;
+};
+
+struct AgreementOptions {
+  std::optional<int64_t> first_windows;  // none: all
+};
+
+// Logits are formed in chunks of positions; neither model is held in full if it is streamed.
+// ConfigError when a window is longer than either model sees; NumericError for logits that are not
+// finite and for a divergence below zero by more than rounding.
+AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,
+                                  const EvaluationText& text, const AgreementOptions& options = {});
+
+}  // namespace condense

@@ -125,6 +125,14 @@ Node Node::Merged(const Node& base, const Node& over) {
   return result;
 }
 
+Node Node::Wrapped(const std::string& key) const {
+  Node map = Map(where_);
+  map.key_where_ = key_where_;
+  map.path_ = path_;
+  map.entries_.emplace_back(key, *this);
+  return map;
+}
+
 void Node::SetPath(std::string path) {
   path_ = std::move(path);
   for (size_t i = 0; i < items_.size(); ++i) items_[i].SetPath(fmt::format("{}[{}]", path_, i));

@@ -53,6 +53,10 @@ class Node {
   // For messages: "3.5", "the quoted text \"yes\"", "a list", "a map", "nothing".
   std::string Describe() const;
 
+  // A map that holds this value under a key. The value keeps its location and path, so that
+  // messages name what the user wrote.
+  Node Wrapped(const std::string& key) const;
+
   // Sets the value at a dotted path ("a.b", "a.b[2]"). Missing maps on the way are made; a scalar
   // on the way becomes `{use: scalar}`, so that an option of a component given by name can be set.
   // List items must exist. ConfigError otherwise.

@@ -47,6 +47,9 @@ struct TaskOptions {
 // Names in configs/tasks.
 std::vector<std::string> TaskNames();
 
+// "arc_easy", or "arc_easy@first-100": a part never passes for the whole.
+std::string TaskLabel(const std::string& task, std::optional<int64_t> limit);
+
 // The file of a task, looked for in the bundled data and in the user's data folder.
 // DataError that says which names were looked for and where when there is none.
 std::filesystem::path FindTaskFile(std::string_view task, const DataRoots& roots);

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "config/scalars.h"
 #include "model/parameters.h"
+#include "results/score_samples.h"
 
 namespace condense {
 namespace {
@@ -127,7 +128,14 @@ std::vector<std::string> MetricNames() {
           "file_bytes",      "compress-seconds",
           "short-sequences", "fraction-used",
           "relative_error",  "condition",
-          "damping"};
+          "damping",         "acc",
+          "acc_norm",        "acc_bytes",
+          "acc_tok",         "ppl",
+          "kl_mean",         "kl_median",
+          "kl_p90",          "kl_p99",
+          "kl_max",          "top1_agree",
+          "top5_overlap",    "dp_mean",
+          "dp_rms",          "nll_diff"};
 }
 
 bool IsMetricName(const std::string& name) {
@@ -214,6 +222,58 @@ StageResult EvaluationResult(const std::string& protocol, const PerplexityResult
   add("tokens", static_cast<double>(perplexity.tokens), "count");
   add("ignored-targets", static_cast<double>(text.ignored_targets), "count");
   result.samples.push_back({protocol, "", "window_nll", {perplexity.window_nll}});
+  return result;
+}
+
+StageResult TaskRecords(const TaskScores& scores, const std::vector<TaskMetric>& metrics) {
+  StageResult result;
+  const auto add = [&](TaskMetric metric) {
+    const TaskValue value = ValueOf(scores, metric);
+    result.metrics.push_back({.protocol = scores.protocol,
+                              .task = scores.task,
+                              .metric = std::string(StoredName(metric)),
+                              .value = value.value,
+                              .standard_error = value.standard_error,
+                              .count = value.count,
+                              .unit = metric == TaskMetric::kPerplexity ? "" : "fraction",
+                              .basis = scores.requests_sha256});
+  };
+  for (const TaskMetric metric : metrics) {
+    add(metric);
+    if (metric != TaskMetric::kAccNorm) continue;
+    add(TaskMetric::kAccBytes);
+    add(TaskMetric::kAccTok);
+  }
+  result.samples = PackDocuments(scores.protocol, scores.task, scores.documents);
+  return result;
+}
+
+StageResult AgreementRecords(const std::string& protocol, const AgreementResult& agreement) {
+  StageResult result;
+  const auto add = [&](const char* name, double value, const char* unit,
+                       std::optional<double> error = std::nullopt) {
+    result.metrics.push_back({.protocol = protocol,
+                              .metric = name,
+                              .value = value,
+                              .standard_error = error,
+                              .count = agreement.windows,
+                              .unit = unit,
+                              .basis = agreement.ids_sha256});
+  };
+  add("kl_mean", agreement.kl_mean, "nats", agreement.kl_error);
+  add("kl_median", agreement.kl_median, "nats");
+  add("kl_p90", agreement.kl_p90, "nats");
+  add("kl_p99", agreement.kl_p99, "nats");
+  add("kl_max", agreement.kl_max, "nats");
+  add("top1_agree", agreement.top1_agree, "fraction", agreement.top1_error);
+  add("top5_overlap", agreement.top5_overlap, "fraction");
+  add("dp_mean", agreement.dp_mean, "");
+  add("dp_rms", agreement.dp_rms, "");
+  add("nll_diff", agreement.nll_diff, "nats", agreement.nll_diff_error);
+  add("vocabulary_cut", static_cast<double>(agreement.vocabulary_cut), "count");
+  result.samples.push_back({protocol, "", "window_kl", {agreement.window_kl}});
+  result.samples.push_back({protocol, "", "window_top1", {agreement.window_top1}});
+  result.samples.push_back({protocol, "", "window_nll_diff", {agreement.window_nll_diff}});
   return result;
 }
 

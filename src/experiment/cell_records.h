@@ -4,9 +4,11 @@
 #include "compression/compress.h"
 #include "data/calibration.h"
 #include "data/windows.h"
+#include "evaluation/agreement.h"
 #include "evaluation/perplexity.h"
 #include "model/checkpoint_model.h"
 #include "results/results_store.h"
+#include "stats/task_scores.h"
 
 namespace condense {
 
@@ -30,6 +32,11 @@ void AddBytes(const CheckpointModel& stored, StageResult& result);
 StageResult CalibrationResult(const CalibrationSet& set);
 StageResult EvaluationResult(const std::string& protocol, const PerplexityResult& perplexity,
                              const EvaluationText& text);
+
+// Accuracies and the scores they come from; acc_bytes and acc_tok are added where there is
+// acc_norm.
+StageResult TaskRecords(const TaskScores& scores, const std::vector<TaskMetric>& metrics);
+StageResult AgreementRecords(const std::string& protocol, const AgreementResult& agreement);
 
 // Names under which these store a number, for tables to choose from. Phases of a compression are
 // stored as PHASE-seconds besides.

@@ -6,24 +6,21 @@
 #include "base/log.h"
 #include "base/system.h"
 #include "compression/compress.h"
-#include "evaluation/perplexity.h"
 #include "experiment/cell_records.h"
 
 namespace condense {
 namespace fs = std::filesystem;
 
-StageResult CellWork::Run(const PlannedStage& stage) {
+StageResult CellWork::Run(const PlannedStage& stage, StageParts parts) {
   ResetPeakResident();
   const Stopwatch watch;
   StageResult result = stage.kind == StageKind::kCalibrate  ? Calibrate()
                        : stage.kind == StageKind::kCompress ? CompressModel()
-                                                            : Evaluate(stage.protocol);
+                                                            : Evaluate(stage, std::move(parts));
   result.seconds = watch.Seconds();
   result.peak_rss_bytes = static_cast<int64_t>(PeakResidentBytes());
   return result;
 }
-
-bool CellWork::RemovesNothing() const { return cell_.setting.ratio.value_or(0) == 0; }
 
 CalibrationBench& CellWork::Calibration(bool scores) {
   const CellSetting& setting = cell_.setting;
@@ -57,8 +54,12 @@ CompressionResult CellWork::CompressInto(const fs::path& folder) {
 }
 
 StageResult CellWork::CompressModel() {
-  if (RemovesNothing()) return DenseResult(bench_.Model(cell_.setting.model).checkpoint());
-  for (const auto& protocol : spec_.perplexity) RequireNoSharedText(protocol.name);
+  if (cell_.setting.RemovesNothing())
+    return DenseResult(bench_.Model(cell_.setting.model).checkpoint());
+  for (const PlannedStage& stage : cell_.stages) {
+    if (stage.kind != StageKind::kEvaluate) continue;
+    RequireNoSharedText(spec_.evaluators[stage.evaluator]->ScoredText(stage.evaluation));
+  }
   const fs::path name = ArtefactName();
   const CompressionResult compressed = CompressInto(results_ / name);
   compressed_.emplace(results_ / name, bench_.load());
@@ -91,16 +92,18 @@ OpenedModel& CellWork::Compressed() {
   return *compressed_;
 }
 
-StageResult CellWork::Evaluate(const std::string& protocol) {
-  RequireNoSharedText(protocol);
-  const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
-  const ModelSource& model =
-      RemovesNothing() ? bench_.Model(cell_.setting.model).source() : Compressed().source();
-  return EvaluationResult(protocol, EvaluatePerplexity(model, text), text);
+StageResult CellWork::Evaluate(const PlannedStage& stage, StageParts parts) {
+  const Evaluator& evaluator = *spec_.evaluators[stage.evaluator];
+  RequireNoSharedText(evaluator.ScoredText(stage.evaluation));
+  const size_t model = cell_.setting.model;
+  const ModelSource& source =
+      cell_.setting.RemovesNothing() ? bench_.Model(model).source() : Compressed().source();
+  EvaluationSubject subject{bench_, model, source, std::move(parts)};
+  return evaluator.Run(stage.evaluation, subject);
 }
 
 void CellWork::RequireNoSharedText(const std::string& protocol) {
-  if (!cell_.setting.calibration || spec_.allow_overlap) return;
+  if (protocol.empty() || !cell_.setting.calibration || spec_.allow_overlap) return;
   const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
   for (const bool scores : {false, true}) {
     CalibrationBench& bench = Calibration(scores);
@@ -115,7 +118,7 @@ void CellWork::RequireNoSharedText(const std::string& protocol) {
 }
 
 void CellWork::Discard() {
-  if (spec_.artefacts == ArtefactPolicy::kKeep || RemovesNothing()) return;
+  if (spec_.artefacts == ArtefactPolicy::kKeep || cell_.setting.RemovesNothing()) return;
   compressed_.reset();
   std::error_code ignored;
   fs::remove_all(results_ / ArtefactName(), ignored);

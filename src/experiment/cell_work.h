@@ -20,7 +20,7 @@ class CellWork {
            std::filesystem::path results)
       : bench_(bench), spec_(spec), cell_(cell), results_(std::move(results)) {}
 
-  StageResult Run(const PlannedStage& stage);
+  StageResult Run(const PlannedStage& stage, StageParts parts);
   // Names a model that was compressed before, to be used if it still is what it was.
   void Note(StageRecord compressed) { noted_ = std::move(compressed); }
   // Removes the artefact if the experiment says so.
@@ -29,15 +29,15 @@ class CellWork {
  private:
   StageResult Calibrate();
   StageResult CompressModel();
-  StageResult Evaluate(const std::string& protocol);
+  StageResult Evaluate(const PlannedStage& stage, StageParts parts);
 
-  bool RemovesNothing() const;
   CalibrationBench& Calibration(bool scores);
   CompressionResult CompressInto(const std::filesystem::path& folder);
   // The compressed model, made again if it is not there.
   OpenedModel& Compressed();
   void OpenNoted();
   std::filesystem::path ArtefactName() const;
+  // With the text that a perplexity protocol scores.
   void RequireNoSharedText(const std::string& protocol);
 
   Workbench& bench_;

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "config/paths.h"
 #include "data/calibration.h"
+#include "data/task.h"
 #include "data/windows.h"
 #include "model/checkpoint_model.h"
 
@@ -65,6 +66,10 @@ const Input* InputResolver::Calibration(const std::string& name) {
 
 const Input* InputResolver::Protocol(const std::string& id) {
   return Remember(protocols_, id, [&] { return ReadProtocol(id); });
+}
+
+const Input* InputResolver::Task(const std::string& name) {
+  return Remember(tasks_, name, [&] { return ReadTask(name); });
 }
 
 const ModelPlace& InputResolver::Place(const ModelRef& model) {
@@ -124,6 +129,15 @@ Input InputResolver::ReadProtocol(const std::string& id) {
   const std::string corpus = CorpusDigest(named.protocol.corpus, named.protocol.split, input);
   input.canonical =
       fmt::format(R"({{"id":{},"params":{},"corpus":"{}"}})", JsonString(id), named.params, corpus);
+  return input;
+}
+
+Input InputResolver::ReadTask(const std::string& name) {
+  Input input;
+  const std::string files = FilesDigest("task", {FindTaskFile(name, roots_.data)}, input);
+  const std::string definition = CanonicalText(Node::ParseFile(NamedConfig("tasks", name)));
+  input.canonical = fmt::format(R"({{"task":{},"definition":{},"files":"{}"}})", JsonString(name),
+                                definition, files);
   return input;
 }
 

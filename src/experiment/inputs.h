@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "data/corpus.h"
-#include "experiment/spec.h"
+#include "experiment/model_place.h"
 #include "results/records.h"
 
 namespace condense {
@@ -42,6 +42,7 @@ class InputResolver {
   const Input* Model(const ModelRef& model);
   const Input* Calibration(const std::string& name);
   const Input* Protocol(const std::string& id);
+  const Input* Task(const std::string& name);
 
   const ModelPlace& Place(const ModelRef& model);
   const std::vector<std::string>& missing() const { return missing_; }
@@ -52,6 +53,7 @@ class InputResolver {
   Input ReadModel(const ModelRef& model);
   Input ReadCalibration(const std::string& name);
   Input ReadProtocol(const std::string& id);
+  Input ReadTask(const std::string& name);
   // Digest of the corpus's files and of how they are read; adds a record for each file.
   std::string CorpusDigest(const std::string& corpus, const std::string& split, Input& into);
   std::string FilesDigest(const char* kind, const std::vector<std::filesystem::path>& files,
@@ -59,7 +61,7 @@ class InputResolver {
 
   InputRoots roots_;
   FileDigester digest_;
-  Cache models_, calibrations_, protocols_;
+  Cache models_, calibrations_, protocols_, tasks_;
   std::map<std::string, ModelPlace> places_;
   std::vector<std::string> missing_;
 };

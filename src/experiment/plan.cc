@@ -11,7 +11,7 @@ namespace condense {
 namespace {
 
 // Raised when a change of this program changes what a stage computes from the same inputs.
-constexpr int kCompressVersion = 1, kPerplexityVersion = 1;
+constexpr int kCompressVersion = 1;
 
 template <class T>
 std::vector<std::optional<size_t>> Positions(const std::vector<T>& values, bool used) {
@@ -81,16 +81,21 @@ class CellKeys {
     bool found = true;
     if (cell.setting.calibration) {
       // Shared by all cells that calibrate alike.
-      cell.stages.push_back({StageKind::kCalibrate, "",
+      cell.stages.push_back({StageKind::kCalibrate,
                              calibration_.empty() ? "" : Sha256Hex("calibrate " + calibration_)});
     }
-    cell.stages.push_back({StageKind::kCompress, "", KeyOf(cell, "compress")});
-    for (const auto& protocol : spec_.perplexity) {
-      const Input* text = Use(inputs_.Protocol(protocol.name), cell);
-      found = found && text != nullptr;
-      const std::string what =
-          fmt::format("evaluate {} {}", kPerplexityVersion, text ? text->canonical : "null");
-      cell.stages.push_back({StageKind::kEvaluate, protocol.name, KeyOf(cell, what)});
+    cell.stages.push_back({StageKind::kCompress, KeyOf(cell, "compress")});
+    for (size_t e = 0; e < spec_.evaluators.size(); ++e) {
+      const Component<Evaluator>& evaluator = spec_.evaluators[e];
+      if (cell.setting.RemovesNothing() && !evaluator->ForDense()) continue;
+      for (const EvaluationStage& stage : evaluator->Stages()) {
+        const std::optional<Input> scored = evaluator->Inputs(stage, inputs_);
+        Use(scored ? &*scored : nullptr, cell);
+        found = found && scored;
+        const std::string what =
+            fmt::format("evaluate {} {}", evaluator.version, scored ? scored->canonical : "null");
+        cell.stages.push_back({StageKind::kEvaluate, KeyOf(cell, what), e, stage});
+      }
     }
     return found;
   }
@@ -131,7 +136,8 @@ const char* PlannedStage::Kind() const {
 }
 
 std::string PlannedStage::Name() const {
-  return protocol.empty() ? Kind() : fmt::format("{} {}", Kind(), protocol);
+  if (kind != StageKind::kEvaluate) return Kind();
+  return fmt::format("{} {}", Kind(), evaluation.Name());
 }
 
 std::vector<CellSetting> ExpandCells(const ExperimentSpec& spec) {

@@ -24,6 +24,8 @@ struct CellSetting {
   std::optional<size_t> calibration;  // none for methods that need none
   std::optional<uint64_t> seed;       // none: the calibration set's own
   bool operator==(const CellSetting&) const = default;
+  // The model as it is on disk.
+  bool RemovesNothing() const { return ratio.value_or(0) == 0; }
 };
 
 // models x methods (each with its ablations) x ratios x calibration x seeds. A method that has no
@@ -34,10 +36,11 @@ std::vector<CellSetting> ExpandCells(const ExperimentSpec& spec);
 enum class StageKind { kCalibrate, kCompress, kEvaluate };
 struct PlannedStage {
   StageKind kind = StageKind::kCompress;
-  std::string protocol;  // kEvaluate
   std::string key;
-  const char* Kind() const;  // "compress"
-  std::string Name() const;  // "compress", "evaluate bundled-256"
+  size_t evaluator = 0;        // kEvaluate: in the list of the spec
+  EvaluationStage evaluation;  // kEvaluate
+  const char* Kind() const;    // "compress"
+  std::string Name() const;    // "compress", "evaluate bundled-256"
 };
 
 struct PlannedCell {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -38,26 +37,18 @@ Node ApplyProfile(const Node& root, const std::string& wanted, std::string& chos
   return Node::Merged(root.Without({"profiles"}), *root.Find("profiles")->Find(chosen));
 }
 
-template <class T, class KeyOf>
-void RefuseDuplicates(const Node& root, const char* key, const std::vector<T>& values, KeyOf key_of,
-                      Problems& problems) {
-  const Node* list = root.Find(key);
-  std::set<std::string> seen;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (seen.insert(key_of(values[i])).second) continue;
-    problems.Add(list->items()[i], fmt::format("{} is listed twice", list->items()[i].Describe()));
-  }
-}
-
 void CheckWhole(const Node& root, const ExperimentSpec& spec, Problems& problems) {
-  const auto name_of = [](const auto& item) { return item.name; };
-  RefuseDuplicates(root, "models", spec.models, name_of, problems);
-  RefuseDuplicates(root, "calibration", spec.calibration, name_of, problems);
-  RefuseDuplicates(root, "perplexity", spec.perplexity, name_of, problems);
-  RefuseDuplicates(
+  RefuseRepeated(
+      root, "models", spec.models, [](const ModelRef& model) { return model.name; }, problems);
+  RefuseRepeated(root, "calibration", spec.calibration, problems);
+  RefuseRepeated(
       root, "ratios", spec.ratios, [](double r) { return JsonNumber(r); }, problems);
-  RefuseDuplicates(
+  RefuseRepeated(
       root, "seeds", spec.seeds, [](uint64_t s) { return std::to_string(s); }, problems);
+  if (spec.evaluators.empty()) {
+    problems.Add(root, fmt::format("nothing is measured; expected one of the keys {}",
+                                   Join(EvaluatorKeys(), ", ")));
+  }
   for (const MethodSpec& method : spec.methods) {
     if (method.uses_ratio && spec.ratios.empty()) {
       problems.Add(KeyOrRoot(root, "ratios"),
@@ -85,16 +76,6 @@ std::vector<AblationSpec> ReadAblations(const std::vector<Node>& entries, Proble
 
 }  // namespace
 
-void RequireConfigName(const Node& node, const char* folder, const char* what, Problems& problems) {
-  if (!node.IsScalar()) {
-    return AddExpected(node, fmt::format("the name of a {}", what), problems);
-  }
-  const std::vector<std::string> known = ListConfigs(folder);
-  if (std::find(known.begin(), known.end(), node.text()) != known.end()) return;
-  problems.Add(
-      node, fmt::format("unknown {} '{}'{}", what, node.text(), SuggestName(node.text(), known)));
-}
-
 std::vector<std::string> ProfilesOf(const Node& root) {
   std::vector<std::string> names;
   const Node* profiles = root.Find("profiles");
@@ -120,7 +101,8 @@ ExperimentSpec ReadExperiment(const SpecSource& source) {
   ApplyOverrides(root, source.overrides);
 
   Problems problems;
-  ReadFields(root, spec, problems);
+  ReadFields(root.Without(EvaluatorKeys()), spec, problems);
+  spec.evaluators = ReadEvaluators(root, problems);
   const std::vector<AblationSpec> ablations = ReadAblations(spec.ablation_entries, problems);
   spec.methods = ReadMethods(spec.method_entries, ablations, problems);
   if (problems.empty()) CheckWhole(root, spec, problems);

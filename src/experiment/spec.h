@@ -10,7 +10,9 @@
 //   ratios: [0.1, 0.2]
 //   table: {rows: [model, method], columns: [ratio], cell: perplexity}
 //
-// Reading reports every problem of the file at once. Nothing but configuration files is read here.
+// What is measured stands under the names of the evaluators: perplexity, zero_shot, agreement, ...
+// (evaluator.h). Reading reports every problem of the file at once. Nothing but configuration files
+// is read here.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +22,8 @@
 #include <vector>
 
 #include "config/fields.h"
+#include "experiment/config_name.h"
+#include "experiment/evaluator.h"
 #include "experiment/method_spec.h"
 #include "experiment/model_place.h"
 #include "experiment/table_yaml.h"
@@ -40,31 +44,6 @@ struct EnumNames<ArtefactPolicy> {
                                     std::pair{ArtefactPolicy::kDiscard, "discard"}};
 };
 
-// The name of a file in configs/<Kind::kFolder>.
-template <class Kind>
-struct ConfigName {
-  std::string name;
-  Location where;
-};
-struct CalibrationKind {
-  static constexpr const char *kFolder = "calibration", *kWhat = "calibration set";
-};
-struct ProtocolKind {
-  static constexpr const char *kFolder = "protocols", *kWhat = "perplexity protocol";
-};
-// Adds a problem unless the file exists.
-void RequireConfigName(const Node& node, const char* folder, const char* what, Problems& problems);
-
-template <class Kind>
-struct FieldType<ConfigName<Kind>> {
-  static void Read(const Node& node, ConfigName<Kind>& value, Problems& problems) {
-    RequireConfigName(node, Kind::kFolder, Kind::kWhat, problems);
-    value = {node.text(), node.where()};
-  }
-  static std::string Canonical(const ConfigName<Kind>& value) { return JsonString(value.name); }
-  static std::string TypeName() { return Kind::kWhat; }
-};
-
 struct ExperimentSpec {
   std::string title, description;
   std::vector<ModelRef> models;
@@ -72,7 +51,6 @@ struct ExperimentSpec {
   std::vector<double> ratios;
   std::vector<ConfigName<CalibrationKind>> calibration;
   std::optional<ConfigName<CalibrationKind>> score_calibration;
-  std::vector<ConfigName<ProtocolKind>> perplexity;
   std::vector<uint64_t> seeds;  // empty: each calibration set's own
   DType dtype = kF32;
   std::optional<DType> storage;
@@ -92,7 +70,6 @@ struct ExperimentSpec {
     field("calibration", calibration, "calibration sets");
     field("score_calibration", score_calibration,
           "set that scores layers, where it is not the calibration set");
-    field("perplexity", perplexity, "protocols to evaluate", Required{}, NonEmpty{});
     field("seeds", seeds, "replace the seed of each calibration set");
     field("dtype", dtype, "what models are computed in");
     field("storage", storage,
@@ -109,6 +86,7 @@ struct ExperimentSpec {
   std::filesystem::path file;
   bool overridden = false;  // by --set
   std::vector<MethodSpec> methods;
+  std::vector<Component<Evaluator>> evaluators;
   TableSpec table;
   std::string canonical;  // of the whole tree, as it was used
 };

@@ -114,7 +114,12 @@ class Sweep {
     }
     LogDebug("{}: {}", cell.name, stage.Name());
     StageResult result;
-    std::optional<Failure> failure = Guarded([&] { result = work.Run(stage); });
+    std::optional<Failure> failure = Guarded([&] {
+      const auto keep = [&](const std::vector<SampleRecord>& part) {
+        store_.KeepPart(claim.id, part);
+      };
+      result = work.Run(stage, {store_.PartsOfStage(claim.id), keep});
+    });
     if (!failure) {
       try {
         store_.FinishStage(claim.id, result);

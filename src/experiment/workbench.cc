@@ -110,6 +110,14 @@ CalibrationBench& Workbench::WithoutCalibration(size_t model) {
   return *bench;
 }
 
+const TaskSet& Workbench::Task(const std::string& name, std::optional<int64_t> limit) {
+  const std::string key = limit ? fmt::format("{}@{}", name, *limit) : name;
+  const auto found = tasks_.find(key);
+  if (found != tasks_.end()) return found->second;
+  TaskSet task = LoadTask(name, inputs_.roots().data, {.limit = limit});
+  return tasks_.emplace(key, std::move(task)).first->second;
+}
+
 void Workbench::Check(size_t model) {
   const ModelPlace& place = inputs_.Place(spec_.models[model]);
   const auto checkpoint = CheckpointModel::Open(Folder(model), options_.load);
@@ -126,12 +134,12 @@ void Workbench::Check(size_t model) {
         "another model?",
         place.folder->string(), parameters, place.name, *place.parameters);
   }
-  for (const auto& protocol : spec_.perplexity) {
-    const int64_t window = LoadPerplexityProtocol(protocol.name).protocol.window;
-    if (window <= config.max_positions) continue;
-    throw MakeError<ConfigError>("{}: protocol {} has windows of {} tokens, but {} sees {}",
-                                 protocol.where.Text(), protocol.name, window, place.name,
-                                 config.max_positions);
+  for (const Component<Evaluator>& evaluator : spec_.evaluators) {
+    for (const EvaluationStage& stage : evaluator->Stages()) {
+      const std::string objection = evaluator->Objection(stage, config);
+      if (objection.empty()) continue;
+      throw MakeError<ConfigError>("{}: {}: {}", evaluator.where.Text(), place.name, objection);
+    }
   }
   LoadTokenizer(Folder(model));
 }

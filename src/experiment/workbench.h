@@ -11,6 +11,7 @@
 
 #include "calibration/statistics_store.h"
 #include "data/calibration.h"
+#include "data/task.h"
 #include "data/windows.h"
 #include "experiment/inputs.h"
 #include "experiment/spec.h"
@@ -69,6 +70,9 @@ class Workbench {
                                 std::optional<uint64_t> seed);
   CalibrationBench& WithoutCalibration(size_t model);
 
+  // The same for every model.
+  const TaskSet& Task(const std::string& name, std::optional<int64_t> limit);
+
  private:
   struct Held;
   Held& Hold(size_t model);
@@ -78,6 +82,7 @@ class Workbench {
   InputResolver& inputs_;
   Options options_;
   std::shared_ptr<Held> held_;
+  std::map<std::string, TaskSet> tasks_;
 };
 
 }  // namespace condense

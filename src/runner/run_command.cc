@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "data/windows.h"
 #include "experiment/cell_records.h"
 #include "experiment/sweep.h"
 #include "experiment/tables.h"
@@ -53,9 +52,10 @@ void RequireInputs(const ExperimentPlan& plan) {
 }
 
 void RegisterProtocols(const ExperimentSpec& spec, ResultsStore& store) {
-  for (const auto& protocol : spec.perplexity) {
-    const NamedProtocol named = LoadPerplexityProtocol(protocol.name);
-    store.RegisterProtocol(named.id, named.params);
+  for (const Component<Evaluator>& evaluator : spec.evaluators) {
+    for (const EvaluationStage& stage : evaluator->Stages()) {
+      store.RegisterProtocol(stage.protocol, evaluator->ProtocolParams(stage));
+    }
   }
   for (const OwnProtocol& own : {kParameters, kCost, kCalibration, kModuleReport}) {
     store.RegisterProtocol(own.id, own.params);

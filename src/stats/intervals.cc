@@ -15,12 +15,21 @@ double MeanOf(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-double StandardErrorOfMean(std::span<const double> values) {
-  if (values.size() < 2) return 0;
-  const double mean = MeanOf(values), n = static_cast<double>(values.size());
+namespace {
+
+// Of a sample of at least two values.
+double Deviation(std::span<const double> values) {
+  const double mean = MeanOf(values);
   double squares = 0;
   for (const double value : values) squares += (value - mean) * (value - mean);
-  return std::sqrt(squares / (n - 1)) / std::sqrt(n);
+  return std::sqrt(squares / (static_cast<double>(values.size()) - 1));
+}
+
+}  // namespace
+
+double StandardErrorOfMean(std::span<const double> values) {
+  if (values.size() < 2) return 0;
+  return Deviation(values) / std::sqrt(static_cast<double>(values.size()));
 }
 
 double Quantile(std::span<const double> sorted, double q) {
@@ -71,8 +80,9 @@ double StudentQuantile975(int degrees) {
 Estimate MeanWithInterval(const std::vector<double>& values) {
   CONDENSE_CHECK(!values.empty());
   if (values.size() == 1) return {values.front(), 0};
+  const double quantile = StudentQuantile975(static_cast<int>(values.size()) - 1);
   return {MeanOf(values),
-          StudentQuantile975(static_cast<int>(values.size()) - 1) * StandardErrorOfMean(values)};
+          quantile * Deviation(values) / std::sqrt(static_cast<double>(values.size()))};
 }
 
 }  // namespace condense

@@ -136,8 +136,8 @@ TEST(Bootstrap, GivesTheSameNumbersEverywhere) {
   EXPECT_DOUBLE_EQ(counted.low, 0.52975);
   EXPECT_DOUBLE_EQ(counted.high, 0.72);
   const Interval indexed = BootstrapMeanOfMeans(Groups{{0.1, 2.5, -1.25, 4, 7}}, options);
-  EXPECT_DOUBLE_EQ(indexed.low, -0.1835);
-  EXPECT_DOUBLE_EQ(indexed.high, 4.9);
+  EXPECT_NEAR(indexed.low, -0.1835, 1e-14);
+  EXPECT_NEAR(indexed.high, 4.9, 1e-14);
 }
 
 TEST(Bootstrap, OfEqualOutcomesHasNoWidth) {

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numbers>
 
-#include "base/error.h"
 #include "base/strings.h"
 
 namespace condense {
@@ -47,47 +45,6 @@ std::string FormatNumber(double value, const NumberFormat& format) {
 
 std::string FormatWithInterval(double value, double half_interval, const NumberFormat& format) {
   return fmt::format("{} ± {}", FormatNumber(value, format), FormatNumber(half_interval, format));
-}
-
-namespace {
-
-// P(|T| <= t) for Student's t with n degrees of freedom, by the finite sums of Abramowitz and
-// Stegun 26.7.3-4; theta = arctan(t / sqrt n).
-double StudentCentralProbability(double t, int n) {
-  const double theta = std::atan(t / std::sqrt(n)), cosine = std::cos(theta);
-  const bool odd = n % 2 == 1;
-  double term = odd ? cosine : 1, sum = 0;
-  for (int k = odd ? 3 : 2; k <= n; k += 2) {
-    sum += term;
-    term *= cosine * cosine * (k - 1) / k;
-  }
-  if (!odd) return std::sin(theta) * sum;
-  return 2 / std::numbers::pi * (theta + std::sin(theta) * sum);
-}
-
-}  // namespace
-
-double StudentQuantile975(int degrees) {
-  CONDENSE_CHECK(degrees >= 1);
-  double low = 1.9, high = 13;  // the quantile falls from 12.71 to 1.96
-  for (int i = 0; i < 60; ++i) {
-    const double middle = (low + high) / 2;
-    (StudentCentralProbability(middle, degrees) < 0.95 ? low : high) = middle;
-  }
-  return (low + high) / 2;
-}
-
-Estimate MeanWithInterval(const std::vector<double>& values) {
-  CONDENSE_CHECK(!values.empty());
-  const auto n = static_cast<double>(values.size());
-  double sum = 0;
-  for (const double value : values) sum += value;
-  const double mean = sum / n;
-  if (values.size() == 1) return {mean, 0};
-  double squares = 0;
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  const double deviation = std::sqrt(squares / (n - 1));
-  return {mean, StudentQuantile975(static_cast<int>(values.size()) - 1) * deviation / std::sqrt(n)};
 }
 
 }  // namespace condense

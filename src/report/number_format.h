@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace condense {
 
@@ -30,14 +29,5 @@ NumberFormat FormatOfMetric(std::string_view metric);
 std::string FormatNumber(double value, const NumberFormat& format);
 // "5.48 ± 0.03"
 std::string FormatWithInterval(double value, double half_interval, const NumberFormat& format);
-
-struct Estimate {
-  double mean = 0;
-  double half_interval = 0;  // half of the 95% t-interval; 0 for one value
-};
-// Over seeds (protocols.md 2.8). `values` must not be empty.
-Estimate MeanWithInterval(const std::vector<double>& values);
-// Quantile 0.975 of Student's t distribution with `degrees` >= 1 degrees of freedom.
-double StudentQuantile975(int degrees);
 
 }  // namespace condense

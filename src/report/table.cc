@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "report/layout.h"
+#include "stats/intervals.h"
 
 namespace condense {
 namespace {

@@ -144,8 +144,41 @@ bool ResultsStore::FinishStage(int64_t stage_id, const StageResult& result) {
   return true;
 }
 
+bool ResultsStore::IsOurs(const char* table, int64_t id) const {
+  const auto owned = database_->Integer(
+      fmt::format("SELECT 1 FROM {} WHERE id = ?1 AND status = 'running' AND host = ?2 AND process "
+                  "= ?3",
+                  table),
+      {id, self_.host, self_.process});
+  return owned.has_value();
+}
+
+bool ResultsStore::KeepPart(int64_t stage_id, const std::vector<SampleRecord>& part) {
+  CONDENSE_CHECK(!part.empty(), "a part of stage {} without samples", stage_id);
+  Transaction transaction(*database_);
+  if (!IsOurs("stages", stage_id)) {
+    LogWarning("{}: another process has taken over stage {}; the part is not kept", path().string(),
+               stage_id);
+    return false;
+  }
+  const int64_t sequence =
+      database_->Integer("SELECT max(sequence) FROM stage_parts WHERE stage_id = ?1", {stage_id})
+          .value_or(0) +
+      1;
+  for (const SampleRecord& sample : part) {
+    database_->Insert("stage_parts", {{"stage_id", stage_id},
+                                      {"sequence", sequence},
+                                      {"protocol", sample.protocol},
+                                      {"task", sample.task},
+                                      {"name", sample.name},
+                                      {"data", Blob{EncodeSamples(sample.values)}}});
+  }
+  transaction.Commit();
+  return true;
+}
+
 void ResultsStore::WriteStageResult(int64_t stage_id, const StageResult& result) {
-  for (const char* table : {"metrics", "samples", "layers"}) {
+  for (const char* table : {"metrics", "samples", "layers", "stage_parts"}) {
     database_->Run(fmt::format("DELETE FROM {} WHERE stage_id = ?1", table), {stage_id});
   }
   database_->Run(

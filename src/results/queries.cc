@@ -18,6 +18,12 @@ auto Collect(Database& database, const std::string& sql, const std::vector<SqlVa
   return records;
 }
 
+std::string PlaceOf(const Database& database, const std::string& protocol, const std::string& task,
+                    const std::string& name, const std::string& stage_key) {
+  return fmt::format("{}: samples {} {} {} of stage {}", database.path().string(), protocol, task,
+                     name, stage_key);
+}
+
 template <class Convert>
 auto First(Database& database, const std::string& sql, const std::vector<SqlValue>& values,
            Convert convert) -> std::optional<decltype(convert(std::declval<const SqlRow&>()))> {
@@ -42,6 +48,36 @@ std::string RequireOneFingerprint(Database& database, std::string_view prefix) {
       "several cells have a fingerprint that begins with '{}', e.g. {} and {}; give more of it",
       prefix, found[0], found[1]);
 }
+
+// Rows of samples with stage_key and basis, those of one stage, protocol and task together.
+std::vector<StoredSamples> CollectSamples(Database& database, const std::string& sql,
+                                          const std::vector<SqlValue>& values) {
+  std::vector<StoredSamples> groups;
+  database.ForEach(sql, values, [&](const SqlRow& row) {
+    const std::string key = row.Text("stage_key"), protocol = row.Text("protocol"),
+                      task = row.Text("task"), name = row.Text("name");
+    if (groups.empty() || groups.back().stage_key != key || groups.back().protocol != protocol ||
+        groups.back().task != task) {
+      groups.push_back({key, protocol, task, row.Text("basis"), {}});
+    }
+    groups.back().records.push_back(
+        {protocol, task, name,
+         DecodeSamples(row.Bytes("data"), PlaceOf(database, protocol, task, name, key))});
+  });
+  return groups;
+}
+
+// The columns that CollectSamples reads. Metrics of one protocol and task have one basis.
+constexpr const char* kSampleColumns = R"sql(
+  SELECT stages.key AS stage_key, samples.protocol AS protocol, samples.task AS task,
+         samples.name AS name, samples.data AS data,
+         (SELECT basis FROM metrics WHERE metrics.stage_id = samples.stage_id AND
+          metrics.protocol = samples.protocol AND metrics.task = samples.task AND basis <> ''
+          ORDER BY metrics.id LIMIT 1) AS basis,
+         min(samples.id) OVER (PARTITION BY samples.stage_id, samples.protocol, samples.task)
+          AS first_id
+  FROM samples JOIN stages ON stages.id = samples.stage_id
+)sql";
 
 }  // namespace
 
@@ -100,13 +136,49 @@ std::optional<SampleArray> ResultsStore::FindSamples(const std::string& stage_ke
                                                      const std::string& protocol,
                                                      const std::string& task,
                                                      const std::string& name) const {
-  const std::string place = fmt::format("{}: samples {} {} {} of stage {}", path().string(),
-                                        protocol, task, name, stage_key);
+  const std::string place = PlaceOf(*database_, protocol, task, name, stage_key);
   return First(*database_,
                "SELECT data FROM samples JOIN stages ON stages.id = stage_id WHERE key = ?1 AND "
                "protocol = ?2 AND task = ?3 AND samples.name = ?4",
                {stage_key, protocol, task, name},
                [&](const SqlRow& row) { return DecodeSamples(row.Bytes("data"), place); });
+}
+
+std::vector<StoredSamples> ResultsStore::SamplesOfRun(int64_t run_id) const {
+  return CollectSamples(
+      *database_,
+      fmt::format("{} JOIN run_stages ON run_stages.stage_id = stages.id WHERE run_id = ?1 AND "
+                  "has_result = 1 AND status <> 'failed' ORDER BY run_stages.rowid, first_id, "
+                  "samples.id",
+                  kSampleColumns),
+      {run_id});
+}
+
+std::vector<StoredSamples> ResultsStore::SamplesOfStage(const std::string& stage_key) const {
+  return CollectSamples(
+      *database_,
+      fmt::format("{} WHERE stages.key = ?1 ORDER BY first_id, samples.id", kSampleColumns),
+      {stage_key});
+}
+
+std::vector<std::vector<SampleRecord>> ResultsStore::PartsOfStage(int64_t stage_id) const {
+  std::vector<std::vector<SampleRecord>> parts;
+  // A database that an older program wrote and nobody has opened for writing since has no parts.
+  if (!database_->Integer("SELECT 1 FROM sqlite_master WHERE name = 'stage_parts'")) return parts;
+  int64_t last = 0;
+  database_->ForEach(
+      "SELECT * FROM stage_parts WHERE stage_id = ?1 ORDER BY sequence, id", {stage_id},
+      [&](const SqlRow& row) {
+        if (parts.empty() || row.Integer("sequence") != last) parts.emplace_back();
+        last = row.Integer("sequence");
+        SampleRecord sample{row.Text("protocol"), row.Text("task"), row.Text("name"), {}};
+        sample.values =
+            DecodeSamples(row.Bytes("data"),
+                          fmt::format("{}: {} {} {} of part {} of stage {}", path().string(),
+                                      sample.protocol, sample.task, sample.name, last, stage_id));
+        parts.back().push_back(std::move(sample));
+      });
+  return parts;
 }
 
 CellDetail ResultsStore::DescribeCell(std::string_view fingerprint) const {

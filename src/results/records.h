@@ -106,6 +106,13 @@ struct SampleRecord {
   SampleArray values;
 };
 
+// What a stage measured on one task (or text) under one protocol.
+struct StoredSamples {
+  std::string stage_key, protocol, task;
+  std::string basis;  // of its metrics: the digest of what was scored
+  std::vector<SampleRecord> records;
+};
+
 struct LayerRecord {
   int layer = 0;
   std::string qk_widths, vo_widths, mlp_widths;  // "96", or "96,88" where heads are uneven

@@ -132,7 +132,7 @@ ResultsStore ResultsStore::Open(const std::filesystem::path& path, OpenMode mode
     Migrate(*database);
     database->UseWriteAheadLog(options.busy_timeout);
   } else {
-    RequireCurrentVersion(*database);
+    RequireReadableVersion(*database);
   }
   return ResultsStore(std::move(database), options, writable);
 }

@@ -72,8 +72,9 @@ struct StageResult {
 class ResultsStore {
  public:
   // kWrite creates the file and its folder, or brings an older one up to date. kRead changes
-  // nothing and works in a read-only folder. DataError if the file is not a results database, is of
-  // a newer version, is missing (kRead) or cannot be written (kWrite).
+  // nothing, reads an older one as it is, and works in a read-only folder. DataError if the file is
+  // not a results database, is of a newer version, is missing (kRead) or cannot be written
+  // (kWrite).
   static ResultsStore Open(const std::filesystem::path& path, OpenMode mode,
                            StoreOptions options = {});
   // Releases what is still claimed.
@@ -113,8 +114,10 @@ class ResultsStore {
   void FailStage(int64_t stage_id, const std::string& error_class, const std::string& message);
 
   // Keeps a part of the work of a claimed stage, such as a batch of documents, so that whoever goes
-  // on after an interrupt need not repeat it. Finishing the stage removes its parts.
-  void KeepPart(int64_t stage_id, const std::vector<SampleRecord>& part);
+  // on after an interrupt need not repeat it. One transaction. Returns false, and writes nothing,
+  // if the claim is no longer ours. Finishing the stage removes its parts; failing it keeps them
+  // for the next attempt.
+  bool KeepPart(int64_t stage_id, const std::vector<SampleRecord>& part);
   // In the order in which they were kept; each call of KeepPart is one entry.
   std::vector<std::vector<SampleRecord>> PartsOfStage(int64_t stage_id) const;
 
@@ -140,6 +143,10 @@ class ResultsStore {
   std::vector<MetricRecord> MetricsOfRun(int64_t run_id) const;
   std::optional<SampleArray> FindSamples(const std::string& stage_key, const std::string& protocol,
                                          const std::string& task, const std::string& name) const;
+  // All samples of the stages that MetricsOfRun() reads, an entry for each stage, protocol and
+  // task.
+  std::vector<StoredSamples> SamplesOfRun(int64_t run_id) const;
+  std::vector<StoredSamples> SamplesOfStage(const std::string& stage_key) const;
   // `fingerprint` may be a prefix. ConfigError if no cell or several cells begin so.
   CellDetail DescribeCell(std::string_view fingerprint) const;
 
@@ -155,6 +162,7 @@ class ResultsStore {
   Claim TakeWork(const char* table, int64_t id, int64_t environment_id, ClaimPolicy policy);
   bool EndWork(const char* table, int64_t id, WorkStatus status, const std::string& error_class,
                const std::string& message);
+  bool IsOurs(const char* table, int64_t id) const;
   void WriteStageResult(int64_t stage_id, const StageResult& result);
   int64_t StageId(const StagePlan& stage);
 

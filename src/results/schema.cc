@@ -9,6 +9,9 @@ namespace {
 
 constexpr int kApplicationId = 0x434e4453;  // "CNDS", tells these files from other SQLite databases
 
+// Raise it with a migration that changes what queries read.
+constexpr int kOldestReadable = 1;
+
 // A piece of work that one process claims: the columns that runs and stages share (WorkState).
 // `has_result` stays set while finished work is repeated, so that nothing is lost if that is
 // killed.
@@ -141,6 +144,18 @@ CREATE VIEW cell_metrics AS
   WHERE stages.has_result = 1 AND stages.status <> 'failed';
 )sql";
 
+// Parts of the result of a stage that is not finished; `sequence` counts the calls of KeepPart.
+constexpr const char* kVersion2 = R"sql(
+CREATE TABLE stage_parts (
+  id INTEGER PRIMARY KEY,
+  stage_id INTEGER NOT NULL REFERENCES stages (id) ON DELETE CASCADE,
+  sequence INTEGER NOT NULL,
+  protocol TEXT NOT NULL, task TEXT NOT NULL, name TEXT NOT NULL,
+  data BLOB NOT NULL,
+  UNIQUE (stage_id, sequence, protocol, task, name)
+) STRICT;
+)sql";
+
 std::string WithWorkColumns(std::string sql) {
   const std::string mark = "{work}";
   for (size_t at; (at = sql.find(mark)) != std::string::npos;) {
@@ -176,7 +191,8 @@ void RefuseNewer(Database& database, int found, int known) {
 }  // namespace
 
 const std::vector<Migration>& AllMigrations() {
-  static const std::vector<Migration> migrations = {{1, WithWorkColumns(kVersion1)}};
+  static const std::vector<Migration> migrations = {{1, WithWorkColumns(kVersion1)},
+                                                    {2, kVersion2}};
   return migrations;
 }
 
@@ -197,17 +213,13 @@ void Migrate(Database& database, const std::vector<Migration>& migrations) {
   transaction.Commit();
 }
 
-void RequireCurrentVersion(Database& database) {
-  const int known = AllMigrations().back().version;
+void RequireReadableVersion(Database& database) {
   const int found = VersionOf(database);
   RequireOwnFile(database);
-  RefuseNewer(database, found, known);
-  if (found == known) return;
-  throw MakeError<DataError>(
-      "{}: {}; run an experiment with it first", database.path().string(),
-      found == 0
-          ? std::string("holds no results yet")
-          : fmt::format("is of version {} and has to be brought to version {}", found, known));
+  RefuseNewer(database, found, AllMigrations().back().version);
+  if (found >= kOldestReadable) return;
+  throw MakeError<DataError>("{}: holds no results yet; run an experiment with it first",
+                             database.path().string());
 }
 
 }  // namespace condense

@@ -23,7 +23,8 @@ const std::vector<Migration>& AllMigrations();
 // newer version of this one. Safe if several processes do it at the same time.
 void Migrate(Database& database, const std::vector<Migration>& migrations = AllMigrations());
 
-// For reading: DataError unless the database has exactly the version this program knows.
-void RequireCurrentVersion(Database& database);
+// For reading. An older version serves as it is, because what was added since are tables that only
+// writers read. DataError if the database is newer, of another program or empty.
+void RequireReadableVersion(Database& database);
 
 }  // namespace condense

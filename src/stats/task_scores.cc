@@ -55,6 +55,20 @@ std::string_view StoredName(TaskMetric metric) {
   return "";
 }
 
+std::optional<TaskMetric> MetricNamed(std::string_view stored, const TaskScores& scores) {
+  const bool single =
+      std::all_of(scores.documents.begin(), scores.documents.end(),
+                  [](const auto& document) { return document.choices.size() == 1; });
+  const std::vector<TaskMetric> known =
+      single ? std::vector{TaskMetric::kGreedy, TaskMetric::kPerplexity}
+             : std::vector{TaskMetric::kAcc, TaskMetric::kAccNorm, TaskMetric::kAccBytes,
+                           TaskMetric::kAccTok};
+  for (const TaskMetric metric : known) {
+    if (StoredName(metric) == stored) return metric;
+  }
+  return std::nullopt;
+}
+
 int64_t Prediction(const DocumentScore& document, TaskMetric metric) {
   CONDENSE_CHECK(TakesAChoice(metric) && !document.choices.empty(), "{} takes no choice",
                  StoredName(metric));

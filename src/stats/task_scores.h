@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,8 @@ struct TaskScores {
 enum class TaskMetric { kAcc, kAccNorm, kAccBytes, kAccTok, kGreedy, kPerplexity };
 // The name under which it is stored: greedy is stored as "acc", as the harness does.
 std::string_view StoredName(TaskMetric metric);
+// The metric behind a stored name: "acc" of a task with one choice a document is kGreedy.
+std::optional<TaskMetric> MetricNamed(std::string_view stored, const TaskScores& scores);
 
 // The choice that a metric takes; ties go to the lowest index. Not for kGreedy and kPerplexity.
 int64_t Prediction(const DocumentScore& document, TaskMetric metric);

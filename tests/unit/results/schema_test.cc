@@ -30,6 +30,7 @@ TEST(Schema, ReleasedMigrationsAreNotEdited) {
   // A migration that is in use somewhere must stay as it is: add a new one instead.
   const std::vector<std::string> released = {
       "afaf9e9b81e6e7af6ceac6b4c9b35ea9487a302a05847d9d15a65f10167de153",
+      "64be8470890690b5d7bcc4ed33e5a07278e3f9f86e6a3c8ebb8dd41f7ff27d99",
   };
   const std::vector<Migration>& migrations = AllMigrations();
   ASSERT_EQ(migrations.size(), released.size());
@@ -57,14 +58,84 @@ TEST(Schema, MigratesVersion1AndKeepsItsRows) {
   EXPECT_EQ(database.Integer("PRAGMA user_version"), 3);
 }
 
+// What the program of version 1 left behind: a finished stage with a metric and samples.
+void WriteVersion1(const StoreFolder& folder) {
+  {
+    ResultsStore store = folder.Open();
+    const int64_t environment = StoreFolder::Fill(store, {"a"});
+    const Claim run = store.ClaimRun("a", environment);
+    const Claim stage = store.ClaimStage(run.id, {"s", "evaluate", ""}, environment);
+    store.FinishStage(
+        stage.id,
+        {.metrics = {Perplexity(5.12)},
+         .samples = {{"bundled-256", "", "window_nll", {std::vector<double>{2.5, 2.75}, 1}}}});
+    store.FinishRun(run.id);
+  }
+  Database database = Raw(folder);
+  database.Script("DROP TABLE stage_parts; PRAGMA user_version = 1;");
+  std::vector<std::string> tables, expected;
+  const auto list = [](Database& from, std::vector<std::string>& names) {
+    from.ForEach(
+        "SELECT name || sql AS text FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name", {},
+        [&](const SqlRow& row) { names.push_back(row.Text("text")); });
+  };
+  list(database, tables);
+  const StoreFolder other;
+  Database fresh = Raw(other);
+  Migrate(fresh, {AllMigrations().front()});
+  list(fresh, expected);
+  ASSERT_EQ(tables, expected);
+}
+
+void ExpectItsResults(const ResultsStore& store) {
+  const std::vector<MetricRecord> metrics = store.MetricsOfRun(store.FindRun("a")->id);
+  ASSERT_EQ(metrics.size(), 1u);
+  EXPECT_EQ(metrics[0].value, 5.12);
+  const SampleArray losses{std::vector<double>{2.5, 2.75}, 1};
+  EXPECT_EQ(store.FindSamples("s", "bundled-256", "", "window_nll"), losses);
+  EXPECT_TRUE(store.PartsOfStage(store.FindStage("s")->id).empty());
+}
+
+TEST(Schema, ReadsVersion1AsItIs) {
+  const StoreFolder folder;
+  WriteVersion1(folder);
+  ExpectItsResults(ResultsStore::Open(folder.path(), OpenMode::kRead));
+  Database database = Raw(folder);
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), 1);
+}
+
+TEST(Schema, BringsVersion1UpToDateForWriting) {
+  const StoreFolder folder;
+  WriteVersion1(folder);
+  {
+    ResultsStore store = folder.Open();
+    ExpectItsResults(store);
+    const int64_t environment = store.RegisterEnvironment(DescribeMachine());
+    const Claim stage =
+        store.ClaimStage(store.FindRun("a")->id, {"next", "evaluate", ""}, environment);
+    EXPECT_TRUE(store.KeepPart(stage.id, {{"p", "t", "n", {std::vector<double>{1}, 1}}}));
+    EXPECT_EQ(store.PartsOfStage(stage.id).size(), 1u);
+  }
+  Database database = Raw(folder);
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), AllMigrations().back().version);
+}
+
+TEST(Schema, AnEmptyFileHoldsNothingToRead) {
+  const StoreFolder folder;
+  WriteFileAtomically(folder.path(), "");
+  EXPECT_SAYS(OpenError(folder.path(), OpenMode::kRead), "holds no results yet");
+}
+
 TEST(Schema, AFailedMigrationChangesNothing) {
   const StoreFolder folder;
   Database database = Raw(folder);
   Migrate(database);
+  const int known = AllMigrations().back().version;
   std::vector<Migration> longer = AllMigrations();
-  longer.push_back({2, "CREATE TABLE half (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"});
+  longer.push_back(
+      {known + 1, "CREATE TABLE half (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"});
   EXPECT_THROW(Migrate(database, longer), DataError);
-  EXPECT_EQ(database.Integer("PRAGMA user_version"), 1);
+  EXPECT_EQ(database.Integer("PRAGMA user_version"), known);
   EXPECT_EQ(database.Integer("SELECT count(*) FROM sqlite_master WHERE name = 'half'"), 0);
 }
 

@@ -20,7 +20,8 @@ json Parse(std::string_view text, const std::string& place) {
     // The library's message begins with its own code in brackets and a position.
     std::string_view what = error.what();
     if (const size_t at = what.find("] "); at != what.npos) what.remove_prefix(at + 2);
-    throw MakeError<DataError>("{}: not valid JSON: {}", place, what);
+    throw MakeError<DataError>("{}: not valid JSON: {}{}", place, what,
+                               error.byte > text.size() ? "; was the file cut off here?" : "");
   }
 }
 

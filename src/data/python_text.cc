@@ -22,8 +22,7 @@ size_t TrailingSpaceBegin(std::string_view text) {
   return end;
 }
 
-std::string_view PythonStrip(std::string_view text) {
-  text = text.substr(0, TrailingSpaceBegin(text));
+std::string_view PythonLeftStrip(std::string_view text) {
   size_t begin = 0;
   while (begin < text.size()) {
     size_t position = begin;
@@ -31,6 +30,10 @@ std::string_view PythonStrip(std::string_view text) {
     begin = position;
   }
   return text.substr(begin);
+}
+
+std::string_view PythonStrip(std::string_view text) {
+  return PythonLeftStrip(text.substr(0, TrailingSpaceBegin(text)));
 }
 
 bool IsPythonBlank(std::string_view text) { return TrailingSpaceBegin(text) == 0; }

@@ -27,7 +27,7 @@ struct TaskDocument {
 // The documents of one file under one definition.
 struct TaskSet {
   std::string name;                 // "arc_easy"; "arc_easy@first-100" when limited
-  std::string definition_sha256;    // of the canonical definition, its version included
+  std::string definition_sha256;    // of what determines requests and metrics, see DefinitionSha256
   std::vector<TaskMetric> metrics;  // what the harness reports, the main one first
   bool fixed_choices = false;       // see TaskScores
   std::vector<TaskDocument> documents;
@@ -35,6 +35,7 @@ struct TaskSet {
   std::string data_sha256;      // of the file
   bool known_file = false;      // it is one of the original files that the definition lists
   std::string requests_sha256;  // over all requests of `documents`, in order
+  bool known_requests = false;  // they are those of the whole original file, whatever its form
 
   int64_t RequestCount() const;
 };
@@ -43,6 +44,8 @@ struct TaskOptions {
   std::optional<int64_t> limit;               // only the first documents
   std::optional<std::filesystem::path> file;  // instead of looking under the data folder
 };
+
+struct TaskSpec;  // task_definition.h
 
 // Names in configs/tasks.
 std::vector<std::string> TaskNames();
@@ -55,7 +58,10 @@ std::string TaskLabel(const std::string& task, std::optional<int64_t> limit);
 std::filesystem::path FindTaskFile(std::string_view task, const DataRoots& roots);
 
 // ConfigError for an unknown task (with the nearest name) or a faulty definition; DataError with
-// file, line and the keys found for records that do not fit.
+// file, line and the keys found for records that do not fit. Warns when an unlimited file has
+// another number of documents than the definition says.
 TaskSet LoadTask(std::string_view task, const DataRoots& roots, const TaskOptions& options = {});
+TaskSet LoadTask(const TaskSpec& spec, std::string_view task, const DataRoots& roots,
+                 const TaskOptions& options = {});
 
 }  // namespace condense

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "data/task_definition.h"
+#include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/data/error_text.h"
 
@@ -370,6 +371,22 @@ TEST(TaskNames, AreTheFilesOfTheFolderAndAllAreRead) {
 
 TEST(TaskNames, AreSuggestedForAMisspeltOne) {
   EXPECT_THAT(ErrorText<ConfigError>([] { LoadTask("arc_eazy", {}); }), HasSubstr("arc_easy"));
+}
+
+// The text between the first `begin` after `heading` and the next line that closes it.
+std::string Block(const std::string& text, const std::string& heading, const std::string& begin) {
+  const size_t from = text.find(begin, text.find(heading)) + begin.size();
+  return text.substr(from, text.find("\n```", from) + 1 - from);
+}
+
+TEST_F(TaskTest, TheExampleOfTheDocumentationWorks) {
+  const std::string readme = ReadFile(SourceFolder() / "configs/README.md");
+  Write("quiz.jsonl", Block(readme, "## Tasks", "```\n"));
+  const TaskSet task = Load(Block(readme, "## Tasks", "```yaml\n"));
+  ASSERT_EQ(task.documents.size(), 1u);
+  EXPECT_EQ(task.documents[0].gold, 1);
+  EXPECT_EQ(task.documents[0].requests[0].context, "Question: Which of these floats?\nAnswer:");
+  EXPECT_EQ(task.documents[0].requests[1].continuation, " a cork");
 }
 
 TEST(TaskDefinition, NamesEveryContradiction) {

@@ -1,6 +1,6 @@
-// White space as Python's str.isspace, str.strip, str.lstrip and str.rstrip see it. The programs whose texts
-// and requests are reproduced here are Python programs, and their notion differs from ASCII and
-// from Unicode's White_Space property: U+001C..U+001F count, U+200B and U+FEFF do not.
+// White space as Python's str.isspace, str.strip, str.lstrip and str.rstrip see it. The programs
+// whose texts and requests are reproduced here are Python programs, and their notion differs from
+// ASCII and from Unicode's White_Space property: U+001C..U+001F count, U+200B and U+FEFF do not.
 #pragma once
 
 #include <cstddef>

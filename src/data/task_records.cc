@@ -52,7 +52,8 @@ std::string Lack(const json& record, const RecordPath& path) {
     value = &*found;
     if (!step.each) continue;
     if (!value->is_array()) {
-      return fmt::format("lacks {}: {} is of type {}, not array", path.place(), place, value->type_name());
+      return fmt::format("lacks {}: {} is of type {}, not array", path.place(), place,
+                         value->type_name());
     }
     if (value->empty()) break;
     value = &value->front();

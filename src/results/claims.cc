@@ -144,19 +144,17 @@ bool ResultsStore::FinishStage(int64_t stage_id, const StageResult& result) {
   return true;
 }
 
-bool ResultsStore::IsOurs(const char* table, int64_t id) const {
+bool ResultsStore::OwnsStage(int64_t stage_id) const {
   const auto owned = database_->Integer(
-      fmt::format("SELECT 1 FROM {} WHERE id = ?1 AND status = 'running' AND host = ?2 AND process "
-                  "= ?3",
-                  table),
-      {id, self_.host, self_.process});
+      "SELECT 1 FROM stages WHERE id = ?1 AND status = 'running' AND host = ?2 AND process = ?3",
+      {stage_id, self_.host, self_.process});
   return owned.has_value();
 }
 
 bool ResultsStore::KeepPart(int64_t stage_id, const std::vector<SampleRecord>& part) {
   CONDENSE_CHECK(!part.empty(), "a part of stage {} without samples", stage_id);
   Transaction transaction(*database_);
-  if (!IsOurs("stages", stage_id)) {
+  if (!OwnsStage(stage_id)) {
     LogWarning("{}: another process has taken over stage {}; the part is not kept", path().string(),
                stage_id);
     return false;

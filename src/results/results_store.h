@@ -162,7 +162,7 @@ class ResultsStore {
   Claim TakeWork(const char* table, int64_t id, int64_t environment_id, ClaimPolicy policy);
   bool EndWork(const char* table, int64_t id, WorkStatus status, const std::string& error_class,
                const std::string& message);
-  bool IsOurs(const char* table, int64_t id) const;
+  bool OwnsStage(int64_t stage_id) const;
   void WriteStageResult(int64_t stage_id, const StageResult& result);
   int64_t StageId(const StagePlan& stage);
 

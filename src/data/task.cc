@@ -140,6 +140,10 @@ int64_t TaskSet::RequestCount() const {
 
 std::vector<std::string> TaskNames() { return ListConfigs("tasks"); }
 
+std::string TaskLabel(const std::string& task, std::optional<int64_t> limit) {
+  return limit ? fmt::format("{}@first-{}", task, *limit) : task;
+}
+
 std::filesystem::path FindTaskFile(std::string_view task, const DataRoots& roots) {
   return FindTaskFile(ReadTaskSpec(task), task, roots);
 }
@@ -157,7 +161,7 @@ TaskSet LoadTask(const TaskSpec& spec, std::string_view task, const DataRoots& r
 
   TaskSet set;
   set.name = task;
-  if (read.limited) set.name += fmt::format("@first-{}", *options.limit);
+  if (read.limited) set.name = TaskLabel(set.name, options.limit);
   set.definition_sha256 = DefinitionSha256(spec);
   set.metrics = spec.metrics;
   set.fixed_choices = !spec.fixed_choices.empty();

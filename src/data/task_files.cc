@@ -73,6 +73,27 @@ fs::path FindTaskFile(const TaskSpec& spec, std::string_view task, const DataRoo
           : "put it in one of them under one of these names, or name its folder with --data DIR");
 }
 
+std::filesystem::path LabelFile(const TaskForm& form, const std::filesystem::path& file) {
+  std::string name = form.gold_file;
+  constexpr std::string_view kStem = "{stem}";
+  if (const size_t at = name.find(kStem); at != name.npos) {
+    name.replace(at, kStem.size(), file.stem().string());
+  }
+  return file.parent_path() / name;
+}
+
+std::vector<std::filesystem::path> TaskFiles(const TaskSpec& spec, std::string_view task,
+                                             const DataRoots& roots) {
+  std::vector<std::filesystem::path> files = {FindTaskFile(spec, task, roots)};
+  for (const TaskForm& form : spec.forms) {
+    if (form.gold_file.empty()) continue;
+    const std::filesystem::path labels = LabelFile(form, files.front());
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(labels, ignored)) files.push_back(labels);
+  }
+  return files;
+}
+
 void RequireRecordsFile(std::string_view bytes, const fs::path& path) {
   if (StartsWith(bytes, "PAR1")) {
     throw ParquetError(path, fs::path(path).replace_extension(".jsonl"));

@@ -8,6 +8,7 @@
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "data/python_text.h"
+#include "data/task_files.h"
 
 namespace condense {
 namespace {
@@ -163,17 +164,8 @@ std::vector<std::string> TaskRecordReader::Choices(const Form& form, const json&
   return choices;
 }
 
-std::filesystem::path TaskRecordReader::LabelFile(const Form& form) const {
-  std::string name = form.source->gold_file;
-  constexpr std::string_view kStem = "{stem}";
-  if (const size_t at = name.find(kStem); at != name.npos) {
-    name.replace(at, kStem.size(), file_.stem().string());
-  }
-  return file_.parent_path() / name;
-}
-
 void TaskRecordReader::ReadLabels(Form& form, const json& record, const std::string& place) const {
-  const std::filesystem::path path = LabelFile(form);
+  const std::filesystem::path path = LabelFile(*form.source, file_);
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) {
     throw MakeError<DataError>(
@@ -194,7 +186,7 @@ void TaskRecordReader::CheckLabelFiles(int64_t records, bool limited) const {
     if (lines == records || (limited && lines > records)) continue;
     throw MakeError<DataError>(
         "{}: has {} lines, but {} has {} records; they do not belong together",
-        LabelFile(form).string(), lines, file_.string(), records);
+        LabelFile(*form.source, file_).string(), lines, file_.string(), records);
   }
 }
 
@@ -206,7 +198,7 @@ std::string TaskRecordReader::GoldText(Form& form, const json& record, const std
     throw MakeError<DataError>(
         "{}: has {} lines, but {} has more records; they do not belong "
         "together",
-        LabelFile(form).string(), form.label_lines->size(), file_.string());
+        LabelFile(*form.source, file_).string(), form.label_lines->size(), file_.string());
   }
   return std::string(Trim((*form.label_lines)[static_cast<size_t>(index)]));
 }
@@ -214,8 +206,8 @@ std::string TaskRecordReader::GoldText(Form& form, const json& record, const std
 int64_t TaskRecordReader::Gold(Form& form, const json& record, const std::string& place,
                                int64_t index, size_t choices) const {
   const std::string text = GoldText(form, record, place, index);
-  const std::string source =
-      form.source->gold ? form.source->gold->place() : LabelFile(form).filename().string();
+  const std::string source = form.source->gold ? form.source->gold->place()
+                                               : LabelFile(*form.source, file_).filename().string();
   std::vector<std::string> labels = form.source->label_names;
   if (form.source->labels) labels = form.source->labels->Texts(record, place);
   if (!labels.empty() || form.source->labels) {

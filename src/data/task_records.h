@@ -48,7 +48,6 @@ class TaskRecordReader {
   int64_t Gold(Form& form, const nlohmann::json& record, const std::string& place, int64_t index,
                size_t choices) const;
   void ReadLabels(Form& form, const nlohmann::json& record, const std::string& place) const;
-  std::filesystem::path LabelFile(const Form& form) const;
   std::string Context(const Form& form, const nlohmann::json& record, const std::string& choice,
                       const std::string& place) const;
 

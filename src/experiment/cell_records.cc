@@ -244,7 +244,7 @@ StageResult TaskRecords(const TaskScores& scores, const std::vector<TaskMetric>&
     add(TaskMetric::kAccBytes);
     add(TaskMetric::kAccTok);
   }
-  result.samples = PackDocuments(scores.protocol, scores.task, scores.documents);
+  result.samples = PackScores(scores);
   return result;
 }
 

@@ -23,7 +23,7 @@ struct CalibrationKind {
 struct ProtocolKind {
   static constexpr const char *kFolder = "protocols", *kWhat = "perplexity protocol";
 };
-struct TaskKind {
+struct TaskNameKind {
   static constexpr const char *kFolder = "tasks", *kWhat = "task";
 };
 // Adds a problem unless the file exists.

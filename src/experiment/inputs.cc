@@ -9,7 +9,8 @@
 #include "base/strings.h"
 #include "config/paths.h"
 #include "data/calibration.h"
-#include "data/task.h"
+#include "data/task_definition.h"
+#include "data/task_files.h"
 #include "data/windows.h"
 #include "model/checkpoint_model.h"
 
@@ -133,11 +134,11 @@ Input InputResolver::ReadProtocol(const std::string& id) {
 }
 
 Input InputResolver::ReadTask(const std::string& name) {
+  const TaskSpec spec = ReadTaskSpec(name);
   Input input;
-  const std::string files = FilesDigest("task", {FindTaskFile(name, roots_.data)}, input);
-  const std::string definition = CanonicalText(Node::ParseFile(NamedConfig("tasks", name)));
-  input.canonical = fmt::format(R"({{"task":{},"definition":{},"files":"{}"}})", JsonString(name),
-                                definition, files);
+  const std::string files = FilesDigest("task", TaskFiles(spec, name, roots_.data), input);
+  input.canonical = fmt::format(R"({{"task":{},"definition":"{}","files":"{}"}})", JsonString(name),
+                                DefinitionSha256(spec), files);
   return input;
 }
 

@@ -116,6 +116,7 @@ class Sweep {
     StageResult result;
     std::optional<Failure> failure = Guarded([&] {
       const auto keep = [&](const std::vector<SampleRecord>& part) {
+        // Refused when another process has taken over; FinishStage then refuses the rest too.
         store_.KeepPart(claim.id, part);
       };
       result = work.Run(stage, {store_.PartsOfStage(claim.id), keep});

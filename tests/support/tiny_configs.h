@@ -27,6 +27,7 @@ class TinyConfigs {
     fs::create_directories(target);
     fs::create_directory_symlink(source / "bundled", target / "bundled");
     fs::copy(source / "corpora", target / "corpora");
+    fs::copy(source / "tasks", target / "tasks");
     for (const char* model : {"llama2-mini", "llama3-mini", "opt-mini", "llama-2-7b"}) {
       fs::create_directories(target / "models");
       fs::copy(source / "models" / (std::string(model) + ".yaml"), target / "models");

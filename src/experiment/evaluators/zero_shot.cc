@@ -41,7 +41,7 @@ class PartKeeper {
 class ZeroShotEvaluator final : public Evaluator {
  public:
   struct Params {
-    std::vector<ConfigName<TaskKind>> tasks;
+    std::vector<ConfigName<TaskNameKind>> tasks;
     std::vector<std::string> protocols{"lmeval-bos"};
     std::optional<int64_t> limit;
 

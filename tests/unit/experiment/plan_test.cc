@@ -129,6 +129,36 @@ TEST_F(PlanTest, AnotherProtocolIsAnotherStageOfTheSameCell) {
     EXPECT_EQ(before.stages[i].key, after.stages[i].key);
 }
 
+TEST_F(PlanTest, ATaskIsAStageThatDependsOnItsFileProtocolAndPart) {
+  const std::string task = small_ + "zero_shot: {tasks: [bundle_facts, bundle_physical]}\n";
+  const auto key_of = [&](const ExperimentPlan& plan) {
+    const PlannedCell& cell = Cell(plan, "llama2-mini dense");
+    EXPECT_EQ(cell.stages.size(), 4u);
+    return cell.stages.at(2).key;
+  };
+  const ExperimentPlan base = PlanOf(Read(task));
+  EXPECT_EQ(Cell(base, "llama2-mini dense").stages.at(2).Name(),
+            "evaluate lmeval-bos bundle_facts");
+  EXPECT_NE(key_of(base), key_of(PlanOf(Read(task, {"zero_shot.limit=7"}))));
+  EXPECT_NE(key_of(base), key_of(PlanOf(Read(task, {"zero_shot.protocols=[lmeval-nobos]"}))));
+  const auto other = [&](const std::string& file) {
+    return PlanOf(Read(task), [&](const std::filesystem::path& path) {
+      return path.filename() == file ? Sha256Hex("other") : DigestOfName(path);
+    });
+  };
+  EXPECT_NE(key_of(base), key_of(other("facts.jsonl")));
+  EXPECT_EQ(key_of(base), key_of(other("physical.jsonl")));
+}
+
+TEST_F(PlanTest, AgreementIsMeasuredOfCompressedModelsAlone) {
+  const ExperimentPlan plan = PlanOf(Read(small_ + "agreement: [tiny-64]\n"));
+  for (const PlannedCell& cell : plan.cells) {
+    const bool dense = cell.name == "llama2-mini dense";
+    const bool measured = cell.stages.back().Name() == "evaluate agree-tiny-64";
+    EXPECT_EQ(measured, !dense) << cell.name;
+  }
+}
+
 TEST_F(PlanTest, NamesEverythingThatIsMissing) {
   const ExperimentSpec spec = Read(small_, {"models=[llama-2-7b, {name: mine, path: nowhere}]"});
   const ExperimentPlan plan = PlanOf(spec);

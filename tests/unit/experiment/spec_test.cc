@@ -131,6 +131,52 @@ TEST_F(ExperimentSpecTest, RefusesWhatHasNoMeaning) {
               HasSubstr("needs a calibration set"));
 }
 
+TEST_F(ExperimentSpecTest, WhatIsMeasuredStandsUnderTheNamesOfEvaluators) {
+  const ExperimentSpec spec = Read(std::string(kGood) +
+                                   "zero_shot: {tasks: [bundle_facts, bundle_physical], "
+                                   "protocols: [lmeval-bos, lmeval-nobos], limit: 5}\n"
+                                   "agreement: [tiny-64]\n");
+  ASSERT_EQ(spec.evaluators.size(), 3u);
+  EXPECT_EQ(spec.evaluators[0].name, "perplexity");
+  std::vector<std::string> stages;
+  for (const EvaluationStage& stage : spec.evaluators[1]->Stages()) stages.push_back(stage.Name());
+  EXPECT_THAT(stages, testing::ElementsAre("lmeval-bos bundle_facts@first-5",
+                                           "lmeval-bos bundle_physical@first-5",
+                                           "lmeval-nobos bundle_facts@first-5",
+                                           "lmeval-nobos bundle_physical@first-5"));
+  EXPECT_EQ(spec.evaluators[2]->Stages().at(0).Name(), "agree-tiny-64");
+  EXPECT_FALSE(spec.evaluators[2]->ForDense());
+}
+
+TEST_F(ExperimentSpecTest, AListStandsForTheFirstSettingOfAnEvaluator) {
+  const auto stages = [&](const std::string& zero_shot) {
+    std::vector<std::string> names;
+    const ExperimentSpec spec = Read(std::string(kGood) + "zero_shot: " + zero_shot + "\n");
+    for (const EvaluationStage& stage : spec.evaluators.at(1)->Stages()) {
+      names.push_back(stage.Name());
+    }
+    return names;
+  };
+  EXPECT_EQ(stages("[bundle_facts]"), stages("{tasks: [bundle_facts]}"));
+}
+
+TEST_F(ExperimentSpecTest, RefusesWhatCannotBeMeasured) {
+  EXPECT_THAT(RefusalOf("perplexity: [tiny-64]\n", ""),
+              HasSubstr("nothing is measured; expected one of the keys agreement, perplexity"));
+  EXPECT_THAT(RefusalOf("perplexity: [tiny-64]", "perplexity: [tiny-64, tiny-64]"),
+              HasSubstr("perplexity[1]: 'tiny-64' is listed twice"));
+  EXPECT_THAT(RefusalOf("perplexity: ", "perplexty: "),
+              HasSubstr("unknown key 'perplexty'; did you mean 'perplexity'?"));
+  const auto with = [&](const std::string& text) { return Refusal(kGood + text); };
+  EXPECT_THAT(with("zero_shot: [bundle_fact]\n"),
+              HasSubstr("zero_shot[0]: unknown task 'bundle_fact'; did you mean 'bundle_facts'?"));
+  EXPECT_THAT(with("zero_shot: {tasks: [bundle_facts], protocols: [lmeval-bs]}\n"),
+              HasSubstr("did you mean 'lmeval-bos'?"));
+  EXPECT_THAT(with("zero_shot: {tasks: [bundle_facts], limit: 0}\n"), HasSubstr("limit"));
+  EXPECT_THAT(with("zero_shot: {task: [bundle_facts]}\n"),
+              HasSubstr("unknown key 'task'; did you mean 'tasks'?"));
+}
+
 TEST_F(ExperimentSpecTest, RefusesDuplicates) {
   EXPECT_THAT(RefusalOf("[0.1, 0.2]", "[0.1, 0.10]"), HasSubstr("'0.10' is listed twice"));
   EXPECT_THAT(RefusalOf("[dense,", "[dense, dense,"), HasSubstr("two rows are called 'dense'"));

@@ -21,23 +21,23 @@ namespace {
 #define CONDENSE_WIDE_VECTORS
 #endif
 
-constexpr int64_t kLanes = 16;   // independent partial results, so that the compiler may use vectors
-constexpr int64_t kBlock = 128;  // ids that are searched one by one only when one of them is large
+constexpr int64_t kLanes = 16;  // independent partial sums, so that the compiler may use vectors
+constexpr int64_t kBlock = 256;  // ids handled together
 constexpr int64_t kTop = 5;
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
+// Comparisons of floats may trap, so compilers do not vectorise them; these integers have the same
+// order. What is not a number comes above or below everything.
+inline int32_t Ordered(float x) {
+  const auto bits = std::bit_cast<int32_t>(x);
+  return bits ^ ((bits >> 31) & 0x7FFFFFFF);
+}
+
 CONDENSE_WIDE_VECTORS
-float LargestOf(const float* x, int64_t count) {
-  std::array<float, kLanes> largest;
-  largest.fill(kLowest);
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      largest[lane] = largest[lane] < x[i + lane] ? x[i + lane] : largest[lane];
-    }
-  }
-  for (int64_t lane = 0; i < count; ++i, ++lane) largest[lane] = std::max(largest[lane], x[i]);
-  return *std::max_element(largest.begin(), largest.end());
+int32_t LargestOfBlock(const float* x) {
+  int32_t largest = std::numeric_limits<int32_t>::min();
+  for (int64_t i = 0; i < kBlock; ++i) largest = std::max(largest, Ordered(x[i]));
+  return largest;
 }
 
 // The five largest values in descending order; of equal ones the lowest id comes first.
@@ -63,11 +63,12 @@ struct TopFive {
 
 TopFive TopOf(const float* x, int64_t count) {
   TopFive top;
-  for (int64_t begin = 0; begin < count; begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, count);
-    if (!(LargestOf(x + begin, end - begin) > top.value.back())) continue;
-    for (int64_t i = begin; i < end; ++i) top.Offer(x[i], i);
+  int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    if (LargestOfBlock(x + i) <= Ordered(top.value.back())) continue;
+    for (int64_t j = i; j < i + kBlock; ++j) top.Offer(x[j], j);
   }
+  for (; i < count; ++i) top.Offer(x[i], i);
   return top;
 }
 
@@ -77,11 +78,12 @@ int64_t CommonIds(const TopFive& a, const TopFive& b) {
   return common;
 }
 
-// e^x for x <= 0, to one unit in the last place or two; what is not a number stays that. Below -87,
-// where it would be subnormal, e^-87. As a loop of plain operations that compilers vectorise:
+// e^x for x <= 0, to one unit in the last place or two; below -87, where it would be subnormal,
+// e^-87. Plain operations that compilers vectorise:
 // e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.
 inline float ExpOfNegative(float x) {
-  x = x < -87.0f ? -87.0f : x;
+  // Of negative floats the one of larger size has the larger bits.
+  x = std::bit_cast<float>(std::min(std::bit_cast<uint32_t>(x), std::bit_cast<uint32_t>(-87.0f)));
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
@@ -104,23 +106,42 @@ struct RowSums {
 };
 
 CONDENSE_WIDE_VECTORS
-RowSums SumsOf(const float* a, const float* b, float max_a, float max_b, int64_t count) {
-  std::array<double, kLanes> p{}, q{}, difference{};
-  const auto add = [&](int64_t i, int64_t lane) {
+void AddWeights(const float* __restrict a, const float* __restrict b, float max_a, float max_b,
+                float* __restrict p, float* __restrict q, float* __restrict difference) {
+  for (int64_t i = 0; i < kBlock; ++i) {
     const float x = a[i] - max_a, y = b[i] - max_b;
-    const float weight = ExpOfNegative(x);
-    p[lane] += weight;
-    q[lane] += ExpOfNegative(y);
-    difference[lane] += weight * (x - y);
-  };
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) add(i + lane, lane);
+    p[i] = ExpOfNegative(x);
+    q[i] = ExpOfNegative(y);
+    difference[i] = p[i] * (x - y);
   }
-  for (int64_t lane = 0; i < count; ++i, ++lane) add(i, lane);
+}
+
+CONDENSE_WIDE_VECTORS
+double SumOf(const float* x) {
+  std::array<double, kLanes> partial{};
+  for (int64_t i = 0; i < kBlock; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) partial[lane] += x[i + lane];
+  }
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t lane = 0; lane < half; ++lane) partial[lane] += partial[lane + half];
+  }
+  return partial[0];
+}
+
+RowSums SumsOf(const float* a, const float* b, float max_a, float max_b, int64_t count) {
+  std::array<float, kBlock> p, q, difference;
   RowSums sums;
-  for (int64_t lane = 0; lane < kLanes; ++lane) {
-    sums.p += p[lane], sums.q += q[lane], sums.difference += difference[lane];
+  int64_t i = 0;
+  const auto add = [&](const float* block_a, const float* block_b) {
+    AddWeights(block_a, block_b, max_a, max_b, p.data(), q.data(), difference.data());
+    sums.p += SumOf(p.data()), sums.q += SumOf(q.data());
+    sums.difference += SumOf(difference.data());
+  };
+  for (; i + kBlock <= count; i += kBlock) add(a + i, b + i);
+  for (; i < count; ++i) {
+    const float x = a[i] - max_a, y = b[i] - max_b, weight = ExpOfNegative(x);
+    sums.p += weight, sums.q += ExpOfNegative(y);
+    sums.difference += weight * (x - y);
   }
   return sums;
 }

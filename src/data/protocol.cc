@@ -74,7 +74,8 @@ NamedProtocol ReadPerplexityProtocol(std::string_view id, const Node& node) {
     named.rules = ReadStruct<ChunkedProtocol>(rules);
   }
   named.params = CanonicalParams(
-      heading.family, std::visit([](const auto& known) { return CanonicalText(known); }, named.rules));
+      heading.family,
+      std::visit([](const auto& known) { return CanonicalText(known); }, named.rules));
   named.params_sha256 = Sha256Hex(named.params);
   named.agreement_windows = heading.agreement_windows;
   return named;
@@ -126,9 +127,8 @@ AgreementProtocol AgreementOn(const NamedProtocol& text, std::optional<int64_t> 
     agreement.id += fmt::format("@{}", *windows);
     agreement.windows = windows;
   }
-  agreement.params =
-      fmt::format(R"({{"text":{},"windows":{}}})", text.params,
-                  agreement.windows ? std::to_string(*agreement.windows) : "null");
+  agreement.params = fmt::format(R"({{"text":{},"windows":{}}})", text.params,
+                                 agreement.windows ? std::to_string(*agreement.windows) : "null");
   agreement.params_sha256 = Sha256Hex(agreement.params);
   return agreement;
 }

@@ -83,7 +83,8 @@ std::string WikiTextDetokenised(std::string_view page) {
     for (const auto& [from, to] : pairs) text = Replaced(text, from, to);
   };
   replace({{"s '", "s'"}, {" @-@ ", "-"}, {" @,@ ", ","}, {" @.@ ", "."}});
-  replace({{" : ", ": "}, {" ; ", "; "}, {" . ", ". "}, {" ! ", "! "}, {" ? ", "? "}, {" , ", ", "}});
+  replace(
+      {{" : ", ": "}, {" ; ", "; "}, {" . ", ". "}, {" ! ", "! "}, {" ? ", "? "}, {" , ", ", "}});
   for (const auto& [open, close] : {std::pair{'(', ')'}, {'[', ']'}, {'{', '}'}, {'"', '"'}}) {
     text = Tightened(text, open, close);
   }

@@ -1,5 +1,5 @@
-// The text of rolling word perplexity: pages of WikiText, detokenised, and the windows in which each
-// of their ids is scored exactly once (protocols.md 1.4). Scoring is done in evaluation/.
+// The text of rolling word perplexity: pages of WikiText, detokenised, and the windows in which
+// each of their ids is scored exactly once (protocols.md 1.4). Scoring is done in evaluation/.
 #pragma once
 
 #include <cstdint>

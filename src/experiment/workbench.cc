@@ -127,7 +127,7 @@ void Workbench::Check(size_t model) {
         place.folder->string(), parameters, place.name, *place.parameters);
   }
   for (const auto& protocol : spec_.perplexity) {
-    const int64_t window = LoadPerplexityProtocol(protocol.name).protocol.window;
+    const int64_t window = LoadPerplexityProtocol(protocol.name).positions().value_or(0);
     if (window <= config.max_positions) continue;
     throw MakeError<ConfigError>("{}: protocol {} has windows of {} tokens, but {} sees {}",
                                  protocol.where.Text(), protocol.name, window, place.name,

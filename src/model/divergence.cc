@@ -22,8 +22,8 @@ std::vector<LogitComparison> CompareNextTokens(const HeadedStates& p, const Head
       return states.head.Forward(states.hidden.narrow(0, begin, count)).narrow(1, 0, vocabulary);
     };
     const Tensor first = logits(p);
-    const auto compared = CompareLogits(first, logits(q).to(first.device()),
-                                        targets.narrow(0, begin, count));
+    const auto compared =
+        CompareLogits(first, logits(q).to(first.device()), targets.narrow(0, begin, count));
     result.insert(result.end(), compared.begin(), compared.end());
   }
   return result;

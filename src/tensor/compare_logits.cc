@@ -21,7 +21,7 @@ namespace {
 #define CONDENSE_WIDE_VECTORS
 #endif
 
-constexpr int64_t kLanes = 16;  // independent partial sums, so that the compiler may use vectors
+constexpr int64_t kLanes = 16;   // independent partial sums, so that the compiler may use vectors
 constexpr int64_t kBlock = 256;  // ids handled together
 constexpr int64_t kTop = 5;
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
@@ -179,9 +179,8 @@ std::vector<LogitComparison> CompareLogits(const Tensor& a, const Tensor& b,
   std::vector<LogitComparison> result(static_cast<size_t>(a.size(0)));
   at::parallel_for(0, a.size(0), (1 << 14) / count + 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      result[static_cast<size_t>(row)] =
-          CompareRow(from_a + row * rows_a.stride(0), from_b + row * rows_b.stride(0), target[row],
-                     count);
+      result[static_cast<size_t>(row)] = CompareRow(
+          from_a + row * rows_a.stride(0), from_b + row * rows_b.stride(0), target[row], count);
     }
   });
   return result;

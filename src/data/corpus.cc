@@ -69,6 +69,34 @@ const CorpusSplit& FindSplit(const CorpusSpec& spec, std::string_view name,
                                SuggestName(split, known));
 }
 
+// The files of a split, read one after another.
+class SplitFiles {
+ public:
+  SplitFiles(const CorpusSpec& spec, std::string_view corpus, const CorpusSplit& split,
+             const DataRoots& roots)
+      : spec_(spec), corpus_(corpus), split_(split), roots_(roots) {}
+
+  bool AtEnd() const { return read_.size() == split_.files.size(); }
+  // The text of the next file, checked.
+  std::string Next() {
+    const size_t index = read_.size();
+    const auto path = FindFile(split_.files[index], spec_.location, corpus_, roots_);
+    std::string text = ReadFile(path);
+    read_.push_back({path, Sha256Hex(text)});
+    CheckDigest(split_, index, read_.back());
+    RequireUtf8(text, path);
+    return text;
+  }
+  const std::vector<CorpusFile>& read() const { return read_; }
+
+ private:
+  const CorpusSpec& spec_;
+  std::string_view corpus_;
+  const CorpusSplit& split_;
+  const DataRoots& roots_;
+  std::vector<CorpusFile> read_;
+};
+
 }  // namespace
 
 DataRoots DataRoots::Default(std::vector<std::filesystem::path> folders) {
@@ -102,16 +130,14 @@ Corpus LoadCorpus(const CorpusSpec& spec, std::string_view name, std::string_vie
                   const DataRoots& roots) {
   const CorpusSplit& rule = FindSplit(spec, name, split);
   Corpus corpus{std::string(name), std::string(split), {}, {}, {}};
-  for (size_t i = 0; i < rule.files.size(); ++i) {
-    const auto path = FindFile(rule.files[i], spec.location, name, roots);
-    const std::string text = ReadFile(path);
-    corpus.files.push_back({path, Sha256Hex(text)});
-    CheckDigest(rule, i, corpus.files.back());
-    RequireUtf8(text, path);
-    for (std::string& row : ReadSelectedRows(spec, rule, text, path)) {
+  SplitFiles files(spec, name, rule, roots);
+  while (!files.AtEnd()) {
+    const std::string text = files.Next();
+    for (std::string& row : ReadSelectedRows(spec, rule, text, files.read().back().path)) {
       corpus.rows.push_back(std::move(row));
     }
   }
+  corpus.files = files.read();
   if (rule.partition) corpus.rows = SelectPartition(std::move(corpus.rows), *rule.partition);
   corpus.sha256 = CombinedDigest(corpus.files);
   if (corpus.rows.empty()) {
@@ -128,6 +154,24 @@ std::vector<std::filesystem::path> FindCorpusFiles(const CorpusSpec& spec, std::
     paths.push_back(FindFile(file, spec.location, name, roots));
   }
   return paths;
+}
+
+CorpusText LoadCorpusText(std::string_view name, std::string_view split, const DataRoots& roots) {
+  const auto spec = ReadStruct<CorpusSpec>(Node::ParseFile(NamedConfig("corpora", name)));
+  const CorpusSplit& rule = FindSplit(spec, name, split);
+  if (rule.last || rule.all_but_last || rule.partition) {
+    throw MakeError<ConfigError>(
+        "corpus {}: split '{}' takes a part of its files, but the files as they are were asked for",
+        name, split);
+  }
+  CorpusText corpus{std::string(name), std::string(split), {}, {}};
+  SplitFiles files(spec, name, rule, roots);
+  while (!files.AtEnd()) corpus.text += files.Next();
+  corpus.sha256 = CombinedDigest(files.read());
+  if (corpus.text.empty()) {
+    throw MakeError<DataError>("{}: the text is empty", files.read().front().path.string());
+  }
+  return corpus;
 }
 
 Corpus LoadCorpus(std::string_view name, std::string_view split, const DataRoots& roots) {

@@ -145,6 +145,14 @@ struct Corpus {
 Corpus LoadCorpus(std::string_view name, std::string_view split, const DataRoots& roots);
 Corpus LoadCorpus(const CorpusSpec& spec, std::string_view name, std::string_view split,
                   const DataRoots& roots);
+// The files of a split as they are, one after another: what measurements read that do not see rows.
+// ConfigError when the split takes only a part of its files.
+struct CorpusText {
+  std::string name, split;
+  std::string text;
+  std::string sha256;  // as of Corpus
+};
+CorpusText LoadCorpusText(std::string_view name, std::string_view split, const DataRoots& roots);
 // The files that LoadCorpus would read; the same errors for what is missing.
 std::vector<std::filesystem::path> FindCorpusFiles(const CorpusSpec& spec, std::string_view name,
                                                    std::string_view split, const DataRoots& roots);

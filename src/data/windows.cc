@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "config/paths.h"
 #include "data/leading_token.h"
 
 namespace condense {
@@ -59,27 +58,12 @@ int64_t CountIgnoredTargets(const EvaluationText& text, TokenId ignored) {
   int64_t count = 0;
   for (int64_t k = 0; k < text.windows; ++k) {
     const std::vector<TokenId> window = text.Window(k);
-    count += std::count(window.begin() + 1, window.end(), ignored);
+    count += std::count(window.begin() + text.first_target, window.end(), ignored);
   }
   return count;
 }
 
 }  // namespace
-
-void PerplexityProtocol::Validate(const Node& at, Problems& problems) const {
-  if (stride != window) {
-    problems.Add(at, fmt::format("stride {} differs from window {}; windows do not overlap here",
-                                 stride, window));
-  }
-}
-
-NamedProtocol LoadPerplexityProtocol(std::string_view id) {
-  const Node node = Node::ParseFile(NamedConfig("protocols", id));
-  NamedProtocol named{std::string(id), ReadStruct<PerplexityProtocol>(node), {}, {}};
-  named.params = CanonicalText(named.protocol);
-  named.params_sha256 = Sha256Hex(named.params);
-  return named;
-}
 
 int64_t EvaluationText::TokensPerWindow() const {
   return special == SpecialMode::kWindow ? window - 1 : window;
@@ -92,12 +76,13 @@ std::vector<TokenId> EvaluationText::Window(int64_t k) const {
   if (special == SpecialMode::kWindow) result.push_back(leading);
   const auto begin = ids.begin() + k * TokensPerWindow();
   result.insert(result.end(), begin, begin + TokensPerWindow());
+  if (replaced_first) result.front() = *replaced_first;
   return result;
 }
 
 EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& corpus,
                                     const Tokenizer& tokenizer) {
-  const PerplexityProtocol& protocol = named.protocol;
+  const auto& protocol = std::get<WindowedProtocol>(named.rules);
   EvaluationText text;
   text.source = named.id;
   text.corpus = corpus.name;
@@ -124,10 +109,33 @@ EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& co
   return text;
 }
 
+EvaluationText EvaluationFromChunks(const NamedProtocol& named, const CorpusText& corpus,
+                                    const Tokenizer& tokenizer) {
+  const auto& protocol = std::get<ChunkedProtocol>(named.rules);
+  EvaluationText text;
+  text.source = named.id;
+  text.corpus = corpus.name;
+  text.split = corpus.split;
+  text.data_sha256 = corpus.sha256;
+  Tokenise(corpus.text, SpecialMode::kOnce, tokenizer, text);
+  text.replaced_first = LeadingToken(tokenizer);
+  if (!text.replaced_first) text.replaced_first = tokenizer.bos();
+  text.first_target = protocol.chunk / 2 + 1;
+  text.average = LossAverage::kTokens;
+  return Cut(std::move(text), {protocol.chunk, SpecialMode::kOnce}, tokenizer);
+}
+
 EvaluationText EvaluationFromProtocol(const NamedProtocol& named, const Tokenizer& tokenizer,
                                       const DataRoots& roots) {
-  const Corpus corpus = LoadCorpus(named.protocol.corpus, named.protocol.split, roots);
-  return EvaluationFromCorpus(named, corpus, tokenizer);
+  if (std::holds_alternative<WindowedProtocol>(named.rules)) {
+    return EvaluationFromCorpus(named, LoadCorpus(named.corpus(), named.split(), roots), tokenizer);
+  }
+  if (std::holds_alternative<ChunkedProtocol>(named.rules)) {
+    return EvaluationFromChunks(named, LoadCorpusText(named.corpus(), named.split(), roots),
+                                tokenizer);
+  }
+  throw MakeError<ConfigError>("protocol {} is of family {}: its text has no windows of one length",
+                               named.id, named.family());
 }
 
 EvaluationText EvaluationFromText(const std::filesystem::path& path, const WindowOptions& options,

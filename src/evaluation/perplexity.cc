@@ -5,41 +5,26 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
-#include "model/activation_stream.h"
-#include "model/causal_lm.h"
+#include "evaluation/hidden_states.h"
 #include "model/check.h"
 #include "model/loss.h"
 
 namespace condense {
 namespace {
 
-// Tokens that pass through the model together: enough to keep matrix products efficient, few enough
-// for their activations to stay in cache.
-constexpr int64_t kResidentBatchTokens = 2048;
-
-// Where in the model a window stops being finite.
-std::string FirstBadLayer(const ModelSource& model, const Tensor& ids) {
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
-  Tensor x = model.LoadEmbedding().Forward(ids);
-  if (!at::isfinite(x).all().item<bool>()) return "the embedding";
-  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
-    x = model.LoadBlock(l).Forward(x, context);
-    if (!at::isfinite(x).all().item<bool>()) return fmt::format("layer {}", l);
-  }
-  return "the head";
-}
-
 class Collector {
  public:
   Collector(const ModelSource& model, const EvaluationText& text, PerplexityResult& result)
       : model_(model), text_(text), result_(result) {}
 
-  // ids: [batch, window] of the next windows in order; hidden: what the last block made of them.
-  void Add(const Head& head, const Tensor& ids, const Tensor& hidden) {
+  // windows: [batch, window], the next ones in order; hidden: what the last block made of them.
+  void Add(const Head& head, const Tensor& windows, const Tensor& hidden) {
     const auto precision =
         text_.loss_dtype == LossDtype::kEmulated ? LossPrecision::kLogits : LossPrecision::kFloat32;
-    Tensor nll = NextTokenNll(head, hidden, ids, precision);  // [batch, window - 1]
+    // From the position that predicts the first target on.
+    const int64_t first = text_.first_target - 1, length = text_.window - first;
+    const Tensor ids = windows.narrow(1, first, length).to(hidden.device());
+    Tensor nll = NextTokenNll(head, hidden.narrow(1, first, length), ids, precision);
     Tensor counts = at::full({nll.size(0)}, nll.size(1), nll.options());
     if (text_.ignored_targets > 0) {
       const Tensor counted = ids.narrow(1, 1, nll.size(1)) != *text_.ignore_id;
@@ -51,7 +36,7 @@ class Collector {
     const double* sum = sums.const_data_ptr<double>();
     const double* count = counts.const_data_ptr<double>();
     for (int64_t i = 0; i < sums.size(0); ++i) {
-      if (!std::isfinite(sum[i])) Refuse(ids[i], nll[i]);
+      if (!std::isfinite(sum[i])) Refuse(windows[i], nll[i]);
       result_.window_nll.push_back(count[i] > 0 ? sum[i] / count[i] : 0);
       weights_.push_back(text_.average == LossAverage::kTokens ? count[i] : count[i] > 0);
     }
@@ -83,39 +68,18 @@ class Collector {
   std::vector<double> weights_;
 };
 
-void RunResident(const ModelSource& model, const TokenBatches& batches, Collector& collector) {
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
-  const Embedding embedding = model.LoadEmbedding();
-  const Head head = model.LoadHead();
-  std::vector<Block> blocks;
-  for (int64_t l = 0; l < model.config().num_layers(); ++l) blocks.push_back(model.LoadBlock(l));
-  Progress progress("perplexity", static_cast<int64_t>(batches.ids().size()), "batches");
-  for (const Tensor& host_ids : batches.ids()) {
-    CheckInterrupt();
-    const Tensor ids = host_ids.to(model.device());
-    Tensor x = embedding.Forward(ids);
-    for (const Block& block : blocks) x = block.Forward(x, context);
-    collector.Add(head, ids, x);
-    progress.Advance();
-  }
+double SpreadOfMean(const PerplexityResult& result) {
+  const auto n = static_cast<double>(result.window_nll.size());
+  if (n < 2) return 0;
+  double squares = 0;
+  for (const double loss : result.window_nll) squares += std::pow(loss - result.mean_nll, 2);
+  return std::sqrt(squares / (n - 1) / n);
 }
 
-void RunStreamed(const ModelSource& model, const TokenBatches& batches, Collector& collector) {
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
-  ActivationStream stream(model.LoadEmbedding(), batches, model.device());
-  Progress progress("perplexity", model.config().num_layers(), "layers");
-  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
-    const Block block = model.LoadBlock(l);
-    stream.Transform([&](const Tensor& x) { return block.Forward(x, context); });
-    progress.Advance();
-  }
-  const Head head = model.LoadHead();
-  for (int64_t i = 0; i < stream.batches(); ++i) {
-    CheckInterrupt();
-    collector.Add(head, batches.ids()[static_cast<size_t>(i)].to(model.device()), stream.batch(i));
-  }
+// In perplexity units. Windows are drawn in blocks of neighbours, because they are correlated.
+Interval BootstrapInterval(const std::vector<double>& window_nll) {
+  const Interval nll = BlockBootstrapMean(window_nll, 0, {.purpose = "bootstrap perplexity"});
+  return {std::exp(nll.low), std::exp(nll.high)};
 }
 
 }  // namespace
@@ -137,22 +101,19 @@ PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationTe
     windows.push_back(text.Window(k));
     RequireKnownIds(model.config(), windows.back(), fmt::format("{}: window {}", text.source, k));
   }
-  const TokenBatches batches(windows, kResidentBatchTokens);
+  const TokenBatches batches(windows, kEvaluationBatchTokens);
   Collector collector(model, text, result);
-  if (model.resident()) {
-    RunResident(model, batches, collector);
-  } else {
-    RunStreamed(model, batches, collector);
+  const HiddenStates states(model, batches, "perplexity");
+  Progress progress("perplexity", text.windows, "windows");
+  for (size_t i = 0; i < batches.ids().size(); ++i) {
+    collector.Add(states.head(), batches.ids()[i], states.Batch(static_cast<int64_t>(i)));
+    progress.Advance(batches.ids()[i].size(0));
   }
 
-  const auto n = static_cast<double>(result.window_nll.size());
   result.mean_nll = collector.Mean();
   result.perplexity = std::exp(result.mean_nll);
-  if (n > 1) {
-    double squares = 0;
-    for (const double loss : result.window_nll) squares += std::pow(loss - result.mean_nll, 2);
-    result.standard_error = std::sqrt(squares / (n - 1) / n);
-  }
+  result.standard_error = SpreadOfMean(result);
+  result.bootstrap = BootstrapInterval(result.window_nll);
   result.seconds = watch.Seconds();
   return result;
 }

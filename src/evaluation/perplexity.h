@@ -1,4 +1,4 @@
-// Perplexity over windows of a text (protocols.md 1.2).
+// Perplexity over windows of a text (protocols.md 1.2; chunks of 1.5).
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,17 @@
 
 #include "data/windows.h"
 #include "model/model_source.h"
+#include "stats/intervals.h"
 
 namespace condense {
 
 struct PerplexityResult {
   double perplexity = 0;  // exp(mean_nll)
   double mean_nll = 0;    // nats a target, mean of window means
-  double standard_error =
-      0;  // of mean_nll, from the spread of window means; windows are correlated: rough
+  // Of mean_nll, from the spread of window means; windows are correlated: rough.
+  double standard_error = 0;
+  // 95 % interval of the perplexity, by a bootstrap over blocks of neighbouring windows.
+  Interval bootstrap;
   int64_t windows = 0, window = 0;
   int64_t tokens = 0;  // ids of the stream, the dropped tail included
   std::vector<double> window_nll;

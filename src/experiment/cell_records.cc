@@ -118,24 +118,40 @@ void AddCost(const CompressionResult& result, StageResult& stage) {
 }  // namespace
 
 std::vector<std::string> MetricNames() {
-  return {"perplexity",      "nll",
-          "tokens",          "ignored-targets",
-          "parameters",      "block-parameters",
-          "block-params",    "block-full-params",
-          "total-params",    "untied-params",
-          "compute-params",  "executed-parameters",
-          "nominal",         "deviation",
-          "file_bytes",      "compress-seconds",
-          "short-sequences", "fraction-used",
-          "relative_error",  "condition",
-          "damping",         "acc",
-          "acc_norm",        "acc_bytes",
-          "acc_tok",         "ppl",
-          "kl_mean",         "kl_median",
-          "kl_p90",          "kl_p99",
-          "kl_max",          "top1_agree",
-          "top5_overlap",    "dp_mean",
-          "dp_rms",          "nll_diff"};
+  std::vector<std::string> names = {"parameters",
+                                    "block-parameters",
+                                    "executed-parameters",
+                                    "block-params",
+                                    "block-full-params",
+                                    "total-params",
+                                    "untied-params",
+                                    "compute-params",
+                                    "nominal",
+                                    "deviation",
+                                    "file_bytes",
+                                    "compress-seconds",
+                                    "short-sequences",
+                                    "fraction-used",
+                                    "relative_error",
+                                    "condition",
+                                    "damping",
+                                    "acc",
+                                    "acc_norm",
+                                    "acc_bytes",
+                                    "acc_tok",
+                                    "ppl",
+                                    "kl_mean",
+                                    "kl_median",
+                                    "kl_p90",
+                                    "kl_p99",
+                                    "kl_max",
+                                    "top1_agree",
+                                    "top5_overlap",
+                                    "dp_mean",
+                                    "dp_rms",
+                                    "nll_diff"};
+  for (std::string& name : ProtocolValueNames()) names.push_back(std::move(name));
+  return names;
 }
 
 bool IsMetricName(const std::string& name) {
@@ -205,23 +221,20 @@ StageResult CalibrationResult(const CalibrationSet& set) {
   return result;
 }
 
-StageResult EvaluationResult(const std::string& protocol, const PerplexityResult& perplexity,
-                             const EvaluationText& text) {
+StageResult MeasurementRecords(const std::string& protocol, const ProtocolMeasurement& measured) {
   StageResult result;
-  const auto add = [&](const char* name, double value, const char* unit) {
+  for (const ProtocolValue& value : measured.values) {
     result.metrics.push_back({.protocol = protocol,
-                              .metric = name,
-                              .value = value,
-                              .count = perplexity.windows,
-                              .unit = unit,
-                              .basis = perplexity.ids_sha256});
-  };
-  add("perplexity", perplexity.perplexity, "");
-  add("nll", perplexity.mean_nll, "nats");
-  result.metrics.back().standard_error = perplexity.standard_error;
-  add("tokens", static_cast<double>(perplexity.tokens), "count");
-  add("ignored-targets", static_cast<double>(text.ignored_targets), "count");
-  result.samples.push_back({protocol, "", "window_nll", {perplexity.window_nll}});
+                              .metric = value.name,
+                              .value = value.value,
+                              .standard_error = value.standard_error,
+                              .count = measured.count,
+                              .unit = value.unit,
+                              .basis = measured.ids_sha256});
+  }
+  for (const ProtocolSeries& series : measured.series) {
+    result.samples.push_back({protocol, "", series.name, {series.values}});
+  }
   return result;
 }
 

@@ -3,9 +3,8 @@
 
 #include "compression/compress.h"
 #include "data/calibration.h"
-#include "data/windows.h"
 #include "evaluation/agreement.h"
-#include "evaluation/perplexity.h"
+#include "evaluation/protocol_evaluation.h"
 #include "model/checkpoint_model.h"
 #include "results/results_store.h"
 #include "stats/task_scores.h"
@@ -30,8 +29,7 @@ StageResult DenseResult(const CheckpointModel& model);
 StageResult CompressedResult(const CompressionResult& result, double ratio, Match match);
 void AddBytes(const CheckpointModel& stored, StageResult& result);
 StageResult CalibrationResult(const CalibrationSet& set);
-StageResult EvaluationResult(const std::string& protocol, const PerplexityResult& perplexity,
-                             const EvaluationText& text);
+StageResult MeasurementRecords(const std::string& protocol, const ProtocolMeasurement& measured);
 
 // Accuracies and the scores they come from; acc_bytes and acc_tok are added where there is
 // acc_norm.

@@ -104,12 +104,12 @@ StageResult CellWork::Evaluate(const PlannedStage& stage, StageParts parts) {
 
 void CellWork::RequireNoSharedText(const std::string& protocol) {
   if (protocol.empty() || !cell_.setting.calibration || spec_.allow_overlap) return;
-  const EvaluationText& text = bench_.Text(cell_.setting.model, protocol);
+  const ProtocolText& text = bench_.Text(cell_.setting.model, protocol);
   for (const bool scores : {false, true}) {
     CalibrationBench& bench = Calibration(scores);
-    if (bench.set.corpus != text.corpus || !bench.compared.insert(protocol).second) continue;
+    if (bench.set.corpus != CorpusOf(text) || !bench.compared.insert(protocol).second) continue;
     try {
-      RequireNoOverlap(bench.set, text.ids, protocol);
+      RequireNoOverlap(bench.set, IdsOf(text), protocol);
     } catch (const DataError&) {
       bench.compared.erase(protocol);
       throw;

@@ -127,7 +127,7 @@ Input InputResolver::ReadCalibration(const std::string& name) {
 Input InputResolver::ReadProtocol(const std::string& id) {
   const NamedProtocol named = LoadPerplexityProtocol(id);
   Input input;
-  const std::string corpus = CorpusDigest(named.protocol.corpus, named.protocol.split, input);
+  const std::string corpus = CorpusDigest(named.corpus(), named.split(), input);
   input.canonical =
       fmt::format(R"({{"id":{},"params":{},"corpus":"{}"}})", JsonString(id), named.params, corpus);
   return input;

@@ -45,7 +45,7 @@ struct Workbench::Held {
   size_t index = 0;
   std::optional<OpenedModel> model;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::map<std::string, EvaluationText> texts;
+  std::map<std::string, ProtocolText> texts;
   std::map<std::string, std::unique_ptr<CalibrationBench>> calibrations;
 };
 
@@ -79,12 +79,12 @@ const Tokenizer& Workbench::TokenizerOf(size_t model) {
   return *held.tokenizer;
 }
 
-const EvaluationText& Workbench::Text(size_t model, const std::string& protocol) {
+const ProtocolText& Workbench::Text(size_t model, const std::string& protocol) {
   Held& held = Hold(model);
   const auto found = held.texts.find(protocol);
   if (found != held.texts.end()) return found->second;
-  EvaluationText text = EvaluationFromProtocol(LoadPerplexityProtocol(protocol), TokenizerOf(model),
-                                               inputs_.roots().data);
+  ProtocolText text =
+      LoadProtocolText(LoadPerplexityProtocol(protocol), TokenizerOf(model), inputs_.roots().data);
   return held.texts.emplace(protocol, std::move(text)).first->second;
 }
 

@@ -11,8 +11,8 @@
 
 #include "calibration/statistics_store.h"
 #include "data/calibration.h"
+#include "data/protocol_text.h"
 #include "data/task.h"
-#include "data/windows.h"
 #include "experiment/inputs.h"
 #include "experiment/spec.h"
 #include "model/causal_lm.h"
@@ -65,7 +65,7 @@ class Workbench {
   // The references below hold until another model is asked for.
   OpenedModel& Model(size_t model);
   const Tokenizer& TokenizerOf(size_t model);
-  const EvaluationText& Text(size_t model, const std::string& protocol);
+  const ProtocolText& Text(size_t model, const std::string& protocol);
   CalibrationBench& Calibration(size_t model, const std::string& name,
                                 std::optional<uint64_t> seed);
   CalibrationBench& WithoutCalibration(size_t model);

@@ -53,9 +53,9 @@ std::string ModelSummary(const std::string&, const Node& node) {
 }
 
 std::string ProtocolSummary(const std::string& name, const Node&) {
-  const PerplexityProtocol protocol = LoadPerplexityProtocol(name).protocol;
-  return fmt::format("perplexity on {} {}, windows of {}, special {}", protocol.corpus,
-                     protocol.split, protocol.window, EnumName(protocol.special));
+  const NamedProtocol protocol = LoadPerplexityProtocol(name);
+  return fmt::format("perplexity on {} {}, {}", protocol.corpus(), protocol.split(),
+                     protocol.Summary());
 }
 
 std::string CalibrationSummary(const std::string&, const Node& node) {

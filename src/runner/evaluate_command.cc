@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "evaluation/agreement.h"
-#include "evaluation/perplexity.h"
+#include "evaluation/protocol_evaluation.h"
 #include "experiment/spec.h"
 #include "experiment/workbench.h"
 #include "runner/command.h"
@@ -56,7 +56,13 @@ SpecialMode SpecialOf(const Arguments& arguments, SpecialMode otherwise) {
   throw MakeError<ConfigError>("--special {}: expected once, window or none", *text);
 }
 
-EvaluationText LoadText(const Arguments& arguments, const Tokenizer& tokenizer) {
+// What is scored, and how much of it an agreement takes unless it is told.
+struct Scored {
+  ProtocolText text;
+  std::optional<int64_t> agreement_windows;
+};
+
+Scored LoadText(const Arguments& arguments, const Tokenizer& tokenizer) {
   RequireOneOf(arguments, {"text", "ids", "protocol"});
   RefuseIdleIdsType(arguments, arguments.TextOr("ids", ""));
   if (const auto protocol = arguments.OptionalText("protocol")) {
@@ -66,7 +72,9 @@ EvaluationText LoadText(const Arguments& arguments, const Tokenizer& tokenizer) 
                                      fixed);
       }
     }
-    return EvaluationFromProtocol(LoadPerplexityProtocol(*protocol), tokenizer, arguments.Data());
+    const NamedProtocol named = LoadPerplexityProtocol(*protocol);
+    if (arguments.Has("dense")) AgreementOn(named);  // refuses texts without windows
+    return {LoadProtocolText(named, tokenizer, arguments.Data()), named.agreement_windows};
   }
   if (!arguments.Has("window")) {
     throw ConfigError("--window N is missing: the number of ids that the model sees at once");
@@ -74,20 +82,54 @@ EvaluationText LoadText(const Arguments& arguments, const Tokenizer& tokenizer) 
   const int64_t window = *arguments.Integer("window");
   if (window < 2) throw MakeError<ConfigError>("--window {}: expected at least 2 ids", window);
   if (const auto file = arguments.OptionalText("text")) {
-    return EvaluationFromText(*file, {window, SpecialOf(arguments, SpecialMode::kOnce)}, tokenizer);
+    return {
+        EvaluationFromText(*file, {window, SpecialOf(arguments, SpecialMode::kOnce)}, tokenizer),
+        {}};
   }
-  return EvaluationFromIds(arguments.Text("ids"),
-                           ParseIdsType(arguments.TextOr("ids-type", "uint16")),
-                           {window, SpecialOf(arguments, SpecialMode::kNone)}, tokenizer);
+  return {
+      EvaluationFromIds(arguments.Text("ids"), ParseIdsType(arguments.TextOr("ids-type", "uint16")),
+                        {window, SpecialOf(arguments, SpecialMode::kNone)}, tokenizer),
+      {}};
 }
 
-void Print(const PerplexityResult& result, const EvaluationText& text) {
-  std::cout << fmt::format(
-      "perplexity  {:.6f}  ({:.4f} ... {:.4f})\nnll         {:.8f} +- {:.8f}\nwindows     {} of {} "
-      "ids, {} "
-      "ids at the end left out\n",
-      result.perplexity, result.Low(), result.High(), result.mean_nll, result.standard_error,
-      result.windows, result.window, text.dropped_tokens);
+void Print(const ProtocolMeasurement& measured, const ProtocolText& text) {
+  for (const ProtocolValue& value : measured.values) {
+    if (value.unit == "count") continue;
+    std::string line = fmt::format("{:<15} {:.8g}", value.name, value.value);
+    if (value.standard_error) line += fmt::format(" +- {:.3g}", *value.standard_error);
+    if (value.interval) {
+      line += fmt::format("  (95 %: {:.6g} ... {:.6g})", value.interval->low, value.interval->high);
+    }
+    std::cout << line << "\n";
+  }
+  if (const auto* windows = std::get_if<EvaluationText>(&text)) {
+    std::cout << fmt::format("windows         {} of {} ids, {} ids at the end left out\n",
+                             windows->windows, windows->window, windows->dropped_tokens);
+  } else {
+    std::cout << fmt::format("pages           {}\n", measured.count);
+  }
+}
+
+void PrintJson(const ProtocolMeasurement& measured, const ProtocolText& text, DType dtype) {
+  Json json;
+  for (const ProtocolValue& value : measured.values) {
+    const bool whole = value.unit == "count";
+    json[value.name] = whole ? Json(static_cast<int64_t>(value.value)) : Json(value.value);
+    if (value.standard_error) json[value.name + "_stderr"] = *value.standard_error;
+    if (value.interval) json[value.name + "_ci95"] = {value.interval->low, value.interval->high};
+  }
+  if (const auto* windows = std::get_if<EvaluationText>(&text)) {
+    json["windows"] = windows->windows;
+    json["window"] = windows->window;
+    json["dropped_tokens"] = windows->dropped_tokens;
+  } else {
+    json["pages"] = measured.count;
+  }
+  json["ids_sha256"] = measured.ids_sha256;
+  json["source"] = SourceOf(text);
+  json["dtype"] = DTypeName(dtype);
+  json["seconds"] = measured.seconds;
+  PrintJsonLine(json);
 }
 
 // An option that would be ignored is refused.
@@ -99,7 +141,7 @@ void RefuseOutside(const Arguments& arguments, const char* where,
 }
 
 int PrintAgreement(const Arguments& arguments, const ModelSource& model, const Tokenizer& tokenizer,
-                   const EvaluationText& text, const LoadOptions& load) {
+                   const Scored& scored, const LoadOptions& load) {
   const std::filesystem::path folder =
       RequireModelFolder(arguments.Text("dense"), arguments.ModelRoots());
   if (LoadTokenizer(folder)->digest() != tokenizer.digest()) {
@@ -107,7 +149,9 @@ int PrintAgreement(const Arguments& arguments, const ModelSource& model, const T
                                  folder.string());
   }
   const OpenedModel dense(folder, load);
-  const AgreementResult result = EvaluateAgreement(dense.source(), model, text);
+  const AgreementResult result =
+      EvaluateAgreement(dense.source(), model, std::get<EvaluationText>(scored.text),
+                        {.first_windows = scored.agreement_windows});
   const std::vector<std::pair<const char*, double>> values = {
       {"kl_mean", result.kl_mean},       {"kl_error", result.kl_error},
       {"kl_median", result.kl_median},   {"kl_p90", result.kl_p90},
@@ -144,28 +188,19 @@ int Run(const Arguments& arguments) {
   const std::filesystem::path folder = ModelFolder(arguments);
   const DType dtype = ParseDType(arguments.TextOr("dtype", "float32"));
   const auto tokenizer = LoadTokenizer(folder);
-  const EvaluationText text = LoadText(arguments, *tokenizer);
+  const Scored scored = LoadText(arguments, *tokenizer);
   const InferenceScope inference;
   const LoadOptions load{.dtype = dtype, .device = OpenComputeDevice(arguments)};
   const OpenedModel model(folder, load);
-  if (arguments.Has("dense"))
-    return PrintAgreement(arguments, model.source(), *tokenizer, text, load);
-  const PerplexityResult result = EvaluatePerplexity(model.source(), text);
-  if (!arguments.Flag("json")) {
-    Print(result, text);
-    return 0;
+  if (arguments.Has("dense")) {
+    return PrintAgreement(arguments, model.source(), *tokenizer, scored, load);
   }
-  PrintJsonLine({{"perplexity", result.perplexity},
-                 {"nll", result.mean_nll},
-                 {"standard_error", result.standard_error},
-                 {"windows", result.windows},
-                 {"window", result.window},
-                 {"tokens", result.tokens},
-                 {"dropped_tokens", text.dropped_tokens},
-                 {"ids_sha256", result.ids_sha256},
-                 {"source", text.source},
-                 {"dtype", DTypeName(dtype)},
-                 {"seconds", result.seconds}});
+  const ProtocolMeasurement measured = EvaluateProtocol(model.source(), scored.text);
+  if (arguments.Flag("json")) {
+    PrintJson(measured, scored.text, dtype);
+  } else {
+    Print(measured, scored.text);
+  }
   return 0;
 }
 

@@ -1,6 +1,7 @@
 // Agreement of a compressed model's next-token distributions with the dense model's.
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "evaluation/agreement.h"
 #include "experiment/cell_records.h"
 #include "experiment/config_name.h"
@@ -10,58 +11,73 @@
 namespace condense {
 namespace {
 
-const std::string kPrefix = "agree-";
-
 class AgreementEvaluator final : public Evaluator {
  public:
   struct Params {
     std::vector<ConfigName<ProtocolKind>> protocols;
+    std::optional<int64_t> windows;
 
     template <class V>
     void Fields(V&& field) {
       field("protocols", protocols, "perplexity protocols whose windows are compared", Required{},
             NonEmpty{});
+      field("windows", windows, "only the first ones, instead of the protocol's own number",
+            Range::AtLeast(1));
     }
     void Validate(const Node& at, Problems& problems) const {
       RefuseRepeated(at, "protocols", protocols, problems);
+      for (const auto& protocol : protocols) {
+        try {
+          AgreementOn(LoadPerplexityProtocol(protocol.name), windows);
+        } catch (const ConfigError& error) {
+          problems.Add(at, error.what());
+        }
+      }
     }
   };
   explicit AgreementEvaluator(Params params) : params_(std::move(params)) {}
 
   std::vector<EvaluationStage> Stages() const override {
     std::vector<EvaluationStage> stages;
-    for (const auto& protocol : params_.protocols) stages.push_back({kPrefix + protocol.name, ""});
+    for (const auto& protocol : params_.protocols) stages.push_back({On(protocol.name).id, ""});
     return stages;
   }
   std::string ProtocolParams(const EvaluationStage& stage) const override {
-    return fmt::format(R"({{"text":{}}})", Text(stage).params);
+    return On(ScoredText(stage)).params;
   }
   std::optional<Input> Inputs(const EvaluationStage& stage, InputResolver& inputs) const override {
     const Input* text = inputs.Protocol(ScoredText(stage));
     if (text == nullptr) return std::nullopt;
     Input input = *text;
-    input.canonical = fmt::format(R"({{"agreement":{}}})", text->canonical);
+    input.canonical =
+        fmt::format(R"({{"agreement":{},"text":{}}})", ProtocolParams(stage), text->canonical);
     return input;
   }
   bool ForDense() const override { return false; }
   std::string ScoredText(const EvaluationStage& stage) const override {
-    return stage.protocol.substr(kPrefix.size());
+    for (const auto& protocol : params_.protocols) {
+      if (On(protocol.name).id == stage.protocol) return protocol.name;
+    }
+    throw MakeError<ConfigError>("no text is compared as {}", stage.protocol);
   }
   std::string Objection(const EvaluationStage& stage, const ModelConfig& config) const override {
-    const int64_t window = Text(stage).protocol.window;
-    if (window <= config.max_positions) return "";
-    return fmt::format("protocol {} has windows of {} tokens, but the model sees {}",
-                       ScoredText(stage), window, config.max_positions);
+    const std::string text = ScoredText(stage);
+    const int64_t positions = LoadPerplexityProtocol(text).positions().value_or(0);
+    if (positions <= config.max_positions) return "";
+    return fmt::format("protocol {} has windows of {} tokens, but the model sees {}", text,
+                       positions, config.max_positions);
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
-    const EvaluationText& text = subject.bench.Text(subject.model, ScoredText(stage));
+    const std::string text = ScoredText(stage);
+    const auto& windows = std::get<EvaluationText>(subject.bench.Text(subject.model, text));
     const ModelSource& dense = subject.bench.Model(subject.model).source();
-    return AgreementRecords(stage.protocol, EvaluateAgreement(dense, subject.source, text));
+    return AgreementRecords(stage.protocol, EvaluateAgreement(dense, subject.source, windows,
+                                                              {.first_windows = On(text).windows}));
   }
 
  private:
-  NamedProtocol Text(const EvaluationStage& stage) const {
-    return LoadPerplexityProtocol(ScoredText(stage));
+  AgreementProtocol On(const std::string& text) const {
+    return AgreementOn(LoadPerplexityProtocol(text), params_.windows);
   }
 
   Params params_;

@@ -1,7 +1,7 @@
-// Token perplexity by the protocols of configs/protocols.
+// Perplexity by the protocols of configs/protocols.
 #include <fmt/format.h>
 
-#include "evaluation/perplexity.h"
+#include "evaluation/protocol_evaluation.h"
 #include "experiment/cell_records.h"
 #include "experiment/config_name.h"
 #include "experiment/evaluator.h"
@@ -39,14 +39,14 @@ class PerplexityEvaluator final : public Evaluator {
   }
   std::string ScoredText(const EvaluationStage& stage) const override { return stage.protocol; }
   std::string Objection(const EvaluationStage& stage, const ModelConfig& config) const override {
-    const int64_t window = LoadPerplexityProtocol(stage.protocol).protocol.window;
-    if (window <= config.max_positions) return "";
+    const int64_t positions = LoadPerplexityProtocol(stage.protocol).positions().value_or(0);
+    if (positions <= config.max_positions) return "";
     return fmt::format("protocol {} has windows of {} tokens, but the model sees {}",
-                       stage.protocol, window, config.max_positions);
+                       stage.protocol, positions, config.max_positions);
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
-    const EvaluationText& text = subject.bench.Text(subject.model, stage.protocol);
-    return EvaluationResult(stage.protocol, EvaluatePerplexity(subject.source, text), text);
+    const ProtocolText& text = subject.bench.Text(subject.model, stage.protocol);
+    return MeasurementRecords(stage.protocol, EvaluateProtocol(subject.source, text));
   }
 
  private:
@@ -54,7 +54,7 @@ class PerplexityEvaluator final : public Evaluator {
 };
 
 CONDENSE_REGISTER(Evaluator, PerplexityEvaluator, "perplexity", /*version=*/1,
-                  "Perplexity of tokens, as protocols of configs/protocols define it.");
+                  "Perplexity, as protocols of configs/protocols define it.");
 
 }  // namespace
 }  // namespace condense

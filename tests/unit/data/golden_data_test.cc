@@ -157,12 +157,12 @@ void ExpectCounts(const PublishedCounts& published, const Tokenizer& tokenizer) 
       LoadCorpus("wikitext2", "test", DataRoots::Default({SharedFolder() / "data/text"}));
   NamedProtocol named = LoadPerplexityProtocol("wikitext2-128");
   for (const auto& [window, count] : published.windows) {
-    named.protocol.window = window;
+    std::get<WindowedProtocol>(named.rules).window = window;
     const EvaluationText text = EvaluationFromCorpus(named, corpus, tokenizer);
     EXPECT_EQ(static_cast<int64_t>(text.ids.size()), published.tokens);
     EXPECT_EQ(text.windows, count);
   }
-  named.protocol.special = SpecialMode::kNone;
+  std::get<WindowedProtocol>(named.rules).special = SpecialMode::kNone;
   EXPECT_EQ(static_cast<int64_t>(EvaluationFromCorpus(named, corpus, tokenizer).ids.size()),
             published.tokens - 1);
 }

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
-#include "config/paths.h"
 #include "support/temp_folder.h"
 #include "unit/data/byte_tokenizer.h"
 #include "unit/data/error_text.h"
@@ -29,8 +28,7 @@ class WindowsTest : public ::testing::Test {
     return EvaluationFromText(Write("text.txt", text), options, tokenizer_);
   }
   NamedProtocol Protocol(const std::string& yaml) {
-    const auto protocol = ReadStruct<PerplexityProtocol>(Node::ParseText(yaml, "p.yaml"));
-    return {"p", protocol, CanonicalText(protocol), ""};
+    return ReadPerplexityProtocol("p", Node::ParseText(yaml, "p.yaml"));
   }
 
   TempFolder folder_;
@@ -155,37 +153,6 @@ TEST_F(WindowsTest, RefusesWindowsLongerThanTheModelSees) {
   EXPECT_NO_THROW(RequirePositions(text, 4));
   EXPECT_THAT(ErrorText<ConfigError>([&] { RequirePositions(text, 3); }),
               HasSubstr("a window of 4 ids is longer than the 3 positions"));
-}
-
-TEST(PerplexityProtocol, RefusesOverlappingWindowsAndUnknownKeys) {
-  const auto refused = [](const std::string& rest) {
-    return ErrorText<ConfigError>([&] {
-      ReadStruct<PerplexityProtocol>(Node::ParseText(
-          "{corpus: c, split: s, join: '', special: once, " + rest + "}", "p.yaml"));
-    });
-  };
-  EXPECT_THAT(refused("window: 8, stride: 4"), HasSubstr("stride 4 differs from window 8"));
-  EXPECT_THAT(refused("windw: 8, stride: 8"), HasSubstr("window"));
-  EXPECT_THAT(refused("window: 1, stride: 1"), HasSubstr("at least 2"));
-}
-
-TEST(PerplexityProtocol, EveryNamedOneIsWellFormedAndNamesACorpus) {
-  int windowed = 0;
-  for (const std::string& name : ListConfigs("protocols")) {
-    SCOPED_TRACE(name);
-    const NamedProtocol named = LoadPerplexityProtocol(name);
-    EXPECT_EQ(named.params_sha256, Sha256Hex(named.params));
-    const auto spec =
-        ReadStruct<CorpusSpec>(Node::ParseFile(NamedConfig("corpora", named.protocol.corpus)));
-    EXPECT_EQ(spec.splits.count(named.protocol.split), 1u);
-    ++windowed;
-  }
-  EXPECT_GE(windowed, 21);
-}
-
-TEST(PerplexityProtocol, UnknownIdsNameTheNearest) {
-  EXPECT_THAT(ErrorText<ConfigError>([] { LoadPerplexityProtocol("wikitext2-2408"); }),
-              HasSubstr("wikitext2-2048"));
 }
 
 }  // namespace

@@ -1,0 +1,189 @@
+#include "evaluation/agreement.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/system.h"
+#include "evaluation/hidden_states.h"
+#include "model/check.h"
+#include "model/divergence.h"
+#include "stats/intervals.h"
+
+namespace condense {
+namespace {
+
+// What rounding may leave below zero of a divergence that is zero.
+constexpr double kRounding = 1e-6;
+
+struct Pair {
+  const ModelSource& dense;
+  const ModelSource& compressed;
+};
+
+// Positions of some windows and what the two models' last blocks made of them: [rows, width].
+struct Rows {
+  Tensor dense, compressed;
+  Tensor targets;  // [rows] int64
+};
+
+// Positions that predict a target, window after window.
+Rows ScoredRows(const EvaluationText& text, const Tensor& windows, const Tensor& dense,
+                const Tensor& compressed) {
+  const int64_t first = text.first_target, count = text.window - first;
+  const auto states = [&](const Tensor& hidden) {
+    return hidden.narrow(1, first - 1, count).flatten(0, 1);
+  };
+  return {states(dense), states(compressed), windows.narrow(1, first, count).flatten()};
+}
+
+class Collector {
+ public:
+  Collector(const Pair& models, const EvaluationText& text, AgreementResult& result)
+      : models_(models),
+        text_(text),
+        result_(result),
+        vocabulary_(
+            std::min(models.dense.config().vocab_size, models.compressed.config().vocab_size)) {}
+
+  void Add(const HeadedStates& dense, const HeadedStates& compressed, const Tensor& windows) {
+    const Rows rows = ScoredRows(text_, windows, dense.hidden, compressed.hidden);
+    const auto compared = CompareNextTokens(
+        {dense.head, rows.dense}, {compressed.head, rows.compressed}, rows.targets, vocabulary_);
+    const size_t per_window = static_cast<size_t>(text_.window - text_.first_target);
+    const int64_t* targets = rows.targets.const_data_ptr<int64_t>();
+    for (int64_t i = 0; i < windows.size(0); ++i) {
+      const auto begin = static_cast<size_t>(i) * per_window;
+      const auto positions = std::span(compared).subspan(begin, per_window);
+      RequireSound(positions, windows[i], dense, rows.dense.narrow(0, i * per_window, per_window));
+      AddWindow(positions, targets + begin);
+      ++seen_;
+    }
+  }
+
+  void Finish() {
+    const double n = static_cast<double>(divergences_.size());
+    if (divergences_.empty()) throw MakeError<DataError>("{}: no target counts", text_.source);
+    result_.positions = static_cast<int64_t>(divergences_.size());
+    result_.kl_mean = MeanOf(divergences_);
+    std::sort(divergences_.begin(), divergences_.end());
+    result_.kl_median = Quantile(divergences_, 0.5);
+    result_.kl_p90 = Quantile(divergences_, 0.9);
+    result_.kl_p99 = Quantile(divergences_, 0.99);
+    result_.kl_max = divergences_.back();
+    result_.top1_agree = sums_.top1 / n;
+    result_.top5_overlap = sums_.top5 / n / 5;
+    result_.dp_mean = sums_.dp / n;
+    result_.dp_rms = std::sqrt(sums_.dp_squared / n);
+    result_.nll_diff = sums_.nll_diff / n;
+    result_.kl_error = StandardErrorOfMean(result_.window_kl);
+    result_.top1_error = StandardErrorOfMean(result_.window_top1);
+    result_.nll_diff_error = StandardErrorOfMean(result_.window_nll_diff);
+  }
+
+ private:
+  struct Sums {
+    double kl = 0, top1 = 0, top5 = 0, dp = 0, dp_squared = 0, nll_diff = 0;
+  };
+
+  // Targets that the text says do not count are no positions.
+  void AddWindow(std::span<const LogitComparison> positions, const int64_t* targets) {
+    Sums window;
+    double counted = 0;
+    for (size_t t = 0; t < positions.size(); ++t) {
+      const LogitComparison& position = positions[t];
+      if (text_.ignore_id && targets[t] == *text_.ignore_id) continue;
+      const double divergence = std::max(position.divergence, 0.0);
+      const double dp = std::exp(position.log_q) - std::exp(position.log_p);
+      divergences_.push_back(divergence);
+      window.kl += divergence;
+      window.top1 += position.same_top;
+      window.nll_diff += position.log_p - position.log_q;
+      sums_.top5 += static_cast<double>(position.common_top5);
+      sums_.dp += dp;
+      sums_.dp_squared += dp * dp;
+      ++counted;
+    }
+    sums_.top1 += window.top1;
+    sums_.nll_diff += window.nll_diff;
+    if (counted == 0) return;
+    result_.window_kl.push_back(window.kl / counted);
+    result_.window_top1.push_back(window.top1 / counted);
+    result_.window_nll_diff.push_back(window.nll_diff / counted);
+  }
+
+  // hidden: [positions, width] of the dense model.
+  void RequireSound(std::span<const LogitComparison> positions, const Tensor& ids,
+                    const HeadedStates& dense, const Tensor& hidden) const {
+    int64_t bad = 0, first = -1;
+    for (size_t t = 0; t < positions.size(); ++t) {
+      const double divergence = positions[t].divergence;
+      if (std::isfinite(divergence) && divergence >= -kRounding) continue;
+      if (bad++ == 0) first = static_cast<int64_t>(t);
+    }
+    if (bad == 0) return;
+    const double divergence = positions[static_cast<size_t>(first)].divergence;
+    if (std::isfinite(divergence)) {
+      throw MakeError<NumericError>(
+          "window {}, position {}: the divergence is {}, below zero by more than rounding", seen_,
+          first + text_.first_target - 1, divergence);
+    }
+    const Tensor logits = dense.head.Forward(hidden[first]);
+    const bool dense_bad = !at::isfinite(logits).all().item<bool>();
+    throw MakeError<NumericError>(
+        "window {}: logits of the {} model are not finite at {} of {} positions; first seen after "
+        "{}",
+        seen_, dense_bad ? "dense" : "compressed", bad, positions.size(),
+        FirstBadLayer(dense_bad ? models_.dense : models_.compressed, ids.unsqueeze(0)));
+  }
+
+  const Pair& models_;
+  const EvaluationText& text_;
+  AgreementResult& result_;
+  int64_t vocabulary_;
+  std::vector<double> divergences_;  // of every position
+  Sums sums_;                        // over all positions
+  int64_t seen_ = 0;                 // windows
+};
+
+}  // namespace
+
+AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,
+                                  const EvaluationText& text, const AgreementOptions& options) {
+  const InferenceScope inference;
+  const Stopwatch watch;
+  const Pair models{dense, compressed};
+  AgreementResult result{
+      .windows = std::min(text.windows, options.first_windows.value_or(text.windows)),
+      .window = text.window,
+      .vocabulary_cut = std::abs(dense.config().vocab_size - compressed.config().vocab_size),
+      .window_kl = {},
+      .window_top1 = {},
+      .window_nll_diff = {},
+      .ids_sha256 = text.ids_sha256};
+  std::vector<std::vector<TokenId>> windows;
+  for (int64_t k = 0; k < result.windows; ++k) windows.push_back(text.Window(k));
+  for (const ModelSource* model : {&dense, &compressed}) {
+    RequirePositions(text, model->config().max_positions);
+    for (size_t k = 0; k < windows.size(); ++k) {
+      RequireKnownIds(model->config(), windows[k], fmt::format("{}: window {}", text.source, k));
+    }
+  }
+  const TokenBatches batches(windows, kEvaluationBatchTokens);
+  const HiddenStates dense_states(dense, batches, "agreement, dense model");
+  const HiddenStates compressed_states(compressed, batches, "agreement, compressed model");
+  Collector collector(models, text, result);
+  Progress progress("agreement", result.windows, "windows");
+  for (int64_t i = 0; i < static_cast<int64_t>(batches.ids().size()); ++i) {
+    const Tensor& ids = batches.ids()[static_cast<size_t>(i)];
+    const Tensor p = dense_states.Batch(i), q = compressed_states.Batch(i);
+    collector.Add({dense_states.head(), p}, {compressed_states.head(), q}, ids);
+    progress.Advance(ids.size(0));
+  }
+  collector.Finish();
+  result.seconds = watch.Seconds();
+  return result;
+}
+
+}  // namespace condense

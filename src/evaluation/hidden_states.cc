@@ -1,0 +1,58 @@
+#include "evaluation/hidden_states.h"
+
+#include <fmt/format.h>
+
+#include "base/progress.h"
+#include "base/system.h"
+
+namespace condense {
+namespace {
+
+BlockContext ContextOf(const Tensor& frequencies) {
+  return {.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
+}
+
+}  // namespace
+
+HiddenStates::HiddenStates(const ModelSource& model, const TokenBatches& batches,
+                           const std::string& title)
+    : model_(model), batches_(batches), frequencies_(FrequenciesOf(model)) {
+  const int64_t layers = model.config().num_layers();
+  if (model.resident()) {
+    embedding_ = model.LoadEmbedding();
+    for (int64_t l = 0; l < layers; ++l) blocks_.push_back(model.LoadBlock(l));
+  } else {
+    const BlockContext context = ContextOf(frequencies_);
+    stream_.emplace(model.LoadEmbedding(), batches, model.device());
+    Progress progress(title, layers, "layers");
+    for (int64_t l = 0; l < layers; ++l) {
+      const Block block = model.LoadBlock(l);
+      stream_->Transform([&](const Tensor& x) { return block.Forward(x, context); });
+      progress.Advance();
+    }
+  }
+  head_ = model.LoadHead();
+}
+
+Tensor HiddenStates::Batch(int64_t index) const {
+  CheckInterrupt();
+  if (stream_) return stream_->batch(index);
+  const BlockContext context = ContextOf(frequencies_);
+  Tensor x = embedding_->Forward(batches_.ids()[static_cast<size_t>(index)].to(model_.device()));
+  for (const Block& block : blocks_) x = block.Forward(x, context);
+  return x;
+}
+
+std::string FirstBadLayer(const ModelSource& model, const Tensor& ids) {
+  const Tensor frequencies = FrequenciesOf(model);
+  const BlockContext context = ContextOf(frequencies);
+  Tensor x = model.LoadEmbedding().Forward(ids.to(model.device()));
+  if (!at::isfinite(x).all().item<bool>()) return "the embedding";
+  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
+    x = model.LoadBlock(l).Forward(x, context);
+    if (!at::isfinite(x).all().item<bool>()) return fmt::format("layer {}", l);
+  }
+  return "the head";
+}
+
+}  // namespace condense

@@ -223,7 +223,7 @@ TEST_F(ExperimentWithTasks, StoresScoresFromWhichTheMetricsFollow) {
       for (const MetricRecord& metric : metrics) {
         if (metric.task != samples.task) continue;
         EXPECT_EQ(metric.basis, scores.requests_sha256);
-        EXPECT_EQ(metric.value, ValueOf(scores, MetricNamed(metric.metric, scores)).value);
+        EXPECT_EQ(metric.value, ValueOf(scores, MetricNamed(metric.metric, scores).value()).value);
         ++compared;
       }
     }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "evaluation/bad_layer.h"
 #include "model/activation_stream.h"
 #include "model/causal_lm.h"
 #include "model/check.h"
@@ -16,19 +17,6 @@ namespace {
 // Tokens that pass through the model together: enough to keep matrix products efficient, few enough
 // for their activations to stay in cache.
 constexpr int64_t kResidentBatchTokens = 2048;
-
-// Where in the model a window stops being finite.
-std::string FirstBadLayer(const ModelSource& model, const Tensor& ids) {
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
-  Tensor x = model.LoadEmbedding().Forward(ids);
-  if (!at::isfinite(x).all().item<bool>()) return "the embedding";
-  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
-    x = model.LoadBlock(l).Forward(x, context);
-    if (!at::isfinite(x).all().item<bool>()) return fmt::format("layer {}", l);
-  }
-  return "the head";
-}
 
 class Collector {
  public:

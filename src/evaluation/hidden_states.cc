@@ -43,16 +43,4 @@ Tensor HiddenStates::Batch(int64_t index) const {
   return x;
 }
 
-std::string FirstBadLayer(const ModelSource& model, const Tensor& ids) {
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context = ContextOf(frequencies);
-  Tensor x = model.LoadEmbedding().Forward(ids.to(model.device()));
-  if (!at::isfinite(x).all().item<bool>()) return "the embedding";
-  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
-    x = model.LoadBlock(l).Forward(x, context);
-    if (!at::isfinite(x).all().item<bool>()) return fmt::format("layer {}", l);
-  }
-  return "the head";
-}
-
 }  // namespace condense

@@ -35,7 +35,4 @@ class HiddenStates {
   Head head_;
 };
 
-// Where in the model a window stops being finite. ids: [1, tokens].
-std::string FirstBadLayer(const ModelSource& model, const Tensor& ids);
-
 }  // namespace condense

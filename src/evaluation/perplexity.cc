@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "evaluation/bad_layer.h"
 #include "evaluation/hidden_states.h"
 #include "model/check.h"
 #include "model/loss.h"

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "evaluation/bad_layer.h"
+#include "evaluation/packed_requests.h"
 #include "model/causal_lm.h"
 #include "model/check.h"
 #include "model/loss.h"
@@ -14,89 +15,163 @@
 namespace condense {
 namespace {
 
-constexpr int64_t kBatchTokens = 4096;
+// Enough to keep matrix products efficient; on the CPU few enough for activations to stay in cache.
+int64_t BatchTokens(const ScoreOptions& options, Device device) {
+  if (options.batch_tokens > 0) return options.batch_tokens;
+  return device.is_cpu() ? 2048 : 16384;
+}
 
-// Runs requests of one batch, right-padded with id 0: causal attention never looks right.
-void ScoreBatch(const CausalLm& model, const std::vector<EncodedRequest>& requests,
-                std::span<const size_t> batch, std::vector<Score>& scores) {
-  std::vector<std::vector<TokenId>> inputs;
-  size_t longest = 0;
-  for (const size_t r : batch) {
-    inputs.push_back(requests[r].Input());
-    longest = std::max(longest, inputs.back().size());
-  }
-  const int64_t length = static_cast<int64_t>(longest);
-  std::vector<int64_t> rows;  // scored positions in the flattened batch
-  std::vector<int64_t> targets;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    const auto& continuation = requests[batch[i]].continuation;
-    const auto input = static_cast<int64_t>(inputs[i].size());
-    const auto count = static_cast<int64_t>(continuation.size());
-    for (int64_t c = 0; c < count; ++c) {
-      rows.push_back(static_cast<int64_t>(i) * length + input - count + c);
-      targets.push_back(continuation[static_cast<size_t>(c)]);
+class Scorer {
+ public:
+  Scorer(const ModelSource& model, const std::vector<EncodedRequest>& requests,
+         const ScoreOptions& options)
+      : model_(model),
+        requests_(requests),
+        options_(options),
+        frequencies_(FrequenciesOf(model)),
+        embedding_(model.LoadEmbedding()),
+        batches_(
+            PlanBatches(requests, BatchTokens(options, model.device()), options.share_prefixes)),
+        scores_(requests.size()),
+        progress_("scoring", static_cast<int64_t>(requests.size()), "requests") {}
+
+  void RunResident() {
+    const Head head = LoadHeadFor(model_, embedding_);
+    std::vector<Block> blocks;
+    for (int64_t l = 0; l < layers(); ++l) blocks.push_back(model_.LoadBlock(l));
+    for (const RequestBatch& batch : batches_) {
+      CheckInterrupt();
+      const PackedBatch packed = Pack(batch);
+      Tensor x = Embed(packed);
+      for (int64_t l = 0; l < layers(); ++l) x = Run(blocks[static_cast<size_t>(l)], l, packed, x);
+      Collect(head, batch, packed, x);
     }
-    inputs[i].resize(longest, 0);
   }
-  const std::vector<std::span<const TokenId>> spans(inputs.begin(), inputs.end());
-  const auto on_device = [&](const std::vector<int64_t>& values) {
-    return at::tensor(values, kI64).to(model.device());
-  };
-  const Tensor hidden = model.Hidden(StackIds(spans, model.device())).flatten(0, 1);
-  const TargetScores scored =
-      ScoreTargets(model.head(), hidden.index_select(0, on_device(rows)), on_device(targets));
-  const Tensor log_prob = scored.log_prob.cpu(), greedy = scored.greedy.cpu();
-  const double* value = log_prob.const_data_ptr<double>();
-  const bool* is_greedy = greedy.const_data_ptr<bool>();
-  for (const size_t r : batch) {
-    const auto count = static_cast<int64_t>(requests[r].continuation.size());
-    scores[r] = {.log_likelihood = std::accumulate(value, value + count, 0.0),
-                 .tokens = count,
-                 .greedy = std::all_of(is_greedy, is_greedy + count, [](bool g) { return g; })};
-    if (!std::isfinite(scores[r].log_likelihood)) {
-      throw MakeError<NumericError>("request {}: the log-likelihood is not finite", r);
+
+  // As many batches at a time as their activations leave room for.
+  void RunStreamed() {
+    const auto budget =
+        options_.stream_bytes > 0 ? options_.stream_bytes : static_cast<int64_t>(MemoryBytes() / 4);
+    for (size_t begin = 0; begin < batches_.size();) {
+      size_t end = begin;
+      int64_t bytes = 0;
+      do {
+        bytes += ActivationBytes(batches_[end]);
+        ++end;
+      } while (end < batches_.size() && bytes + ActivationBytes(batches_[end]) <= budget);
+      StreamThrough(std::span(batches_).subspan(begin, end - begin));
+      begin = end;
     }
-    value += count, is_greedy += count;
+  }
+
+  std::vector<Score> TakeScores() { return std::move(scores_); }
+
+ private:
+  int64_t layers() const { return model_.config().num_layers(); }
+
+  int64_t ActivationBytes(const RequestBatch& batch) const {
+    int64_t width = 0;
+    for (const LayerConfig& layer : model_.config().layers) {
+      width = std::max({width, layer.in_width, layer.out_width});
+    }
+    return batch.tokens * width * static_cast<int64_t>(at::elementSize(model_.dtype()));
+  }
+
+  PackedBatch Pack(const RequestBatch& batch) const {
+    return PackBatch(requests_, batch, options_.share_prefixes);
+  }
+
+  Tensor Embed(const PackedBatch& packed) const {
+    const std::span<const TokenId> ids[] = {packed.ids};
+    return embedding_.Forward(StackIds(ids, model_.device()), packed.layout);
+  }
+
+  Tensor Run(const Block& block, int64_t layer, const PackedBatch& packed, const Tensor& x) const {
+    return block.Forward(x,
+                         {.rope_frequencies = frequencies_.defined() ? &frequencies_ : nullptr,
+                          .layout = layer + 1 < layers() ? &packed.layout : &packed.last_layout});
+  }
+
+  void StreamThrough(std::span<const RequestBatch> batches) {
+    std::vector<PackedBatch> packed;
+    std::vector<Tensor> states;  // on the host; batches visit the device one at a time
+    for (const RequestBatch& batch : batches) {
+      packed.push_back(Pack(batch));
+      states.push_back(Embed(packed.back()).to(at::kCPU));
+    }
+    for (int64_t l = 0; l < layers(); ++l) {
+      const Block block = model_.LoadBlock(l);
+      for (size_t i = 0; i < batches.size(); ++i) {
+        CheckInterrupt();
+        states[i] = Run(block, l, packed[i], states[i].to(model_.device())).to(at::kCPU);
+      }
+    }
+    const Head head = LoadHeadFor(model_, embedding_);
+    for (size_t i = 0; i < batches.size(); ++i) {
+      Collect(head, batches[i], packed[i], states[i].to(model_.device()));
+    }
+  }
+
+  void Collect(const Head& head, const RequestBatch& batch, const PackedBatch& packed,
+               const Tensor& hidden) {
+    const auto scored = ScoreTargets(head, hidden.flatten(0, 1), packed.targets);
+    std::vector<Score> scores(batch.requests.size(), Score{.greedy = true});
+    for (size_t t = 0; t < scored.size(); ++t) {
+      Score& score = scores[packed.request_of_target[t]];
+      score.log_likelihood += scored[t].log_prob;
+      score.greedy = score.greedy && scored[t].greedy;
+      ++score.tokens;
+    }
+    for (size_t i = 0; i < scores.size(); ++i) {
+      if (!std::isfinite(scores[i].log_likelihood)) Refuse(batch.requests[i]);
+      scores_[batch.requests[i]] = scores[i];
+    }
+    if (options_.finished) options_.finished(batch.requests, scores);
+    progress_.Advance(static_cast<int64_t>(scores.size()));
+  }
+
+  [[noreturn]] void Refuse(size_t request) const {
+    const std::vector<TokenId> input = requests_[request].Input();
+    const std::span<const TokenId> ids[] = {input};
+    throw MakeError<NumericError>(
+        "request {}: the log-likelihood is not finite; first seen after {}", request,
+        FirstBadLayer(model_, StackIds(ids, model_.device())));
+  }
+
+  const ModelSource& model_;
+  const std::vector<EncodedRequest>& requests_;
+  const ScoreOptions& options_;
+  const Tensor frequencies_;
+  const Embedding embedding_;
+  const std::vector<RequestBatch> batches_;
+  std::vector<Score> scores_;
+  Progress progress_;
+};
+
+void Check(const ModelConfig& config, const std::vector<EncodedRequest>& requests) {
+  for (size_t r = 0; r < requests.size(); ++r) {
+    const std::string place = fmt::format("request {}", r);
+    CONDENSE_CHECK(!requests[r].head.empty() && !requests[r].continuation.empty(), "{} is empty",
+                   place);
+    RequireKnownIds(config, requests[r].head, place);
+    RequireKnownIds(config, requests[r].continuation, place);
   }
 }
 
 }  // namespace
 
-std::vector<Score> ScoreRequests(const ModelSource& source,
+std::vector<Score> ScoreRequests(const ModelSource& model,
                                  const std::vector<EncodedRequest>& requests,
                                  const ScoreOptions& options) {
   const InferenceScope inference;
-  const auto loaded = CausalLm::Load(source);
-  const CausalLm& model = *loaded;
-  for (size_t r = 0; r < requests.size(); ++r) {
-    const std::string place = fmt::format("request {}", r + 1);
-    RequireKnownIds(model.config(), requests[r].head, place);
-    RequireKnownIds(model.config(), requests[r].continuation, place);
+  Check(model.config(), requests);
+  Scorer scorer(model, requests, options);
+  if (model.resident()) {
+    scorer.RunResident();
+  } else {
+    scorer.RunStreamed();
   }
-  std::vector<size_t> order(requests.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto length = [&](size_t r) {
-    return requests[r].head.size() + requests[r].continuation.size();
-  };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return length(a) > length(b); });
-  std::vector<Score> scores(requests.size());
-  Progress progress("scoring", static_cast<int64_t>(requests.size()), "requests");
-  for (size_t begin = 0; begin < order.size();) {
-    CheckInterrupt();
-    const auto rows = std::max<size_t>(1, kBatchTokens / length(order[begin]));
-    const size_t count = std::min(rows, order.size() - begin);
-    const auto batch = std::span(order).subspan(begin, count);
-    ScoreBatch(model, requests, batch, scores);
-    if (options.finished) {
-      std::vector<Score> finished;
-      for (const size_t r : batch) finished.push_back(scores[r]);
-      options.finished(batch, finished);
-    }
-    begin += count;
-    progress.Advance(static_cast<int64_t>(count));
-  }
-  return scores;
+  return scorer.TakeScores();
 }
 
 }  // namespace condense

@@ -20,14 +20,16 @@ struct Score {
 struct ScoreOptions {
   int64_t batch_tokens = 0;    // ids of one forward pass; 0: chosen for the device
   bool share_prefixes = true;  // false: every request on its own, the plain way
+  // Memory for activations of a model that is streamed; 0: a quarter of the machine's.
+  int64_t stream_bytes = 0;
   // Receives the requests of each finished batch, by their place in the list, with their scores.
   std::function<void(std::span<const size_t> requests, std::span<const Score> scores)> finished;
 };
 
-// Scores in the order of the requests. Longest first in execution, batched by tokens; what the
-// inputs of neighbouring requests have in common is computed once; logits are formed at scored
-// positions alone. A model that is not resident is streamed block by block over as many requests as
-// memory allows. NumericError, naming the request, when a score is not finite.
+// Scores in the order of the requests. What inputs have in common at their beginnings is computed
+// once (evaluation/packed_requests.h); logits are formed at scored positions alone. A model that is
+// not resident is streamed block by block over as many requests as memory allows. NumericError,
+// naming the request by its place in the list, when a score is not finite.
 std::vector<Score> ScoreRequests(const ModelSource& model,
                                  const std::vector<EncodedRequest>& requests,
                                  const ScoreOptions& options = {});

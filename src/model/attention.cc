@@ -1,6 +1,9 @@
 // Causal attention over heads that may differ in width.
-#include "base/error.h"
+#include <tuple>
+
 #include "model/block.h"
+#include "tensor/one_pass.h"
+#include "tensor/packed_attention.h"
 
 namespace condense {
 namespace {
@@ -10,9 +13,6 @@ struct HeadRun {
   HeadConfig head;
   int64_t count = 0;                              // key/value heads
   int64_t q_begin = 0, k_begin = 0, v_begin = 0;  // first columns
-  int64_t QueryWidth() const { return count * head.queries * head.qk_width; }
-  int64_t KeyWidth() const { return count * head.qk_width; }
-  int64_t ValueWidth() const { return count * head.vo_width; }
 };
 
 std::vector<HeadRun> RunsOf(const std::vector<HeadConfig>& heads) {
@@ -38,100 +38,195 @@ Tensor SplitHeads(const Tensor& x, int64_t begin, int64_t heads, int64_t width) 
 // [batch, heads, tokens, width] -> [batch, tokens, heads * width]
 Tensor MergeHeads(const Tensor& x) { return x.transpose(1, 2).flatten(2); }
 
-// q: [batch, queries, new, w]; k: [batch, kv heads, all, w]; v: [batch, kv heads, all, u].
-// The fused kernels want one width for all three, so the narrower side is padded with zeros, which
-// changes nothing: zero columns add nothing to a score and give zero columns in the output.
-Tensor ScaledAttention(Tensor q, Tensor k, Tensor v, double scale) {
+// q: [batch, queries, new, w]; k: [batch, kv heads, all, w]; v: [batch, kv heads, all, u]. Without
+// a mask the new tokens are the last ones, and each sees those before it. The fused kernels want
+// one width for all three, so the narrower side is padded with zeros, which changes nothing: zero
+// columns add nothing to a score and give zero columns in the output.
+Tensor ScaledAttention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
+                       Tensor mask) {
   const int64_t fresh = q.size(2), all = k.size(2), value_width = v.size(3);
   const int64_t width = std::max(q.size(3), value_width);
   const auto pad = [width](const Tensor& x) {
     return x.size(3) == width ? x : at::constant_pad_nd(x, {0, width - x.size(3)});
   };
   const bool grouped = q.size(1) != k.size(1);
-  const bool causal = fresh > 1 && fresh == all;
-  std::optional<Tensor> mask;
-  if (fresh > 1 && fresh < all) {
+  const bool causal = !mask.defined() && fresh > 1 && fresh == all;
+  if (!mask.defined() && fresh > 1 && fresh < all) {
     mask = at::ones({fresh, all}, q.options().dtype(at::kBool)).tril(all - fresh);
   }
-  const Tensor mixed = at::scaled_dot_product_attention(pad(q), pad(k), pad(v), mask,
-                                                        /*dropout_p=*/0, causal, scale, grouped);
+  const Tensor mixed = at::scaled_dot_product_attention(
+      pad(q), pad(k), pad(v), mask.defined() ? std::optional<Tensor>(mask) : std::nullopt,
+      /*dropout_p=*/0, causal, scale, grouped);
   return width == value_width ? mixed : mixed.narrow(3, 0, value_width);
 }
+
+// Cosines and sines of the kept pairs of a run's heads, or of all pairs for all heads alike.
+// table: [..., tokens, pairs] -> [..., heads or 1, tokens, pairs of a head]
+Tensor OfHeads(const Tensor& table, const Tensor& rope_pairs, const HeadRun& run,
+               int64_t repetitions) {
+  if (!rope_pairs.defined()) return table.unsqueeze(-3);
+  const int64_t pairs = run.head.qk_width / 2;
+  const Tensor kept = rope_pairs.narrow(0, run.k_begin / 2, run.count * pairs);
+  return table.index_select(-1, kept)
+      .unflatten(-1, {run.count, pairs})
+      .transpose(-3, -2)
+      .repeat_interleave(repetitions, -3);
+}
+
+// Rotations by token of queries and of keys, [..., tokens, pairs]; undefined without RoPE.
+struct Rotations {
+  RopeTable queries, keys;
+};
+
+Rotations RotationsFor(const BlockContext& context, int64_t past, const Tensor& q) {
+  if (context.rope_frequencies == nullptr) return {};
+  if (context.layout == nullptr) {
+    const RopeTable table =
+        MakeRopeTable(*context.rope_frequencies, past, q.size(1), q.scalar_type());
+    return {table, table};
+  }
+  const RopeTable table =
+      MakeRopeTable(*context.rope_frequencies, 0, context.layout->positions(), q.scalar_type());
+  const auto& rectangle = context.layout->rectangle(q.device());
+  const auto at_positions = [&](const Tensor& positions) {
+    const auto select = [&](const Tensor& values) {
+      return values.index_select(0, positions).unflatten(0, {rectangle.pieces, -1});
+    };
+    return RopeTable{select(table.cos), select(table.sin)};
+  };
+  return {at_positions(rectangle.query_positions), at_positions(rectangle.key_positions)};
+}
+
+// Up to this length one pass per head beats LibTorch's kernel, which works block by block so that
+// long rows of scores stay in cache.
+constexpr int64_t kLongestInOnePass = 1024;
 
 }  // namespace
 
 Tensor Attention::Forward(const Tensor& x, const BlockContext& context) const {
-  const Tensor q_all = q.Forward(x), k_all = k.Forward(x), v_all = v.Forward(x);
-  const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
+  const Tensor asking = context.layout != nullptr ? context.layout->Queries(x) : x;
+  const Tensor q_all = q.Forward(asking), k_all = k.Forward(x), v_all = v.Forward(x);
   const auto report = [&](Tap tap, const Tensor& value) {
-    if (wants(tap)) context.taps->OnTap(tap, value);
+    if (context.taps != nullptr && context.taps->Wants(tap)) context.taps->OnTap(tap, value);
   };
   report(Tap::kQuery, q_all);
   report(Tap::kKey, k_all);
   report(Tap::kValue, v_all);
-
-  const int64_t tokens = x.size(1);
-  const int64_t past = context.cache != nullptr ? context.cache->tokens_ : 0;
-  RopeTable table;
-  if (context.rope_frequencies != nullptr) {
-    table = MakeRopeTable(*context.rope_frequencies, past, tokens, x.scalar_type());
-  }
-
-  const std::vector<HeadRun> runs = RunsOf(heads);
-  if (context.cache != nullptr) context.cache->runs_.resize(runs.size());
-  std::vector<Tensor> mixed, rotated_q, rotated_k;
-  for (size_t r = 0; r < runs.size(); ++r) {
-    const HeadRun& run = runs[r];
-    const int64_t queries = run.count * run.head.queries;
-    Tensor q_run = SplitHeads(q_all, run.q_begin, queries, run.head.qk_width);
-    Tensor k_run = SplitHeads(k_all, run.k_begin, run.count, run.head.qk_width);
-    Tensor v_run = SplitHeads(v_all, run.v_begin, run.count, run.head.vo_width);
-
-    if (table.cos.defined()) {
-      Tensor cos_k = table.cos, sin_k = table.sin;  // [tokens, pairs]
-      Tensor cos_q = cos_k, sin_q = sin_k;
-      if (rope_pairs.defined()) {
-        const int64_t pairs = run.head.qk_width / 2;
-        const Tensor kept = rope_pairs.narrow(0, run.k_begin / 2, run.count * pairs);
-        const auto select = [&](const Tensor& full) {  // [heads, tokens, pairs]
-          return full.index_select(1, kept).unflatten(1, {run.count, pairs}).transpose(0, 1);
-        };
-        cos_k = select(table.cos), sin_k = select(table.sin);
-        cos_q = cos_k.repeat_interleave(run.head.queries, 0);
-        sin_q = sin_k.repeat_interleave(run.head.queries, 0);
-      }
-      q_run = ApplyRope(q_run, cos_q, sin_q);
-      k_run = ApplyRope(k_run, cos_k, sin_k);
-    }
-    if (wants(Tap::kQueryRotated)) rotated_q.push_back(MergeHeads(q_run));
-    if (wants(Tap::kKeyRotated)) rotated_k.push_back(MergeHeads(k_run));
-
-    if (context.cache != nullptr) {
-      BlockCache::Run& cache = context.cache->runs_[r];
-      const int64_t needed = past + tokens;
-      const auto store = [&](Tensor& kept, const Tensor& fresh) {
-        if (!kept.defined() || kept.size(2) < needed) {
-          auto shape = fresh.sizes().vec();
-          shape[2] = std::max<int64_t>(2 * past, (needed + 63) / 64 * 64);
-          Tensor grown = at::empty(shape, fresh.options());
-          if (past > 0) grown.narrow(2, 0, past).copy_(kept.narrow(2, 0, past));
-          kept = grown;
-        }
-        kept.narrow(2, past, tokens).copy_(fresh);
-        return kept.narrow(2, 0, needed);
-      };
-      k_run = store(cache.keys, k_run);
-      v_run = store(cache.values, v_run);
-    }
-    mixed.push_back(MergeHeads(ScaledAttention(q_run, k_run, v_run, scale)));
-  }
-  if (context.cache != nullptr) context.cache->tokens_ += tokens;
-  if (!rotated_q.empty()) report(Tap::kQueryRotated, at::cat(rotated_q, -1));
-  if (!rotated_k.empty()) report(Tap::kKeyRotated, at::cat(rotated_k, -1));
-
-  const Tensor z = mixed.size() == 1 ? mixed[0] : at::cat(mixed, -1);
+  const Tensor z = Mix(q_all, k_all, v_all, context);
   report(Tap::kValueMix, z);
   return o.Forward(z);
 }
+
+Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
+                      const BlockContext& context) const {
+  const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
+  const int64_t longest = context.layout != nullptr ? context.layout->positions() : q_all.size(1);
+  const bool in_one_pass = OnePassApplies(q_all) && OnePassApplies(k_all) &&
+                           OnePassApplies(v_all) && context.cache == nullptr &&
+                           longest <= kLongestInOnePass && !wants(Tap::kQueryRotated) &&
+                           !wants(Tap::kKeyRotated);
+  return in_one_pass ? MixInOnePass(q_all, k_all, v_all, context)
+                     : MixComposed(q_all, k_all, v_all, context);
+}
+
+Tensor Attention::MixInOnePass(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
+                               const BlockContext& context) const {
+  std::vector<PackedHead> packed;
+  PackedHead next;
+  for (const HeadConfig& head : heads) {
+    next.queries = head.queries, next.qk_width = head.qk_width, next.vo_width = head.vo_width;
+    packed.push_back(next);
+    next.q += head.queries * head.qk_width;
+    next.k += head.qk_width;
+    next.v += head.vo_width;
+    next.out += head.queries * head.vo_width;
+    if (rope_pairs.defined()) next.pair += head.qk_width / 2;
+  }
+  const int64_t batch = q_all.size(0), tokens = q_all.size(1);
+  std::vector<TokenRun> sequences;
+  if (context.layout == nullptr) {
+    for (int64_t begin = 0; begin < batch * tokens; begin += tokens) {
+      sequences.push_back(
+          {.begin = begin, .end = begin + tokens, .first_query = begin, .query_row = begin});
+    }
+  }
+  RopeTable table;
+  if (context.rope_frequencies != nullptr) {
+    const int64_t positions = context.layout != nullptr ? context.layout->positions() : tokens;
+    table = MakeRopeTable(*context.rope_frequencies, 0, positions, kF32);
+    if (rope_pairs.defined()) {
+      table = {table.cos.index_select(1, rope_pairs), table.sin.index_select(1, rope_pairs)};
+    }
+  }
+  return PackedAttention(q_all.flatten(0, 1), k_all.flatten(0, 1), v_all.flatten(0, 1), packed,
+                         scale, context.layout != nullptr ? context.layout->runs() : sequences,
+                         table.cos, table.sin)
+      .unflatten(0, {batch, tokens});
+}
+
+Tensor Attention::MixComposed(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
+                              const BlockContext& context) const {
+  const PackedLayout::Rectangle* rectangle =
+      context.layout != nullptr ? &context.layout->rectangle(q_all.device()) : nullptr;
+  const auto arrange = [&](const Tensor& x, const Tensor& rows) {
+    return x.index_select(1, rows).view({rectangle->pieces, -1, x.size(2)});
+  };
+  const Tensor queries = rectangle ? arrange(q_all, rectangle->query_rows) : q_all;
+  const Tensor keys = rectangle ? arrange(k_all, rectangle->key_rows) : k_all;
+  const Tensor values = rectangle ? arrange(v_all, rectangle->key_rows) : v_all;
+  const Tensor mask = rectangle ? rectangle->mask : Tensor();
+
+  const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
+  const int64_t past = context.cache != nullptr ? context.cache->tokens() : 0;
+  const Rotations rotations = RotationsFor(context, past, q_all);
+  const std::vector<HeadRun> runs = RunsOf(heads);
+  if (context.cache != nullptr) context.cache->Prepare(runs.size());
+  std::vector<Tensor> mixed, rotated_q, rotated_k;
+  for (size_t r = 0; r < runs.size(); ++r) {
+    const HeadRun& run = runs[r];
+    const int64_t query_heads = run.count * run.head.queries;
+    Tensor q_run = SplitHeads(queries, run.q_begin, query_heads, run.head.qk_width);
+    Tensor k_run = SplitHeads(keys, run.k_begin, run.count, run.head.qk_width);
+    Tensor v_run = SplitHeads(values, run.v_begin, run.count, run.head.vo_width);
+    if (context.rope_frequencies != nullptr) {
+      const auto of_heads = [&](const Tensor& table, int64_t repetitions) {
+        return OfHeads(table, rope_pairs, run, repetitions);
+      };
+      q_run = ApplyRope(q_run, of_heads(rotations.queries.cos, run.head.queries),
+                        of_heads(rotations.queries.sin, run.head.queries));
+      k_run = ApplyRope(k_run, of_heads(rotations.keys.cos, 1), of_heads(rotations.keys.sin, 1));
+    }
+    if (wants(Tap::kQueryRotated)) rotated_q.push_back(MergeHeads(q_run));
+    if (wants(Tap::kKeyRotated)) rotated_k.push_back(MergeHeads(k_run));
+    if (context.cache != nullptr) std::tie(k_run, v_run) = context.cache->Append(r, k_run, v_run);
+    mixed.push_back(MergeHeads(ScaledAttention(q_run, k_run, v_run, scale, mask)));
+  }
+  if (context.cache != nullptr) context.cache->Advance(q_all.size(1));
+  if (!rotated_q.empty()) context.taps->OnTap(Tap::kQueryRotated, at::cat(rotated_q, -1));
+  if (!rotated_k.empty()) context.taps->OnTap(Tap::kKeyRotated, at::cat(rotated_k, -1));
+  const Tensor z = mixed.size() == 1 ? mixed[0] : at::cat(mixed, -1);
+  return rectangle ? z.flatten(0, 1).index_select(0, rectangle->result_rows).unsqueeze(0) : z;
+}
+
+void BlockCache::Prepare(size_t runs) { runs_.resize(runs); }
+
+std::pair<Tensor, Tensor> BlockCache::Append(size_t run, const Tensor& keys, const Tensor& values) {
+  const auto store = [this](Tensor& kept, const Tensor& fresh) {
+    const int64_t tokens = fresh.size(2), needed = tokens_ + tokens;
+    if (!kept.defined() || kept.size(2) < needed) {
+      auto shape = fresh.sizes().vec();
+      shape[2] = std::max<int64_t>(2 * tokens_, (needed + 63) / 64 * 64);
+      Tensor grown = at::empty(shape, fresh.options());
+      if (tokens_ > 0) grown.narrow(2, 0, tokens_).copy_(kept.narrow(2, 0, tokens_));
+      kept = grown;
+    }
+    kept.narrow(2, tokens_, tokens).copy_(fresh);
+    return kept.narrow(2, 0, needed);
+  };
+  Run& kept = runs_[run];
+  return {store(kept.keys, keys), store(kept.values, values)};
+}
+
+void BlockCache::Advance(int64_t tokens) { tokens_ += tokens; }
 
 }  // namespace condense

@@ -66,7 +66,12 @@ Tensor AddResidual(const Tensor& carried, Tensor made) {
 
 Tensor Mlp::Hidden(const Tensor& x) const {
   if (!gated()) return Activate(up.Forward(x), activation);
-  Tensor hidden = Activate(gate.Forward(x), activation);
+  Tensor hidden = gate.Forward(x);
+  if (activation == Activation::kSilu && OnePassApplies(hidden)) {
+    SiluTimesOnePass(hidden, up.Forward(x));
+    return hidden;
+  }
+  hidden = Activate(hidden, activation);
   return InPlaceAllowed() ? hidden.mul_(up.Forward(x)) : hidden * up.Forward(x);
 }
 
@@ -80,7 +85,8 @@ Tensor Block::ForwardAttention(const Tensor& x, const BlockContext& context) con
   Report(context.taps, Tap::kBlockInput, x);
   const Tensor normed = norm1.Forward(x);
   Report(context.taps, Tap::kAttentionInput, normed);
-  const Tensor carried = attn_shortcut.defined() ? at::matmul(x, attn_shortcut) : x;
+  const Tensor asking = context.layout != nullptr ? context.layout->Queries(x) : x;
+  const Tensor carried = attn_shortcut.defined() ? at::matmul(asking, attn_shortcut) : asking;
   const Tensor mid = AddResidual(carried, attention.Forward(normed, context));
   Report(context.taps, Tap::kResidualMid, mid);
   return mid;

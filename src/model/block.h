@@ -7,10 +7,12 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/linear.h"
 #include "model/model_config.h"
+#include "model/packed_layout.h"
 #include "model/rope.h"
 #include "model/taps.h"
 #include "tensor/tensor.h"
@@ -27,6 +29,11 @@ class BlockCache {
   struct Run {
     Tensor keys, values;  // [batch, kv heads, capacity, width]
   };
+  void Prepare(size_t runs);
+  // Keeps what is new behind what there was; returns all of it.
+  std::pair<Tensor, Tensor> Append(size_t run, const Tensor& keys, const Tensor& values);
+  void Advance(int64_t tokens);  // after all runs were appended to
+
   std::vector<Run> runs_;
   int64_t tokens_ = 0;
 };
@@ -36,6 +43,9 @@ struct BlockContext {
   const Tensor* rope_frequencies = nullptr;  // [pairs of the dense head]; null without RoPE
   TapSink* taps = nullptr;
   BlockCache* cache = nullptr;
+  // Null: each row of the batch is one sequence. Else the input is a packed batch, [1, tokens,
+  // width], and the output is that of the tokens that the layout asks for; no cache then.
+  const PackedLayout* layout = nullptr;
 };
 
 struct Attention {
@@ -48,6 +58,14 @@ struct Attention {
 
   // x: [batch, tokens, in_width], normed. Returns the output projection, without the residual.
   Tensor Forward(const Tensor& x, const BlockContext& context) const;
+
+  // What the heads make of projected queries, keys and values: the input of the output projection.
+  // In one pass where that applies; the other way serves gradients, caches, taps and devices.
+  Tensor Mix(const Tensor& q, const Tensor& k, const Tensor& v, const BlockContext& context) const;
+  Tensor MixInOnePass(const Tensor& q, const Tensor& k, const Tensor& v,
+                      const BlockContext& context) const;
+  Tensor MixComposed(const Tensor& q, const Tensor& k, const Tensor& v,
+                     const BlockContext& context) const;
 
   template <class Visitor>
   void ForEachTensor(Visitor&& visit) {

@@ -19,6 +19,15 @@ Tensor Embedding::Forward(const Tensor& ids, int64_t first) const {
   return x;
 }
 
+Tensor Embedding::Forward(const Tensor& ids, const PackedLayout& layout) const {
+  const Tensor x = at::embedding(tokens, ids);
+  if (!positions.defined()) return x;
+  CONDENSE_CHECK(layout.positions() + offset <= positions.size(0), "position {} of {}",
+                 layout.positions() + offset, positions.size(0));
+  const Tensor rows = layout.PositionsOfTokens(ids.device()) + offset;
+  return x + positions.index_select(0, rows);
+}
+
 Tensor FrequenciesOf(const ModelSource& source) {
   const ModelConfig& config = source.config();
   if (!config.rope) return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "tensor/one_pass.h"
 
 namespace condense {
 namespace {
@@ -13,19 +14,48 @@ int64_t ChunkRows(const Head& head) {
   return std::max<int64_t>(256, (int64_t{1} << 20) / head.linear.out());
 }
 
+// Negative log-likelihood of ids [rows] given logits [rows, vocabulary], float64; log-softmax in
+// the dtype of the logits.
+Tensor NllAsLogits(const Tensor& logits, const Tensor& ids) {
+  return at::log_softmax(logits, -1).gather(1, ids.unsqueeze(1)).squeeze(1).neg().to(kF64);
+}
+
+// In float32.
+Tensor NllInFloat32(const Tensor& logits, const Tensor& ids) {
+  if (InPlaceAllowed() && logits.is_cpu()) {
+    std::vector<RowTarget> targets;
+    const Tensor wanted = ids.cpu().contiguous();
+    for (int64_t row = 0; row < ids.size(0); ++row) {
+      targets.push_back({.row = row, .id = wanted.const_data_ptr<int64_t>()[row]});
+    }
+    Tensor losses = at::empty({ids.size(0)}, kF64);
+    double* loss = losses.mutable_data_ptr<double>();
+    for (const TargetScore& score : ScoreRowTargets(logits, targets)) *loss++ = -score.log_prob;
+    return losses;
+  }
+  return NllAsLogits(logits.to(kF32), ids);
+}
+
 }  // namespace
 
-TargetScores ScoreTargets(const Head& head, const Tensor& hidden, const Tensor& targets) {
-  std::vector<Tensor> log_probs, greedy;
+std::vector<TargetScore> ScoreTargets(const Head& head, const Tensor& hidden,
+                                      std::span<const RowTarget> targets) {
+  std::vector<TargetScore> scores;
+  scores.reserve(targets.size());
   const int64_t rows = hidden.size(0), chunk = ChunkRows(head);
+  size_t next = 0;
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
-    const Tensor logits = head.Forward(hidden.narrow(0, begin, count)).to(kF32);
-    const Tensor target = targets.narrow(0, begin, count).unsqueeze(1);
-    log_probs.push_back(at::log_softmax(logits, -1).gather(1, target).squeeze(1).to(kF64));
-    greedy.push_back(logits.argmax(-1) == target.squeeze(1));
+    std::vector<RowTarget> here;
+    for (; next < targets.size() && targets[next].row < begin + count; ++next) {
+      here.push_back({.row = targets[next].row - begin, .id = targets[next].id});
+    }
+    if (here.empty()) continue;
+    const auto scored = ScoreRowTargets(head.Forward(hidden.narrow(0, begin, count)), here);
+    scores.insert(scores.end(), scored.begin(), scored.end());
   }
-  return {at::cat(log_probs), at::cat(greedy)};
+  CONDENSE_CHECK(next == targets.size(), "target {} of row {}", next, targets[next].row);
+  return scores;
 }
 
 Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids,
@@ -38,13 +68,10 @@ Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids,
   const int64_t chunk = ChunkRows(head);
   for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, rows.size(0) - begin);
-    Tensor logits = head.Forward(rows.narrow(0, begin, count));
-    if (precision == LossPrecision::kFloat32) logits = logits.to(kF32);
-    losses.push_back(at::log_softmax(logits, -1)
-                         .gather(1, wanted.narrow(0, begin, count).unsqueeze(1))
-                         .squeeze(1)
-                         .neg()
-                         .to(kF64));
+    const Tensor logits = head.Forward(rows.narrow(0, begin, count));
+    const Tensor ids_here = wanted.narrow(0, begin, count);
+    losses.push_back(precision == LossPrecision::kFloat32 ? NllInFloat32(logits, ids_here)
+                                                          : NllAsLogits(logits, ids_here));
   }
   return at::cat(losses).view({batch, targets});
 }

@@ -1,7 +1,11 @@
 // Losses over next tokens, in chunks of positions so that no full logits of a long text are kept.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "model/model_source.h"
+#include "tensor/target_scores.h"
 
 namespace condense {
 
@@ -12,11 +16,9 @@ enum class LossPrecision { kFloat32, kLogits };
 Tensor NextTokenNll(const Head& head, const Tensor& hidden, const Tensor& ids,
                     LossPrecision precision = LossPrecision::kFloat32);
 
-// Scores of chosen positions: hidden [rows, width], targets [rows].
-struct TargetScores {
-  Tensor log_prob;  // [rows] float64
-  Tensor greedy;    // [rows] bool: the target is the argmax (ties: lowest id)
-};
-TargetScores ScoreTargets(const Head& head, const Tensor& hidden, const Tensor& targets);
+// Scores of ids that may follow chosen positions: hidden [rows, width] before the final norm;
+// targets in ascending order of rows.
+std::vector<TargetScore> ScoreTargets(const Head& head, const Tensor& hidden,
+                                      std::span<const RowTarget> targets);
 
 }  // namespace condense

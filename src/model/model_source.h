@@ -19,6 +19,8 @@ struct Embedding {
 
   // ids: [batch, tokens] int64 -> [batch, tokens, width]; positions start at `first`.
   Tensor Forward(const Tensor& ids, int64_t first = 0) const;
+  // Of a packed batch: ids [1, tokens].
+  Tensor Forward(const Tensor& ids, const PackedLayout& layout) const;
 };
 
 struct Head {

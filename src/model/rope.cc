@@ -34,7 +34,7 @@ RopeTable MakeRopeTable(const Tensor& frequencies, int64_t first, int64_t tokens
 }
 
 Tensor ApplyRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
-  if (OnePassApplies(x)) return RotateOnePass(x, cos, sin);
+  if (OnePassApplies(x) && cos.dim() <= 3) return RotateOnePass(x, cos, sin);
   const auto halves = x.chunk(2, -1);
   return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1);
 }

@@ -16,7 +16,7 @@ struct RopeTable {
 // Cosines and sines for positions first ... first + tokens - 1.
 RopeTable MakeRopeTable(const Tensor& frequencies, int64_t first, int64_t tokens, DType dtype);
 
-// x: [batch, heads, tokens, 2 pairs]; cos and sin broadcast over [batch, heads, tokens, pairs].
+// x: [batch, heads, tokens, 2 pairs]; cos and sin broadcast to [batch, heads, tokens, pairs].
 Tensor ApplyRope(const Tensor& x, const Tensor& cos, const Tensor& sin);
 
 }  // namespace condense

@@ -6,18 +6,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "tensor/vector_math.h"
 
 namespace condense {
 namespace {
-
-// The loops are compiled for wider vectors too and chosen between when the program starts. Without
-// fused multiply-add: the same roundings everywhere.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define CONDENSE_WIDE_VECTORS __attribute__((target_clones("default", "avx2")))
-#else
-#define CONDENSE_WIDE_VECTORS
-#endif
 
 // Floats that one thread should have at least: below, starting it costs more than it saves.
 constexpr int64_t kGrain = 1 << 15;
@@ -56,6 +48,11 @@ void RotateRow(const float* __restrict x, const float* __restrict cos, const flo
   }
 }
 
+CONDENSE_WIDE_VECTORS
+void SiluTimes(float* __restrict gate, const float* __restrict up, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) gate[i] = Silu(gate[i]) * up[i];
+}
+
 }  // namespace
 
 bool InPlaceAllowed() { return !at::GradMode::is_enabled(); }
@@ -89,7 +86,8 @@ Tensor RotateOnePass(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   const int64_t pairs = width / 2;
   const Tensor c = cos.contiguous(), s = sin.contiguous();
   CONDENSE_CHECK(c.size(-1) == pairs && c.scalar_type() == kF32, "rotation of another shape");
-  const int64_t head_step = c.dim() == 3 ? tokens * pairs : 0;  // one table for all heads
+  // Zero where one table serves all heads.
+  const int64_t head_step = c.dim() == 3 && c.size(0) > 1 ? tokens * pairs : 0;
   Tensor result = at::empty({batch, tokens, heads, width}, x.options());
   const float* in = x.const_data_ptr<float>();
   const float* cosines = c.const_data_ptr<float>();
@@ -107,6 +105,16 @@ Tensor RotateOnePass(const Tensor& x, const Tensor& cos, const Tensor& sin) {
     }
   });
   return result.transpose(1, 2);
+}
+
+void SiluTimesOnePass(const Tensor& gate, const Tensor& up) {
+  CONDENSE_CHECK(gate.is_contiguous() && up.is_contiguous() && gate.sizes() == up.sizes(),
+                 "{} and {}", ShapeString(gate.sizes()), ShapeString(up.sizes()));
+  float* to = gate.mutable_data_ptr<float>();
+  const float* from = up.const_data_ptr<float>();
+  at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    SiluTimes(to + begin, from + begin, end - begin);
+  });
 }
 
 }  // namespace condense

@@ -1,0 +1,113 @@
+#include "tensor/target_scores.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "tensor/vector_math.h"
+
+namespace condense {
+namespace {
+
+constexpr int64_t kLanes = 32;  // independent partial results, so that the compiler may use vectors
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+struct RowSum {
+  float largest = kLowest;
+  double log_sum = 0;  // log of the sum of e^(x - largest)
+  double LogProb(float x) const { return static_cast<double>(x) - largest - log_sum; }
+};
+
+CONDENSE_WIDE_VECTORS
+float LargestOf(const float* x, int64_t count) {
+  std::array<float, kLanes> largest;
+  largest.fill(kLowest);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      largest[lane] = largest[lane] < x[i + lane] ? x[i + lane] : largest[lane];
+    }
+  }
+  for (int64_t lane = 0; i < count; ++i, ++lane) largest[lane] = std::max(largest[lane], x[i]);
+  return *std::max_element(largest.begin(), largest.end());
+}
+
+// A lane adds up some thousands of terms at most: the rounding of float32 stays below 1e-6 of them
+// where blocks are summed in float64.
+CONDENSE_WIDE_VECTORS
+double SumOfExponentials(const float* x, float largest, int64_t count) {
+  constexpr int64_t kBlock = 1 << 12;
+  double sum = 0;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, count);
+    std::array<float, kLanes> lanes{};
+    int64_t i = begin;
+    for (; i + kLanes <= end; i += kLanes) {
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        lanes[lane] += ExpOfNegative(x[i + lane] - largest);
+      }
+    }
+    for (; i < end; ++i) sum += ExpOfNegative(x[i] - largest);
+    for (const float lane : lanes) sum += lane;
+  }
+  return sum;
+}
+
+RowSum SumRow(const float* x, int64_t count) {
+  RowSum row{.largest = LargestOf(x, count)};
+  row.log_sum = std::log(SumOfExponentials(x, row.largest, count));
+  return row;
+}
+
+bool IsFirstLargest(const float* x, int64_t id, float largest) {
+  return x[id] == largest && std::find(x, x + id, largest) == x + id;
+}
+
+}  // namespace
+
+std::vector<TargetScore> ScoreRowTargets(const Tensor& logits, std::span<const RowTarget> targets) {
+  CONDENSE_CHECK(logits.dim() == 2, "logits {}", ShapeString(logits.sizes()));
+  if (!logits.is_cpu()) return ScoreRowTargetsComposed(logits, targets);
+  const Tensor wide = logits.to(kF32).contiguous();
+  const int64_t count = wide.size(1);
+  const float* data = wide.const_data_ptr<float>();
+  std::vector<TargetScore> scores(targets.size());
+  const auto total = static_cast<int64_t>(targets.size());
+  at::parallel_for(0, total, (1 << 14) / count + 1, [&](int64_t begin, int64_t end) {
+    RowSum sum;
+    for (int64_t t = begin; t < end; ++t) {
+      const auto [row, id] = targets[static_cast<size_t>(t)];
+      const float* x = data + row * count;
+      if (t == begin || row != targets[static_cast<size_t>(t - 1)].row) sum = SumRow(x, count);
+      scores[static_cast<size_t>(t)] = {.log_prob = sum.LogProb(x[id]),
+                                        .greedy = IsFirstLargest(x, id, sum.largest)};
+    }
+  });
+  return scores;
+}
+
+std::vector<TargetScore> ScoreRowTargetsComposed(const Tensor& logits,
+                                                 std::span<const RowTarget> targets) {
+  Tensor rows = at::empty({static_cast<int64_t>(targets.size())}, kI64), ids = at::empty_like(rows);
+  for (size_t t = 0; t < targets.size(); ++t) {
+    rows.mutable_data_ptr<int64_t>()[t] = targets[t].row;
+    ids.mutable_data_ptr<int64_t>()[t] = targets[t].id;
+  }
+  rows = rows.to(logits.device()), ids = ids.to(logits.device());
+  const Tensor wide = logits.to(kF32);
+  const Tensor log_prob =
+      (wide.index({rows, ids}).to(kF64) - wide.logsumexp(-1).to(kF64).index({rows})).cpu();
+  const Tensor greedy = (wide.argmax(-1).index({rows}) == ids).cpu();
+  std::vector<TargetScore> scores(targets.size());
+  for (size_t t = 0; t < targets.size(); ++t) {
+    scores[t] = {.log_prob = log_prob.const_data_ptr<double>()[t],
+                 .greedy = greedy.const_data_ptr<bool>()[t]};
+  }
+  return scores;
+}
+
+}  // namespace condense

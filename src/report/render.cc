@@ -5,13 +5,15 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "report/csv.h"
 
 namespace condense {
 namespace {
 
 using State = TableCell::State;
 
-// Row keys as printed: a key is left out where it repeats the row above.
+// Row keys as printed: a key is left out where it repeats the row above. The last one, which always
+// shows, takes the mark of the row.
 std::vector<std::string> ShownKeys(const Table& table, size_t r) {
   std::vector<std::string> shown = table.rows[r].shown;
   for (size_t i = 0; r > 0 && i + 1 < shown.size(); ++i) {
@@ -83,16 +85,22 @@ std::string LatexCell(const TableCell& cell) {
   return text;
 }
 
-std::string CsvField(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  return fmt::format("\"{}\"",
-                     Escaped(text, [](char c) { return std::string(c == '"' ? 2 : 1, c); }));
+const char* NameOf(ValueColumn::Kind kind) {
+  switch (kind) {
+    case ValueColumn::Kind::kValue:
+      return "value";
+    case ValueColumn::Kind::kRelativeToDense:
+      return "relative";
+    case ValueColumn::Kind::kRetention:
+      return "retention";
+    case ValueColumn::Kind::kRetentionAboveChance:
+      return "retention_above_chance";
+  }
+  return "";
 }
 
-std::string CsvLine(const std::vector<std::string>& fields) {
-  std::vector<std::string> quoted;
-  for (const std::string& field : fields) quoted.push_back(CsvField(field));
-  return Join(quoted, ",") + "\n";
+std::string Digits(const std::optional<double>& value) {
+  return value ? fmt::format("{}", *value) : "";
 }
 
 }  // namespace
@@ -113,6 +121,8 @@ std::string ToMarkdown(const Table& table) {
   for (size_t r = 0; r < table.rows.size(); ++r) {
     std::vector<std::string> fields;
     for (const std::string& key : ShownKeys(table, r)) fields.push_back(MarkdownText(key));
+    const std::string& row_mark = table.rows[r].mark;
+    if (!row_mark.empty()) fields.back() += fmt::format("<sup>{}</sup>", row_mark);
     for (const TableCell& cell : table.rows[r].cells) {
       std::string text = MarkdownText(cell.text);
       if (cell.best) text = fmt::format("**{}**", text);
@@ -145,6 +155,8 @@ std::string ToLatex(const Table& table) {
     if (table.rows[r].starts_group) out += "\\midrule\n";
     std::vector<std::string> fields;
     for (const std::string& key : ShownKeys(table, r)) fields.push_back(LatexText(key));
+    const std::string& row_mark = table.rows[r].mark;
+    if (!row_mark.empty()) fields.back() += fmt::format("\\textsuperscript{{{}}}", row_mark);
     for (const TableCell& cell : table.rows[r].cells) fields.push_back(LatexCell(cell));
     out += Join(fields, " & ") + " \\\\\n";
   }
@@ -163,8 +175,9 @@ std::string ToLatex(const Table& table) {
 std::string ToCsv(const Table& table) {
   std::vector<std::string> heading = table.row_keys;
   heading.insert(heading.end(), table.column_keys.begin(), table.column_keys.end());
-  for (const char* name : {"metric", "task", "relative_to_dense", "protocol", "value",
-                           "half_interval_95", "seeds", "status", "error_class", "runs"}) {
+  for (const char* name :
+       {"metric", "task", "shown", "protocol", "value", "standard_error", "half_interval_95",
+        "seeds", "best", "flags", "status", "error_class", "runs"}) {
     heading.emplace_back(name);
   }
   std::string out = CsvLine(heading);
@@ -180,11 +193,14 @@ std::string ToCsv(const Table& table) {
       fields.insert(fields.end(), keys.begin(), keys.end());
       fields.push_back(column.metric);
       fields.push_back(column.task);
-      fields.emplace_back(column.relative ? "yes" : "no");
+      fields.push_back(NameOf(column.kind));
       fields.push_back(cell.protocol);
       fields.push_back(has_value ? fmt::format("{}", cell.value) : "");
-      fields.push_back(cell.half_interval ? fmt::format("{}", *cell.half_interval) : "");
+      fields.push_back(Digits(cell.standard_error));
+      fields.push_back(Digits(cell.half_interval));
       fields.push_back(fmt::format("{}", cell.seeds));
+      fields.emplace_back(cell.best ? "yes" : "");
+      fields.push_back(Join(cell.flags, " "));
       fields.emplace_back(has_value ? "done" : cell.state == State::kFailed ? "failed" : "missing");
       fields.push_back(cell.error_class);
       fields.push_back(Join(cell.ids, " "));

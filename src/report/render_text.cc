@@ -32,6 +32,7 @@ Line LineOf(const Table& table, size_t r, TextStyle style) {
     repeats = repeats && i + 1 < row.shown.size() && row.keys[i] == table.rows[r - 1].keys[i];
     line.push_back({repeats ? "" : row.shown[i]});
   }
+  if (!row.mark.empty()) line.back().text += fmt::format("[{}]", row.mark);
   for (size_t c = 0; c < row.cells.size(); ++c) {
     const TableCell& cell = row.cells[c];
     std::string text = cell.text;

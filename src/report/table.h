@@ -1,8 +1,9 @@
 // A table: which measurements go where, and what is printed in each place.
 //
 // BuildTable() refuses what would mislead (protocols.md 0.1): a column of two protocols, of two
-// kinds of ratio, of values scored on different data, or two different measurements in one place.
-// It knows no database and no models; the measurements come from measurements.h.
+// kinds of ratio, of values scored on different data, of whole tasks and parts of them, or two
+// different measurements in one place. It knows no database and no models; the measurements come
+// from measurements.h, the raw scores behind them from scores.h.
 #pragma once
 
 #include <map>
@@ -19,6 +20,7 @@ struct MetricValue {
   std::string metric, protocol, task;
   double value = 0;
   std::string basis;  // digest of what was scored; empty if unknown
+  std::optional<double> standard_error;
 };
 
 // One run: its keys (model, method, ratio, seed, ...) and what was measured of it. A key that has
@@ -36,15 +38,24 @@ struct Measurement {
 struct MetricSelector {
   std::string metric;
   std::string protocol;  // empty: the only one there is
-  std::string task;
+  std::string task;      // a part of it ("arc_easy@first-100") where that is all there is
+  // Id of a mean over tasks (stats/means.h), instead of metric and task. It exists where every task
+  // was scored under one protocol.
+  std::string mean;
 };
 
 struct ValueColumn {
-  enum class Kind { kValue, kRelativeToDense };
+  enum class Kind {
+    kValue,
+    kRelativeToDense,      // value / dense
+    kRetention,            // 100 value / dense
+    kRetentionAboveChance  // 100 (value - chance) / (dense - chance)
+  };
   MetricSelector select;
-  std::string heading;  // empty: the task or metric
+  std::string heading;  // empty: the mean, task or metric
   Kind kind = Kind::kValue;
-  std::optional<NumberFormat> format;  // default: FormatOfMetric, three decimals if relative
+  bool show_error = false;             // the standard error, in brackets
+  std::optional<NumberFormat> format;  // default: by metric and kind
 };
 
 struct TableSpec {
@@ -53,6 +64,8 @@ struct TableSpec {
   std::vector<std::string> rows, columns;  // keys; without column keys each cell is one column
   std::vector<ValueColumn> cells;          // usually one
   std::vector<ValueColumn> extra;          // printed after the cells, never marked as best
+  // With the raw scores at hand, whatever cannot be told apart from the best is marked too
+  // (protocols.md 3.8).
   Best best = Best::kPerColumn;
   // The row keys along which the best is sought; default "method" if it is a row key, else the
   // last.
@@ -67,9 +80,10 @@ struct TableCell {
   State state = State::kBlank;  // blank: nothing belongs here
   std::string text;             // UTF-8, rounded
   bool best = false;
-  std::string mark;  // of a footnote: "a", "b", ...
+  std::string mark;  // of footnotes: "a", "a,c"
   double value = 0;  // full precision
-  std::optional<double> half_interval;
+  std::optional<double> half_interval, standard_error;
+  std::vector<std::string> flags;  // protocols.md 3.9
   int seeds = 0;
   std::string protocol, error_class;
   std::vector<std::string> ids;  // of the measurements behind it
@@ -78,13 +92,14 @@ struct TableCell {
 struct TableColumn {
   std::string heading;
   std::vector<std::string> keys;  // values of the column keys; empty for the dense column
-  std::string metric, task;
-  bool relative = false;
+  std::string metric, task;  // of a mean: "mean" and its id
+  ValueColumn::Kind kind = ValueColumn::Kind::kValue;
 };
 
 struct TableRow {
   std::vector<std::string> keys, shown;  // values of the row keys, and as printed
   bool starts_group = false;             // the first row key differs from the row above
+  std::string mark;                      // of footnotes that concern the whole row
   std::vector<TableCell> cells;
 };
 
@@ -97,10 +112,19 @@ struct Table {
   std::vector<std::pair<std::string, std::string>> footnotes;  // mark, text
 };
 
+// The mark of a footnote of this text, which is added unless the table has it.
+std::string MarkFor(const std::string& text, Table& table);
+// Marks are listed: "a", then "a,b".
+void AddMark(const std::string& mark, std::string& marks);
+
+class ScoreSource;
+
 // Rows and columns keep the order in which their key values first occur among the measurements. A
 // measurement without one of the column keys (dense) goes to a leading column of its own.
-// Measurements that differ in the key "seed" alone share a cell. ConfigError for a table that must
-// not be printed.
-Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurements);
+// Measurements that differ in the key "seed" alone share a cell. `scores` may be null: then nothing
+// is flagged, and only what prints the same is equally good. ConfigError for a table that must not
+// be printed.
+Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurements,
+                 ScoreSource* scores = nullptr);
 
 }  // namespace condense

@@ -6,7 +6,17 @@
 //     cell: perplexity        # or {metric: perplexity, protocol: bundled-256, relative: true}
 //     extra: [total-params]   # more columns, never marked as best
 //     best: per_column        # or none
-//     labels: {slicegpt: SliceGPT}
+//     labels: {slicegpt: SliceGPT, bundle_facts: facts}
+//     published: true         # a second table: values of papers beside ours
+//
+// A cell of tasks is one of
+//
+//   {metric: acc_norm, task: piqa, protocol: lmeval-bos}
+//   {mean: mean5}             # of protocols.md 3.6
+//   {tasks: mean5}            # a column for each task of the mean, with its metric, then the mean
+//
+// with `show: error` (the standard error in brackets), `retention: true` (100 x / dense) or
+// `retention: above_chance` (the same above the level of guessing).
 #pragma once
 
 #include "config/fields.h"
@@ -26,6 +36,7 @@ struct ExperimentTable {
   TableSpec::Best best = TableSpec::Best::kPerColumn;
   std::vector<std::string> compare;
   std::map<std::string, std::string> labels;
+  bool published = false;
 
   template <class V>
   void Fields(V&& field) {
@@ -36,19 +47,12 @@ struct ExperimentTable {
     field("best", best, "whether the best value of a column is marked");
     field("compare", compare, "row keys among which the best is sought");
     field("labels", labels, "printed instead of keys and their values");
+    field("published", published, "a second table with published values beside ours");
   }
   void Validate(const Node& at, Problems& problems) const;
 };
 
-// "perplexity", or {metric: perplexity, protocol: ID, heading: TEXT, relative: true, decimals: 2}.
-template <>
-struct FieldType<ValueColumn> {
-  static void Read(const Node& node, ValueColumn& value, Problems& problems);
-  static std::string Canonical(const ValueColumn& value) { return JsonString(value.select.metric); }
-  static std::string TypeName() { return "metric"; }
-};
-
-// One metric stands for a list of one.
+// One entry stands for a list of one; an entry may stand for several columns.
 template <>
 struct FieldType<std::vector<ValueColumn>> {
   static void Read(const Node& node, std::vector<ValueColumn>& value, Problems& problems);

@@ -28,21 +28,26 @@ Measurement::Status StatusOf(const WorkState& state) {
 
 }  // namespace
 
+Measurement MeasurementOf(const ResultsStore& store, const ExperimentCell& cell) {
+  const WorkState& state = cell.run.state;
+  Measurement measurement{.id = cell.run.fingerprint,
+                          .keys = KeysOf(cell),
+                          .method = cell.run.method,
+                          .dense = cell.run.method == "dense",
+                          .status = StatusOf(state),
+                          .error_class = state.error_class,
+                          .error_message = state.error_message};
+  for (const MetricRecord& metric : store.MetricsOfRun(cell.run.id)) {
+    measurement.values.push_back({metric.metric, metric.protocol, metric.task, metric.value,
+                                  metric.basis, metric.standard_error, metric.count});
+  }
+  return measurement;
+}
+
 std::vector<Measurement> MeasurementsOf(const ResultsStore& store, int64_t experiment_id) {
   std::vector<Measurement> measurements;
   for (const ExperimentCell& cell : store.CellsOfExperiment(experiment_id)) {
-    Measurement measurement;
-    measurement.id = cell.run.fingerprint;
-    measurement.keys = KeysOf(cell);
-    measurement.dense = cell.run.method == "dense";
-    measurement.status = StatusOf(cell.run.state);
-    measurement.error_class = cell.run.state.error_class;
-    measurement.error_message = cell.run.state.error_message;
-    for (const MetricRecord& metric : store.MetricsOfRun(cell.run.id)) {
-      measurement.values.push_back(
-          {metric.metric, metric.protocol, metric.task, metric.value, metric.basis});
-    }
-    measurements.push_back(std::move(measurement));
+    measurements.push_back(MeasurementOf(store, cell));
   }
   return measurements;
 }

@@ -12,6 +12,7 @@ namespace condense {
 // it has one), params, ratio, ratio_kind, calibration, seed; those that do not apply are absent.
 // The method "dense" is what relative values refer to. A value is there if its stage was finished,
 // whatever became of the rest of the run.
+Measurement MeasurementOf(const ResultsStore& store, const ExperimentCell& cell);
 std::vector<Measurement> MeasurementsOf(const ResultsStore& store, int64_t experiment_id);
 
 }  // namespace condense

@@ -21,6 +21,7 @@ struct MetricValue {
   double value = 0;
   std::string basis;  // digest of what was scored; empty if unknown
   std::optional<double> standard_error;
+  std::optional<int64_t> count;  // of documents or windows
 };
 
 // One run: its keys (model, method, ratio, seed, ...) and what was measured of it. A key that has
@@ -29,6 +30,7 @@ struct Measurement {
   enum class Status { kMissing, kDone, kFailed };
   std::string id;  // fingerprint of the run
   std::map<std::string, std::string> keys;
+  std::string method;  // registered name; the key of this name may be a label
   bool dense = false;  // the value that relative ones refer to
   Status status = Status::kMissing;
   std::string error_class, error_message;

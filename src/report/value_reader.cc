@@ -47,7 +47,7 @@ std::string ValueReader::Heading() const {
   if (!select.task.empty()) name = select.task;
   if (!select.mean.empty()) name = select.mean;
   name = ShownKey(spec_, "", name);
-  if (task_ != select.task) name += task_.substr(select.task.size());
+  if (task_.size() > select.task.size()) name += task_.substr(select.task.size());
   switch (column_.kind) {
     case ValueColumn::Kind::kValue:
       return name;

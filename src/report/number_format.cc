@@ -10,7 +10,8 @@ namespace condense {
 
 NumberFormat FormatOfMetric(std::string_view metric) {
   using Style = NumberFormat::Style;
-  if (EndsWith(metric, "perplexity")) return {Style::kFixed, 2, Better::kLower, true};
+  if (EndsWith(metric, "perplexity") || metric == "ppl")
+    return {Style::kFixed, 2, Better::kLower, true};
   if (metric == "nll" || StartsWith(metric, "kl")) return {Style::kFixed, 4, Better::kLower};
   if (StartsWith(metric, "acc") || StartsWith(metric, "mean") || StartsWith(metric, "agreement")) {
     return {Style::kPercent, 2, Better::kHigher};

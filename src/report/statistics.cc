@@ -301,9 +301,8 @@ class Reporter {
                       .value = value.value,
                       .standard_error = value.standard_error,
                       .count = value.count};
-    const std::map<std::string, std::string> series = {{"kl_mean", "window_kl"},
-                                                       {"top1_agree", "window_top1"},
-                                                       {"nll_diff", "window_nll_diff"}};
+    const std::map<std::string, std::string> series = {
+        {"kl_mean", "window_kl"}, {"top1_agree", "window_top1"}, {"nll_diff", "window_nll_diff"}};
     const auto name = series.find(value.metric);
     if (name == series.end()) return row;
     const auto windows = scores_.Windows(cell.id, value.protocol, name->second);

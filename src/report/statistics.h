@@ -32,10 +32,10 @@ struct PairedStatistics {
   std::string against, id;  // "dense", the baseline's method or the reference's id; and the run
   double difference = 0;    // of perplexities: of the mean losses
   double standard_error = 0;
-  Interval interval;              // 95%, bootstrap
-  std::optional<McNemar> test;    // of single tasks
-  std::optional<double> holm_p;   // over the tasks of this cell that are reported together
-  std::optional<double> ratio;    // of perplexities
+  Interval interval;             // 95%, bootstrap
+  std::optional<McNemar> test;   // of single tasks
+  std::optional<double> holm_p;  // over the tasks of this cell that are reported together
+  std::optional<double> ratio;   // of perplexities
   std::optional<Interval> ratio_interval;
   std::optional<double> retention, retention_above_chance;  // percent of the dense accuracy
 };

@@ -110,8 +110,8 @@ Section ValueSection(const Statistics& statistics, const std::vector<std::string
     for (const StatisticsRow& row : cell.rows) {
       std::vector<std::string> fields = line(row);
       if (fields.empty()) continue;
-      section.lines.emplace_back(
-          LineKeys(keys, *cell.cell, {row.protocol, row.task, row.metric}), std::move(fields));
+      section.lines.emplace_back(LineKeys(keys, *cell.cell, {row.protocol, row.task, row.metric}),
+                                 std::move(fields));
     }
   }
   return section;
@@ -249,50 +249,77 @@ nlohmann::ordered_json ToJson(const StatisticsRow& row) {
 std::string StatisticsToText(const Statistics& statistics) {
   const std::vector<std::string> keys = KeysOf(statistics);
   std::string text;
-  text += ToText(
-      ValueSection(statistics, keys,
-                   {"Accuracy in percent (Wilson's 95% interval; means: bootstrap)", {},
-                    {"value", "error", "95% interval", "documents", "flags"}, {}},
-                   AccuracyLine),
-      keys);
+  text += ToText(ValueSection(statistics, keys,
+                              {"Accuracy in percent (Wilson's 95% interval; means: bootstrap)",
+                               {},
+                               {"value", "error", "95% interval", "documents", "flags"},
+                               {}},
+                              AccuracyLine),
+                 keys);
   text += ToText(
       PairSection(statistics, keys,
                   {"Paired differences of accuracies, in points (95% bootstrap interval; McNemar's "
-                   "exact test; Holm's correction over the tasks)", {},
+                   "exact test; Holm's correction over the tasks)",
+                   {},
                    {"difference", "95% interval", "lost", "gained", "p", "Holm p", "retention",
-                    "above chance"}, {}},
+                    "above chance"},
+                   {}},
                   Group::kAccuracy, AccuracyPair),
       keys);
   text += ToText(ValueSection(statistics, keys,
-                              {"Perplexity (95% interval of the bootstrap; windows: in blocks)", {},
-                               {"value", "95% interval", "nll", "count"}, {}},
+                              {"Perplexity (95% interval of the bootstrap; windows: in blocks)",
+                               {},
+                               {"value", "95% interval", "nll", "count"},
+                               {}},
                               PerplexityLine),
                  keys);
-  text += ToText(
-      PairSection(statistics, keys,
-                  {"Paired differences of losses in nats, and ratios of perplexities", {},
-                   {"difference", "95% interval", "ratio", "95% interval"}, {}},
-                  Group::kPerplexity, PerplexityPair),
-      keys);
-  text += ToText(ValueSection(statistics, keys,
-                              {"Agreement with the dense model", {},
-                               {"value", "error", "95% interval", "windows"}, {}},
-                              AgreementLine),
+  text += ToText(PairSection(statistics, keys,
+                             {"Paired differences of losses in nats, and ratios of perplexities",
+                              {},
+                              {"difference", "95% interval", "ratio", "95% interval"},
+                              {}},
+                             Group::kPerplexity, PerplexityPair),
                  keys);
+  text += ToText(
+      ValueSection(
+          statistics, keys,
+          {"Agreement with the dense model", {}, {"value", "error", "95% interval", "windows"}, {}},
+          AgreementLine),
+      keys);
   if (!text.empty()) text.pop_back();  // the empty line behind the last section
   return text;
 }
 
 std::string StatisticsToCsv(const Statistics& statistics) {
-  const std::vector<std::string> keys = {"model", "dtype", "method", "params", "ratio",
-                                         "ratio_kind", "calibration", "seed"};
+  const std::vector<std::string> keys = {"model", "dtype",      "method",      "params",
+                                         "ratio", "ratio_kind", "calibration", "seed"};
   std::vector<std::string> heading = keys;
-  for (const char* name :
-       {"run", "protocol", "task", "metric", "value", "standard_error", "count", "interval_low",
-        "interval_high", "interval_method", "flags", "against", "against_run", "difference",
-        "difference_error", "difference_low", "difference_high", "lost", "gained", "p", "holm_p",
-        "ratio_of_perplexities", "ratio_low", "ratio_high", "retention",
-        "retention_above_chance"}) {
+  for (const char* name : {"run",
+                           "protocol",
+                           "task",
+                           "metric",
+                           "value",
+                           "standard_error",
+                           "count",
+                           "interval_low",
+                           "interval_high",
+                           "interval_method",
+                           "flags",
+                           "against",
+                           "against_run",
+                           "difference",
+                           "difference_error",
+                           "difference_low",
+                           "difference_high",
+                           "lost",
+                           "gained",
+                           "p",
+                           "holm_p",
+                           "ratio_of_perplexities",
+                           "ratio_low",
+                           "ratio_high",
+                           "retention",
+                           "retention_above_chance"}) {
     heading.emplace_back(name);
   }
   std::string out = CsvLine(heading);

@@ -65,8 +65,7 @@ const MetricRecord* StoredScores::Metric(const std::string& id, const std::strin
   auto found = metrics_.find(id);
   if (found == metrics_.end()) {
     const auto run = store_.FindRun(id);
-    found = metrics_
-                .emplace(id, run ? store_.MetricsOfRun(run->id) : std::vector<MetricRecord>())
+    found = metrics_.emplace(id, run ? store_.MetricsOfRun(run->id) : std::vector<MetricRecord>())
                 .first;
   }
   for (const MetricRecord& metric : found->second) {

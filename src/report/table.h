@@ -94,7 +94,7 @@ struct TableCell {
 struct TableColumn {
   std::string heading;
   std::vector<std::string> keys;  // values of the column keys; empty for the dense column
-  std::string metric, task;  // of a mean: "mean" and its id
+  std::string metric, task;       // of a mean: "mean" and its id
   ValueColumn::Kind kind = ValueColumn::Kind::kValue;
 };
 

@@ -65,8 +65,7 @@ std::optional<ReadValue> ValueReader::Read(const Measurement& measurement) {
   std::optional<ReadValue> read = ReadRaw(measurement);
   if (!read || column_.kind == ValueColumn::Kind::kValue) return read;
   const Measurement* dense = DenseOf(measurement);
-  const std::optional<ReadValue> reference =
-      dense == nullptr ? std::nullopt : ReadRaw(*dense);
+  const std::optional<ReadValue> reference = dense == nullptr ? std::nullopt : ReadRaw(*dense);
   if (!reference) return std::nullopt;
   std::optional<double> shown;
   if (column_.kind == ValueColumn::Kind::kRelativeToDense) {
@@ -99,8 +98,8 @@ std::optional<ReadValue> ValueReader::ReadMean(const Measurement& measurement) {
   std::vector<StoredTaskValue> values;
   for (const MetricValue& value : measurement.values) {
     if (!HasProtocol(value)) continue;
-    values.push_back({value.protocol, value.task, value.metric, value.value,
-                      value.standard_error.value_or(0)});
+    values.push_back(
+        {value.protocol, value.task, value.metric, value.value, value.standard_error.value_or(0)});
   }
   std::optional<ReadValue> read;
   for (const MeanValue& complete : CompleteMeans(values)) {
@@ -188,9 +187,9 @@ void ValueReader::RequireComparable(const MetricValue& value, const Measurement&
 void ValueReader::RequireSameBasis(const MetricValue& value, const Measurement& measurement) {
   if (value.basis.empty()) return;
   const auto model = measurement.keys.find("model");
-  const std::string group = !value.task.empty()                ? "task " + value.task
+  const std::string group = !value.task.empty()               ? "task " + value.task
                             : model == measurement.keys.end() ? ""
-                                                               : "model " + model->second;
+                                                              : "model " + model->second;
   const auto [first, is_new] = bases_.emplace(group, std::pair(value.basis, &measurement));
   if (is_new || first->second.first == value.basis) return;
   throw MakeError<ConfigError>(

@@ -118,7 +118,8 @@ class FabricatedResults {
   }
 
   void Finish(const RunRecord& run, const std::string& stage, const StageResult& result) {
-    for (const MetricRecord& metric : result.metrics) store_.RegisterProtocol(metric.protocol, "{}");
+    for (const MetricRecord& metric : result.metrics)
+      store_.RegisterProtocol(metric.protocol, "{}");
     const Claim claim = store_.ClaimRun(run.fingerprint, environment_, {.retake_done = true});
     const Claim work = store_.ClaimStage(
         claim.id, {run.fingerprint + " " + stage, "evaluate", stage}, environment_);

@@ -29,6 +29,7 @@ TEST(NumberFormat, RoundsEachMetricByItsRule) {
 
 TEST(NumberFormat, KnowsWhichDirectionIsBetter) {
   EXPECT_EQ(FormatOfMetric("perplexity").better, Better::kLower);
+  EXPECT_EQ(FormatOfMetric("ppl").better, Better::kLower);
   EXPECT_EQ(FormatOfMetric("acc").better, Better::kHigher);
   EXPECT_EQ(FormatOfMetric("tokens_per_second").better, Better::kHigher);
   EXPECT_EQ(FormatOfMetric("block-params").better, Better::kNeither);

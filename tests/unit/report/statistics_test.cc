@@ -37,7 +37,8 @@ class StatisticsTest : public testing::Test {
 
   static std::vector<double> Losses(double shift) {
     std::vector<double> losses;
-    for (int i = 0; i < 27; ++i) losses.push_back(3 + shift + 0.1 * (i % 5) + 0.01 * shift * (i % 3));
+    for (int i = 0; i < 27; ++i)
+      losses.push_back(3 + shift + 0.1 * (i % 5) + 0.01 * shift * (i % 3));
     return losses;
   }
 
@@ -139,9 +140,8 @@ TEST_F(StatisticsTest, ComparesLossesOfWindowsInPairs) {
 }
 
 TEST_F(StatisticsTest, ChoosesProtocolsTasksMetricsAndCells) {
-  const auto statistics = Compute({.tasks = {"bundle_facts"},
-                                   .metrics = {"acc"},
-                                   .cells = {modegpt_.fingerprint}});
+  const auto statistics =
+      Compute({.tasks = {"bundle_facts"}, .metrics = {"acc"}, .cells = {modegpt_.fingerprint}});
   ASSERT_EQ(statistics.size(), 1u);
   ASSERT_EQ(statistics[0].rows.size(), 1u);
   EXPECT_EQ(statistics[0].rows[0].metric, "acc");
@@ -176,8 +176,8 @@ TEST_F(StatisticsTest, ShowsAgreementAndValuesWithoutScores) {
                         .count = 4,
                         .basis = "ids"},
                        {.protocol = "agree-bundled-256", .metric = "kl_p99", .value = 0.5}};
-  agreement.samples = {{"agree-bundled-256", "", "window_kl",
-                        {std::vector<double>{0.04, 0.06, 0.05, 0.05}}}};
+  agreement.samples = {
+      {"agree-bundled-256", "", "window_kl", {std::vector<double>{0.04, 0.06, 0.05, 0.05}}}};
   results_.Finish(modegpt_, "agree", agreement);
   results_.AddValue(modegpt_, "lmeval-bos", "piqa", "acc_norm", 0.625);
   const auto statistics = Compute();

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
-#include "report/table.h"
 #include "report/scores.h"
+#include "report/table.h"
 #include "stats/means.h"
 #include "unit/report/fixture.h"
 
@@ -199,9 +199,8 @@ TEST(TaskTable, ShowsRetention) {
   spec.cells = {{.select = {"", "", "", kMean}, .kind = Kind::kRetention},
                 {.select = {"", "", "", kMean}, .kind = Kind::kRetentionAboveChance},
                 {.select = {"acc_norm", "", "bundle_facts"}, .kind = Kind::kRetentionAboveChance}};
-  const Table table =
-      BuildTable(spec, {Scored("a", "dense", "", 0.5), Scored("a", "x", "0.2", 0.4),
-                        Scored("b", "x", "0.2", 0.4)});
+  const Table table = BuildTable(spec, {Scored("a", "dense", "", 0.5), Scored("a", "x", "0.2", 0.4),
+                                        Scored("b", "x", "0.2", 0.4)});
   // Chance: 0.5, 0.5, and 0.25 three times.
   EXPECT_EQ(Texts(table.rows[0]), (Strings{"100.00", "100.00", "100.00"}));
   EXPECT_EQ(Texts(table.rows[1]), (Strings{"80.77", "41.18", "65.52"}));
@@ -224,8 +223,7 @@ TEST(TaskTable, MarksWhatIsWithinPairedNoiseOfTheBest) {
   scores.Add("a/y/0.2", std::string(30, '1') + std::string(10, '0'));
   scores.Add("a/x/0.2", std::string(29, '1') + std::string(11, '0'));
   scores.Add("a/z/0.2", std::string(20, '1') + std::string(20, '0'));
-  const std::vector<Measurement> cells = {OfPiqa("x", 0.725), OfPiqa("y", 0.75),
-                                          OfPiqa("z", 0.5)};
+  const std::vector<Measurement> cells = {OfPiqa("x", 0.725), OfPiqa("y", 0.75), OfPiqa("z", 0.5)};
   const Table table = BuildTable(OneTask(), cells, &scores);
   EXPECT_TRUE(table.rows[0].cells[0].best);
   EXPECT_TRUE(table.rows[1].cells[0].best);
@@ -274,9 +272,9 @@ TEST(TaskTable, MarksFlagsWithAFootnoteEach) {
 }
 
 TEST(TaskTable, FailedAndMissingCellsStayAsTheyAre) {
-  const Table table = BuildTable(
-      TaskTable(), {Scored("a", "dense", "", 0.5), Cell("a", "x", "0.2"),
-                    Failed(Cell("a", "y", "0.2"), "non_finite", "document 3")});
+  const Table table =
+      BuildTable(TaskTable(), {Scored("a", "dense", "", 0.5), Cell("a", "x", "0.2"),
+                               Failed(Cell("a", "y", "0.2"), "non_finite", "document 3")});
   EXPECT_EQ(Texts(table.rows[1]), Strings(6, "-"));
   EXPECT_EQ(table.rows[1].cells[5].mark, "");
   EXPECT_EQ(Texts(table.rows[2]), Strings(6, "failed"));

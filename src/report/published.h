@@ -1,0 +1,53 @@
+// Values that papers print, beside ours (configs/published). Nothing is computed from them.
+//
+// A published value belongs to one of our cells if model, method, ratio, kind of ratio, metric and
+// calibration agree. Its protocol decides whether the two may be compared: a value of another
+// protocol is never printed, one whose source states none is printed and not compared
+// (protocols.md 0.1). Values of confidence `weak` are not read at all.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/table.h"
+
+namespace condense {
+
+struct PublishedValue {
+  std::string place;            // "zero_shot.csv:12"
+  std::string source;           // "modegpt, table 3"
+  std::string model, method;    // as named here: svd_llm, slicegpt+rft
+  std::optional<double> ratio;  // none for dense, or where the source gives none
+  std::string ratio_kind;       // block-params, slice, ...; none for dense
+  std::string metric, task;     // of a mean: "mean" and its id
+  std::string protocol, calibration;
+  std::optional<double> value;  // as we store it, accuracies as fractions; none: overflow
+  bool recalled = false;        // from memory, not read
+  std::string note;
+};
+
+// How far ours may be from a published value to count as reproduced (protocols.md 9):
+// relative x published + absolute, in printed units. An empty field fits everything; the first
+// entry that fits counts.
+struct Tolerance {
+  std::string model, method, metric, task, protocol, calibration;
+  std::optional<double> ratio;
+  double relative = 0, absolute = 0;
+};
+
+struct PublishedData {
+  std::vector<PublishedValue> values;
+  std::vector<Tolerance> tolerances;
+};
+
+// perplexity.csv, zero_shot.csv and tolerances.csv of a folder. DataError with file and line.
+PublishedData ReadPublished(const std::filesystem::path& folder);
+
+// A row for each published value that belongs to a cell of `table`, which was built from
+// `measurements`: ours, published, difference, verdict. Without rows if there is none.
+Table PublishedTable(const Table& table, const std::vector<Measurement>& measurements,
+                     const PublishedData& published);
+
+}  // namespace condense

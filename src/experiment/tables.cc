@@ -12,7 +12,9 @@
 #include "config/paths.h"
 #include "experiment/cell_records.h"
 #include "report/measurements.h"
+#include "report/published.h"
 #include "report/render.h"
+#include "report/stored_scores.h"
 
 namespace condense {
 namespace {
@@ -35,17 +37,7 @@ std::string DeviationNote(const Measurement& measurement) {
   return fmt::format("removes {:.1f}%, not {:.1f}%", 100 * (asked + deviation->value), 100 * asked);
 }
 
-std::string MarkFor(Table& table, const std::string& text) {
-  for (const auto& [mark, known] : table.footnotes) {
-    if (known == text) return mark;
-  }
-  const size_t n = table.footnotes.size();
-  std::string mark(1, static_cast<char>('a' + n % 26));
-  if (n >= 26) mark += std::to_string(n / 26);
-  table.footnotes.emplace_back(mark, text);
-  return mark;
-}
-
+// Where a row is one cell of the experiment, the row is marked, else each of its numbers.
 void MarkDeviations(const std::vector<Measurement>& measurements, Table& table) {
   std::map<std::string, std::string> notes;
   for (const Measurement& measurement : measurements) {
@@ -54,10 +46,14 @@ void MarkDeviations(const std::vector<Measurement>& measurements, Table& table) 
   }
   for (TableRow& row : table.rows) {
     for (TableCell& cell : row.cells) {
-      if (cell.state != TableCell::State::kValue || !cell.mark.empty() || cell.ids.empty())
-        continue;
+      if (cell.state != TableCell::State::kValue || cell.ids.empty()) continue;
       const auto note = notes.find(cell.ids.front());
-      if (note != notes.end()) cell.mark = MarkFor(table, note->second);
+      if (note == notes.end()) continue;
+      if (!table.column_keys.empty()) {
+        AddMark(MarkFor(note->second, table), cell.mark);
+      } else if (row.mark.empty()) {
+        row.mark = MarkFor(note->second, table);
+      }
     }
   }
 }
@@ -67,6 +63,37 @@ void DropUnusedKeys(const std::vector<Measurement>& measurements, std::vector<st
   std::erase_if(keys, [&](const std::string& key) {
     return std::none_of(measurements.begin(), measurements.end(),
                         [&](const Measurement& m) { return m.keys.contains(key); });
+  });
+}
+
+// The table's definition with the titles of the models, for the cells there are.
+TableSpec LayoutOf(const ExperimentSpec& spec, const std::vector<Measurement>& measurements) {
+  TableSpec layout = spec.table;
+  for (const ModelRef& model : spec.models) {
+    if (!model.folder.empty()) continue;
+    const auto settings =
+        ReadStruct<ModelSettings>(Node::ParseFile(NamedConfig("models", model.name)));
+    layout.labels.emplace(model.name, settings.title);
+  }
+  DropUnusedKeys(measurements, layout.rows);
+  DropUnusedKeys(measurements, layout.columns);
+  return layout;
+}
+
+bool IsOfSpec(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment) {
+  const std::vector<ExperimentRecord> stored = store.ListExperiments();
+  return std::any_of(stored.begin(), stored.end(), [&](const ExperimentRecord& record) {
+    return record.id == experiment && record.spec == spec.canonical;
+  });
+}
+
+// A cell that several experiments share has values that only some of them ask for.
+bool IsAskedFor(const std::vector<EvaluationStage>& stages, const MetricValue& value) {
+  for (const OwnProtocol& own : {kParameters, kCost, kCalibration, kModuleReport}) {
+    if (value.protocol == own.id) return true;
+  }
+  return std::any_of(stages.begin(), stages.end(), [&](const EvaluationStage& stage) {
+    return stage.protocol == value.protocol && (stage.task.empty() || stage.task == value.task);
   });
 }
 
@@ -90,20 +117,37 @@ ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore
   return *last;
 }
 
-Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment) {
-  TableSpec layout = spec.table;
-  for (const ModelRef& model : spec.models) {
-    if (!model.folder.empty()) continue;
-    const auto settings =
-        ReadStruct<ModelSettings>(Node::ParseFile(NamedConfig("models", model.name)));
-    layout.labels.emplace(model.name, settings.title);
+std::vector<Measurement> ExperimentMeasurements(const ExperimentSpec& spec,
+                                                const ResultsStore& store, int64_t experiment) {
+  std::vector<Measurement> measurements = MeasurementsOf(store, experiment);
+  if (!IsOfSpec(spec, store, experiment)) return measurements;
+  std::vector<EvaluationStage> stages;
+  for (const Component<Evaluator>& evaluator : spec.evaluators) {
+    for (EvaluationStage& stage : evaluator->Stages()) stages.push_back(std::move(stage));
   }
-  const std::vector<Measurement> measurements = MeasurementsOf(store, experiment);
-  DropUnusedKeys(measurements, layout.rows);
-  DropUnusedKeys(measurements, layout.columns);
-  Table table = BuildTable(layout, measurements);
+  for (Measurement& measurement : measurements) {
+    std::erase_if(measurement.values,
+                  [&](const MetricValue& value) { return !IsAskedFor(stages, value); });
+  }
+  return measurements;
+}
+
+Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment) {
+  const std::vector<Measurement> measurements = ExperimentMeasurements(spec, store, experiment);
+  StoredScores scores(store);
+  Table table = BuildTable(LayoutOf(spec, measurements), measurements, &scores);
   MarkDeviations(measurements, table);
   if (spec.allow_overlap) table.notes.emplace_back("calibration and evaluated text may overlap");
+  return table;
+}
+
+std::optional<Table> PublishedTableOf(const ExperimentSpec& spec, const ResultsStore& store,
+                                      int64_t experiment) {
+  if (!spec.table_entry.published) return std::nullopt;
+  const std::vector<Measurement> measurements = ExperimentMeasurements(spec, store, experiment);
+  Table table = PublishedTable(BuildTable(LayoutOf(spec, measurements), measurements), measurements,
+                               ReadPublished(ConfigFolder() / "published"));
+  if (table.rows.empty()) return std::nullopt;
   return table;
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "experiment/spec.h"
 #include "report/table.h"
@@ -14,8 +16,17 @@ namespace condense {
 // name and profile. ConfigError when it was never run.
 ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore& store);
 
+// Its cells with what it asks for: a cell that it shares with another experiment may have more.
+// Everything if the spec has changed since it was run.
+std::vector<Measurement> ExperimentMeasurements(const ExperimentSpec& spec,
+                                                const ResultsStore& store, int64_t experiment);
+
 // Cells whose real ratio is further from the requested one than the tolerance carry a footnote.
 Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment);
+
+// Published values beside ours, if the table asks for them and there are any.
+std::optional<Table> PublishedTableOf(const ExperimentSpec& spec, const ResultsStore& store,
+                                      int64_t experiment);
 
 // <folder>/<name>.md, .tex and .csv.
 void WriteTables(const Table& table, const std::filesystem::path& folder, const std::string& name);

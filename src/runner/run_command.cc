@@ -81,7 +81,11 @@ void PrintTable(const Arguments& arguments, const ExperimentSpec& spec, const Re
     LogWarning("the table has gaps; {} was left as it was", (folder / spec.name).string());
     return;
   }
-  WriteTables(table, folder, ordinary ? spec.name : fmt::format("{}-{}", spec.name, spec.profile));
+  const std::string name = ordinary ? spec.name : fmt::format("{}-{}", spec.name, spec.profile);
+  WriteTables(table, folder, name);
+  if (const auto published = PublishedTableOf(spec, store, experiment)) {
+    WriteTables(*published, folder, name + "-published");
+  }
 }
 
 int DryRun(const Arguments& arguments, const ExperimentSpec& spec) {

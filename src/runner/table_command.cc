@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "experiment/tables.h"
 #include "report/render.h"
@@ -23,6 +24,13 @@ void AddOptions(po::options_description& options) {
   add("format", po::value<std::string>()->value_name("FORMAT"), "md, tex, csv or text (default)");
 }
 
+std::string Shown(const Table& table, const std::string& format) {
+  if (format == "md") return ToMarkdown(table);
+  if (format == "tex") return ToLatex(table);
+  if (format == "csv") return ToCsv(table);
+  return ToText(table, TextStyle::kPlain);
+}
+
 int Run(const Arguments& arguments) {
   const std::string format = arguments.TextOr("format", "text");
   const std::vector<std::string> known = {"text", "md", "tex", "csv"};
@@ -34,11 +42,14 @@ int Run(const Arguments& arguments) {
                       .profile = arguments.TextOr("profile", ""),
                       .overrides = arguments.Texts("set")});
   const ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kRead);
-  const Table table = ExperimentTableOf(spec, store, StoredExperiment(spec, store).id);
-  std::cout << (format == "md"    ? ToMarkdown(table)
-                : format == "tex" ? ToLatex(table)
-                : format == "csv" ? ToCsv(table)
-                                  : ToText(table, TextStyle::kPlain));
+  const int64_t experiment = StoredExperiment(spec, store).id;
+  std::cout << Shown(ExperimentTableOf(spec, store, experiment), format);
+  const auto published = PublishedTableOf(spec, store, experiment);
+  if (published && format == "csv") {
+    LogWarning("published values have no place in this CSV; --format md, tex and text show them");
+  } else if (published) {
+    std::cout << "\n" << Shown(*published, format);
+  }
   return 0;
 }
 

@@ -26,16 +26,17 @@ _runner_complete() {
       if [ "$command" = score ]; then words='lmeval-bos lmeval-nobos lmeval-0.3'; else words=$(_runner_names "$program" protocols); fi
       ;;
     --profile) words='bundled paper' ;;
-    --set | --samples | --length | --ratio | --window | --tokens | --prompt | --threads | --seed) return ;;
+    --set | --samples | --length | --ratio | --window | --tokens | --prompt | --threads | --seed | --cell | --baseline | --metric) return ;;
   esac
 
   if [ -z "$words$files" ]; then
     if [ "$COMP_CWORD" -eq 1 ]; then
-      words='run table compress evaluate tokenize score generate inspect list describe show doctor --help --version'
+      words='run table stats compress evaluate tokenize score generate inspect list describe show doctor --help --version'
       files=experiments
     else
       case $command in
         table) words="--format --profile --models --data --db --set $common" files=experiments ;;
+        stats) words="--baseline --protocol --tasks --metric --cell --profile --set --db --json --csv $common" files=experiments ;;
         compress) words="--model --method --ratio --match --allocator --calibration --samples --length --seed --out --set --data --json $common" ;;
         evaluate) words="--model --text --ids --ids-type --protocol --window --special --data --json $common" ;;
         tokenize) words="--model --no-special --decode $common" ;;

@@ -1,6 +1,6 @@
 # Completion of `runner` for fish.
 
-set -l commands run table compress evaluate tokenize score generate inspect list describe show doctor
+set -l commands run table stats compress evaluate tokenize score generate inspect list describe show doctor
 
 function __runner_names
     runner list $argv[1] 2>/dev/null | string match -r '^[a-z0-9]\S*'
@@ -27,11 +27,11 @@ complete -c runner -l help -d "What it does, with an example"
 complete -c runner -l threads -x -d "CPU threads"
 complete -c runner -l device -x -a "cpu cuda" -d "Where to compute"
 
-complete -c runner -n "__runner_experiment; or __runner_in table" -l profile -x -a "bundled paper" -d "Scale of the experiment"
+complete -c runner -n "__runner_experiment; or __runner_in table stats" -l profile -x -a "bundled paper" -d "Scale of the experiment"
 complete -c runner -n "__runner_experiment; or __runner_in table doctor" -l models -x -a "(__fish_complete_directories)" -d "Folder with checkpoints"
 complete -c runner -n "__runner_experiment; or __runner_in table compress evaluate doctor" -l data -x -a "(__fish_complete_directories)" -d "Folder with texts"
-complete -c runner -n "__runner_experiment; or __runner_in table show" -l db -r -F -d "Results database"
-complete -c runner -n "__runner_experiment; or __runner_in table compress" -l set -x -d "key=value"
+complete -c runner -n "__runner_experiment; or __runner_in table stats show" -l db -r -F -d "Results database"
+complete -c runner -n "__runner_experiment; or __runner_in table stats compress" -l set -x -d "key=value"
 complete -c runner -n __runner_experiment -l dry-run -d "Say what would run, and why"
 complete -c runner -n __runner_experiment -l rerun -x -a "failed all" -d "Compute again"
 complete -c runner -n __runner_experiment -l fail-fast -d "Stop at the first failed cell"
@@ -47,7 +47,14 @@ complete -c runner -n "__runner_in compress" -l samples -x -d "Calibration seque
 complete -c runner -n "__runner_in compress" -l length -x -d "Ids in each sequence"
 complete -c runner -n "__runner_in compress" -l seed -x -d "Seed"
 complete -c runner -n "__runner_in compress" -l out -x -a "(__fish_complete_directories)" -d "Folder to write"
-complete -c runner -n "__runner_in compress evaluate inspect" -l json -d "Print JSON"
+complete -c runner -n "__runner_in stats" -l baseline -x -a "(__runner_names methods)" -d "Method to compare with too"
+complete -c runner -n "__runner_in stats" -l cell -x -d "Fingerprint of a cell"
+complete -c runner -n "__runner_in stats" -l tasks -x -d "Only these tasks"
+complete -c runner -n "__runner_in stats" -l metric -x -d "Only these metrics and means"
+complete -c runner -n "__runner_in stats" -l protocol -x -d "Only these protocols"
+complete -c runner -n "__runner_in stats" -l csv -d "Print CSV"
+
+complete -c runner -n "__runner_in compress evaluate inspect stats" -l json -d "Print JSON"
 complete -c runner -n "__runner_in evaluate" -l text -r -F -d "Text file"
 complete -c runner -n "__runner_in evaluate" -l ids -r -F -d "File of token ids"
 complete -c runner -n "__runner_in evaluate" -l ids-type -x -a "uint16 int32" -d "Width of the ids"

@@ -24,17 +24,14 @@ std::string KeyOf(const Measurement& cell, const std::string& key) {
 
 // Those that tell cells apart, model and method in any case.
 std::vector<std::string> KeysOf(const Statistics& statistics) {
-  std::vector<std::string> keys;
-  for (const char* key :
-       {"model", "dtype", "ratio_kind", "ratio", "method", "params", "calibration", "seed"}) {
+  std::vector<std::string> keys = {"model"};
+  for (const char* key : {"dtype", "method", "ratio_kind", "ratio", "calibration", "seed"}) {
     std::set<std::string> values;
     for (const CellStatistics& cell : statistics) {
       const std::string value = KeyOf(*cell.cell, key);
       if (!value.empty()) values.insert(value);
     }
-    // Options of a method belong to it; they tell apart only what its name does not.
-    const bool always = std::string(key) == "model" || std::string(key) == "method";
-    if (always || (values.size() > 1 && std::string(key) != "params")) keys.emplace_back(key);
+    if (values.size() > 1 || std::string(key) == "method") keys.emplace_back(key);
   }
   return keys;
 }
@@ -291,8 +288,8 @@ std::string StatisticsToText(const Statistics& statistics) {
 }
 
 std::string StatisticsToCsv(const Statistics& statistics) {
-  const std::vector<std::string> keys = {"model", "dtype",      "method",      "params",
-                                         "ratio", "ratio_kind", "calibration", "seed"};
+  const std::vector<std::string> keys = {"model",      "dtype",       "method", "ratio",
+                                         "ratio_kind", "calibration", "seed"};
   std::vector<std::string> heading = keys;
   for (const char* name : {"run",
                            "protocol",

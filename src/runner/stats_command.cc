@@ -61,9 +61,6 @@ Selection Select(const Arguments& arguments, const ResultsStore& store,
                         .overrides = arguments.Texts("set")});
     return {ExperimentMeasurements(spec, store, StoredExperiment(spec, store).id), ""};
   }
-  if (cells.empty()) {
-    throw ConfigError("name an experiment, or cells with --cell; --help says more");
-  }
   if (cells.size() == 1 && !cells[0].experiments.empty()) {
     return {MeasurementsOf(store, cells[0].experiments.back().experiment.id), ""};
   }
@@ -78,6 +75,9 @@ Selection Select(const Arguments& arguments, const ResultsStore& store,
 int Run(const Arguments& arguments) {
   if (arguments.Flag("json") && arguments.Flag("csv")) {
     throw ConfigError("give one of --json and --csv");
+  }
+  if (!arguments.Has("experiment") && !arguments.Has("cell")) {
+    throw ConfigError("name an experiment, or cells with --cell; --help says more");
   }
   const ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kRead);
   std::vector<CellDetail> cells;

@@ -23,6 +23,12 @@ inline std::filesystem::path GoldenFile(const std::filesystem::path& relative) {
   return std::filesystem::exists(shipped) ? shipped : SharedFolder() / "golden" / relative;
 }
 
+// The same for files of which every clone has a part: whole where the development data is.
+inline std::filesystem::path WholeGoldenFile(const std::filesystem::path& relative) {
+  const auto whole = SharedFolder() / "golden" / relative;
+  return std::filesystem::exists(whole) ? whole : GoldenFile(relative);
+}
+
 // The folder of a model: bundled, or among the development data.
 inline std::filesystem::path ModelFolder(const std::string& name) {
   const auto bundled = SourceFolder() / "configs/bundled/models" / name;

@@ -74,7 +74,7 @@ TEST_P(StoredRequests, EqualOurs) {
 }
 
 TEST_P(StoredRequests, HaveTheGoldsThatTheHarnessFound) {
-  const auto path = GoldenFile("zeroshot/llama2-mini.json");
+  const auto path = WholeGoldenFile("zeroshot/llama2-mini.json");
   CONDENSE_SKIP_WITHOUT(path);
   if (!GetParam().golden.starts_with("bundle")) {
     CONDENSE_SKIP_WITHOUT(SharedFolder() / "data");

@@ -25,10 +25,7 @@ constexpr double kNearTie = 2 * kTolerance;
 class GoldenTasks : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    // The shipped file has the bundled tasks alone.
-    const auto name = "zeroshot/" + (std::string(GetParam()) + ".json");
-    auto golden = SharedFolder() / "golden" / name;
-    if (!std::filesystem::exists(golden)) golden = GoldenFile(name);
+    const auto golden = WholeGoldenFile("zeroshot/" + (std::string(GetParam()) + ".json"));
     CONDENSE_SKIP_WITHOUT(golden);
     std::ifstream file(golden);
     golden_ = Json::parse(file);

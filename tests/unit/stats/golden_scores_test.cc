@@ -51,7 +51,7 @@ void ExpectMetric(const Json& result, const TaskScores& scores, TaskMetric metri
 class GoldenScores : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenScores, FollowFromTheStoredLogLikelihoods) {
-  const auto file = GoldenFile("zeroshot") / (std::string(GetParam()) + ".json");
+  const auto file = WholeGoldenFile("zeroshot/" + (std::string(GetParam()) + ".json"));
   CONDENSE_SKIP_WITHOUT(file);
   const Json golden = ReadJson(file);
   int tasks = 0;
@@ -60,7 +60,7 @@ TEST_P(GoldenScores, FollowFromTheStoredLogLikelihoods) {
     SCOPED_TRACE(name);
     const std::string task = result.at("task");
     const TaskScores scores =
-        ScoresOf(result, ReadJson(GoldenFile("zeroshot") / "requests" / (task + ".json")));
+        ScoresOf(result, ReadJson(GoldenFile("zeroshot/requests/" + task + ".json")));
     ExpectMetric(result, scores, TaskMetric::kAcc);
     if (result.at("summary").contains("acc_norm")) {
       ExpectMetric(result, scores, TaskMetric::kAccNorm);
@@ -70,7 +70,7 @@ TEST_P(GoldenScores, FollowFromTheStoredLogLikelihoods) {
     EXPECT_NEAR(*KnownChanceLevel(task), ChanceLevel(scores), 0.003);
     ++tasks;
   }
-  EXPECT_EQ(tasks, 20);
+  EXPECT_GE(tasks, 10);  // the bundled ones twice; 20 with the development data
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenScores,

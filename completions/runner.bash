@@ -11,7 +11,7 @@ _runner_complete() {
   COMPREPLY=()
 
   case $previous in
-    --models | --data | --model | --out) files=directories ;;
+    --models | --data | --model | --dense | --out) files=directories ;;
     --db | --text | --ids | --requests | :) files=all ;;  # `:` as in text:FILE, which bash splits
     --device) words='cpu cuda' ;;
     --format) words='md tex csv' ;;
@@ -23,10 +23,11 @@ _runner_complete() {
     --allocator) words=$(_runner_names "$program" allocators) ;;
     --calibration) words="$(_runner_names "$program" calibrations) text: ids:" ;;
     --protocol)
-      if [ "$command" = score ]; then words='lmeval-bos lmeval-nobos lmeval-0.3'; else words=$(_runner_names "$program" protocols); fi
+      if [ "$command" = score ] || [[ " ${COMP_WORDS[*]} " == *" --tasks "* ]]; then words='lmeval-bos lmeval-nobos lmeval-0.3'; else words=$(_runner_names "$program" protocols); fi
       ;;
+    --tasks) words=$(_runner_names "$program" tasks) ;;
     --profile) words='bundled paper' ;;
-    --set | --samples | --length | --ratio | --window | --tokens | --prompt | --threads | --seed | --cell | --baseline | --metric) return ;;
+    --set | --samples | --length | --limit | --max-length | --batch-tokens | --ratio | --window | --tokens | --prompt | --threads | --seed | --cell | --baseline | --metric) return ;;
   esac
 
   if [ -z "$words$files" ]; then
@@ -38,12 +39,12 @@ _runner_complete() {
         table) words="--format --profile --models --data --db --set $common" files=experiments ;;
         stats) words="--baseline --protocol --tasks --metric --cell --profile --set --db --json --csv $common" files=experiments ;;
         compress) words="--model --method --ratio --match --allocator --calibration --samples --length --seed --out --set --data --json $common" ;;
-        evaluate) words="--model --text --ids --ids-type --protocol --window --special --data --json $common" ;;
+        evaluate) words="--model --text --ids --ids-type --protocol --window --special --dense --tasks --limit --samples --max-length --batch-tokens --dtype --data --json $common" ;;
         tokenize) words="--model --no-special --decode $common" ;;
         score) words="--model --requests --protocol $common" ;;
         generate) words="--model --prompt --tokens $common" ;;
         inspect) words="--json $common" files=directories ;;
-        list) words='methods allocators models protocols calibrations experiments --help' ;;
+        list) words='methods allocators samplers models protocols evaluations tasks calibrations experiments --help' ;;
         describe) words="$(_runner_names "$program" methods) $(_runner_names "$program" allocators) --help" ;;
         show) words='--db --help' ;;
         doctor) words='--models --data --help' ;;

@@ -20,7 +20,7 @@ complete -c runner -f
 complete -c runner -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c runner -n "not __runner_in compress evaluate tokenize score generate inspect list describe show doctor" -k -a "(__fish_complete_suffix .yaml)"
 complete -c runner -n "__runner_in inspect" -a "(__fish_complete_directories)"
-complete -c runner -n "__runner_in list" -a "methods allocators models protocols calibrations experiments"
+complete -c runner -n "__runner_in list" -a "methods allocators samplers models protocols evaluations tasks calibrations experiments"
 complete -c runner -n "__runner_in describe" -a "(__runner_names methods) (__runner_names allocators)"
 
 complete -c runner -l help -d "What it does, with an example"

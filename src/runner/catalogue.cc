@@ -11,7 +11,9 @@
 #include "config/paths.h"
 #include "config/registry.h"
 #include "data/calibration.h"
+#include "data/task_definition.h"
 #include "data/windows.h"
+#include "experiment/evaluator.h"
 #include "experiment/model_place.h"
 #include "experiment/spec.h"
 
@@ -64,6 +66,10 @@ std::string CalibrationSummary(const std::string&, const Node& node) {
                      spec.sampler);
 }
 
+std::string TaskSummary(const std::string& name, const Node&) {
+  return ReadTaskSpec(name).description;
+}
+
 CatalogueKind Experiments() {
   CatalogueKind kind{"experiments", {}};
   for (const auto& file : fs::directory_iterator(ExperimentsFolder())) {
@@ -93,6 +99,8 @@ std::vector<CatalogueKind> Catalogue() {
           Parts<CalibrationSampler>("samplers"),
           Files("models", "models", ModelSummary),
           Files("protocols", "protocols", ProtocolSummary),
+          Parts<Evaluator>("evaluations"),
+          Files("tasks", "tasks", TaskSummary),
           Files("calibrations", "calibration", CalibrationSummary),
           Experiments()};
 }

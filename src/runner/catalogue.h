@@ -20,7 +20,8 @@ struct CatalogueKind {
   std::vector<CatalogueEntry> entries;
 };
 
-// methods, allocators, samplers, models, protocols, calibrations, experiments; names sorted.
+// methods, allocators, samplers, models, protocols, evaluations, tasks, calibrations, experiments;
+// names sorted.
 std::vector<CatalogueKind> Catalogue();
 
 }  // namespace condense

@@ -14,6 +14,7 @@
 #include "runner/json_output.h"
 #include "runner/sample_file.h"
 #include "stats/intervals.h"
+#include "stats/means.h"
 
 namespace condense {
 namespace {
@@ -99,6 +100,18 @@ Json ToJson(const Outcome& outcome) {
   return json;
 }
 
+std::vector<MeanValue> MeansOf(const std::vector<Outcome>& outcomes) {
+  std::vector<StoredTaskValue> values;
+  for (const Outcome& outcome : outcomes) {
+    for (const TaskMetric metric : outcome.task->metrics) {
+      const TaskValue value = ValueOf(outcome.scores, metric);
+      values.push_back({outcome.scores.protocol, outcome.scores.task,
+                        std::string(StoredName(metric)), value.value, value.standard_error});
+    }
+  }
+  return CompleteMeans(values);
+}
+
 }  // namespace
 
 int EvaluateTasks(const Arguments& arguments) {
@@ -135,12 +148,20 @@ int EvaluateTasks(const Arguments& arguments) {
     for (const Outcome& outcome : outcomes) scores.push_back(outcome.scores);
     samples->Finish(tasks, scores);
   }
+  const std::vector<MeanValue> means = MeansOf(outcomes);
   if (!arguments.Flag("json")) {
     PrintText(outcomes);
+    for (const MeanValue& mean : means) {
+      std::cout << fmt::format("{:<24} {:>6} {:<9} {:>7.2f}% {:>6.2f}%\n", mean.id, "", "mean",
+                               100 * mean.value, 100 * mean.standard_error);
+    }
     return 0;
   }
   Json json = {{"protocol", protocol.id}, {"model", model.source().digest()}};
   for (const Outcome& outcome : outcomes) json["tasks"][outcome.scores.task] = ToJson(outcome);
+  for (const MeanValue& mean : means) {
+    json["means"][mean.id] = {{"value", mean.value}, {"stderr", mean.standard_error}};
+  }
   PrintJsonLine(json);
   return 0;
 }

@@ -17,7 +17,8 @@ namespace po = boost::program_options;
 void AddOptions(po::options_description& options) {
   options.add_options()(
       "kind", po::value<std::string>()->value_name("KIND"),
-      "methods, allocators, samplers, models, protocols, calibrations or experiments");
+      "methods, allocators, samplers, models, protocols, evaluations, tasks, calibrations or "
+      "experiments");
 }
 
 void Print(const CatalogueKind& kind, const std::string& indent) {
@@ -54,7 +55,8 @@ int Run(const Arguments& arguments) {
 const Command kListCommand{
     .name = "list",
     .summary = "the methods, models, protocols, ... that can be named",
-    .usage = "runner list [methods|allocators|samplers|models|protocols|calibrations|experiments]",
+    .usage = "runner list [methods|allocators|samplers|models|protocols|evaluations|tasks|calibrations|"
+        "experiments]",
     .details = "Prints a name and a summary a line.",
     .example = "runner list methods",
     .add_options = AddOptions,

@@ -1,8 +1,7 @@
 // runner score: log-likelihoods of continuations, as the lm-evaluation-harness defines them.
 #include "base/error.h"
 #include "evaluation/scorer.h"
-#include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "experiment/workbench.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
 
@@ -25,13 +24,12 @@ int Run(const Arguments& arguments) {
   const std::filesystem::path folder = ModelFolder(arguments);
   const std::vector<Request> requests = ReadRequests(arguments.Text("requests"));
   const InferenceScope inference;
-  const auto checkpoint = CheckpointModel::Open(folder, {.device = OpenComputeDevice(arguments)});
+  const OpenedModel model(folder, {.device = OpenComputeDevice(arguments)});
   const auto tokenizer = LoadTokenizer(folder);
-  const RequestEncoder encoder(*tokenizer, protocol, checkpoint->config().max_positions);
+  const RequestEncoder encoder(*tokenizer, protocol, model.source().config().max_positions);
   std::vector<EncodedRequest> encoded;
   for (const Request& request : requests) encoded.push_back(encoder.Encode(request));
-  const auto model = CausalLm::Load(*checkpoint);
-  for (const Score& score : ScoreRequests(*model, encoded)) {
+  for (const Score& score : ScoreRequests(model.source(), encoded)) {
     PrintJsonLine({{"log_likelihood", score.log_likelihood},
                    {"tokens", score.tokens},
                    {"greedy", score.greedy}});

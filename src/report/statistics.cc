@@ -130,7 +130,9 @@ class Reporter {
       const TaskScores* task = FindScores(scores, value.task);
       const auto metric = task == nullptr ? std::nullopt : MetricNamed(value.metric, *task);
       if (!metric) {
-        rows.push_back(StoredRow(value));
+        const bool ppl = value.metric == "ppl";
+        rows.push_back(StoredRow(
+            value, ppl ? StatisticsRow::Group::kPerplexity : StatisticsRow::Group::kAccuracy));
         continue;
       }
       rows.push_back(TaskRow(*task, *metric));
@@ -147,16 +149,15 @@ class Reporter {
     }
   }
 
-  // Where the scores are not kept.
-  static StatisticsRow StoredRow(const MetricValue& value) {
-    StatisticsRow row{.protocol = value.protocol,
-                      .task = value.task,
-                      .metric = value.metric,
-                      .value = value.value,
-                      .standard_error = value.standard_error,
-                      .count = value.count};
-    if (value.metric == "ppl") row.group = StatisticsRow::Group::kPerplexity;
-    return row;
+  // Where the scores are not kept, or say nothing more.
+  static StatisticsRow StoredRow(const MetricValue& value, StatisticsRow::Group group) {
+    return {.group = group,
+            .protocol = value.protocol,
+            .task = value.task,
+            .metric = value.metric,
+            .value = value.value,
+            .standard_error = value.standard_error,
+            .count = value.count};
   }
 
   StatisticsRow TaskRow(const TaskScores& task, TaskMetric metric) const {
@@ -263,7 +264,11 @@ class Reporter {
     for (const MetricValue& value : cell.values) {
       if (value.protocol != protocol || !value.task.empty()) continue;
       if (!Chosen(options_.metrics, value.metric)) continue;
+      // Of pages, by words and bytes; the sums of pages of unequal length are not resampled.
+      const bool per_byte =
+          EndsWith(value.metric, "_perplexity") || value.metric == "bits_per_byte";
       if (value.metric == "perplexity") rows.push_back(TextRow(cell, value, references));
+      if (per_byte) rows.push_back(StoredRow(value, StatisticsRow::Group::kPerplexity));
       const bool agreement = StartsWith(protocol, "agree-") && value.metric != "vocabulary_cut";
       if (agreement) rows.push_back(AgreementRow(cell, value));
     }
@@ -271,17 +276,13 @@ class Reporter {
 
   StatisticsRow TextRow(const Measurement& cell, const MetricValue& value,
                         const std::vector<Reference>& references) {
-    StatisticsRow row{.group = StatisticsRow::Group::kPerplexity,
-                      .protocol = value.protocol,
-                      .metric = value.metric,
-                      .value = value.value,
-                      .count = value.count};
+    StatisticsRow row = StoredRow(value, StatisticsRow::Group::kPerplexity);
     const auto windows = scores_.Windows(cell.id, value.protocol, "window_nll");
     if (!windows) return row;
     row.nll = MeanOf(windows->losses);
     row.standard_error = value.value * StandardErrorOfMean(windows->losses);
     const Interval interval =
-        BlockBootstrapMean(windows->losses, 0, Bootstrap("block bootstrap " + value.protocol));
+        BlockBootstrapMean(windows->losses, 0, Bootstrap("bootstrap perplexity"));
     row.interval = {std::exp(interval.low), std::exp(interval.high)};
     row.interval_method = "block bootstrap";
     for (const Reference& reference : references) {
@@ -295,12 +296,7 @@ class Reporter {
   }
 
   StatisticsRow AgreementRow(const Measurement& cell, const MetricValue& value) {
-    StatisticsRow row{.group = StatisticsRow::Group::kAgreement,
-                      .protocol = value.protocol,
-                      .metric = value.metric,
-                      .value = value.value,
-                      .standard_error = value.standard_error,
-                      .count = value.count};
+    StatisticsRow row = StoredRow(value, StatisticsRow::Group::kAgreement);
     const std::map<std::string, std::string> series = {
         {"kl_mean", "window_kl"}, {"top1_agree", "window_top1"}, {"nll_diff", "window_nll_diff"}};
     const auto name = series.find(value.metric);

@@ -3,8 +3,16 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+
 #include "base/error.h"
+#include "base/file.h"
+#include "report/measurements.h"
+#include "report/render.h"
+#include "report/stored_scores.h"
 #include "stats/means.h"
+#include "support/shared_data.h"
+#include "unit/report/fabricated_results.h"
 
 namespace condense {
 namespace {
@@ -92,6 +100,38 @@ TEST(TableYaml, RefusesWhatDoesNotGoTogether) {
               HasSubstr("does not go with relative"));
   EXPECT_THAT(Refusal("{mean: mean5, retention: true, show: error}"),
               HasSubstr("have no standard error"));
+}
+
+// Scores in the database to printed table: flags, paired noise, a task that is missing.
+TEST(TableYaml, EqualsItsSpec) {
+  FabricatedResults results;
+  const RunRecord dense = FabricatedResults::Run("llama2-mini", "dense"),
+                  sliced = FabricatedResults::Run("llama2-mini", "slicegpt", 0.2),
+                  modegpt = FabricatedResults::Run("llama2-mini", "modegpt", 0.2),
+                  shortgpt = FabricatedResults::Run("llama2-mini", "shortgpt", 0.2);
+  const int64_t experiment = results.Register({dense, sliced, modegpt, shortgpt});
+  int right = 100;
+  for (const MeanTerm& term : FindMean("mean5-bundled").terms) {
+    results.Add(dense, FabricatedScores(term.task, Answers(right, 120)));
+    results.Add(sliced, FabricatedScores(term.task, Answers(right - 38, 120)));
+    results.Add(modegpt, FabricatedScores(term.task, Answers(right - 8, 120)));
+    if (right < 108) results.Add(shortgpt, FabricatedScores(term.task, Answers(right - 9, 120)));
+    right += 2;
+  }
+  results.AddLosses(dense, "bundled-256", {3.0, 3.1, 2.9});
+  results.AddLosses(modegpt, "bundled-256", {3.1, 3.2, 3.0});
+
+  const auto folder = SourceFolder() / "tests/specs/experiment";
+  const TableSpec spec =
+      TableSpecOf(ReadStruct<ExperimentTable>(Node::ParseFile(folder / "zero_shot.table.yaml")),
+                  "Zero-shot accuracy");
+  StoredScores scores(results.store());
+  const std::string text = ToText(
+      BuildTable(spec, MeasurementsOf(results.store(), experiment), &scores), TextStyle::kPlain);
+  if (std::getenv("CONDENSE_UPDATE_SPECS") != nullptr) {
+    WriteFileAtomically(folder / "zero_shot.txt", text);
+  }
+  EXPECT_EQ(text, ReadFile(folder / "zero_shot.txt"));
 }
 
 TEST(TableYaml, EveryTaskOfAMeanIsDefined) {

@@ -55,6 +55,12 @@ complete -c runner -n "__runner_in stats" -l protocol -x -d "Only these protocol
 complete -c runner -n "__runner_in stats" -l csv -d "Print CSV"
 
 complete -c runner -n "__runner_in compress evaluate inspect stats" -l json -d "Print JSON"
+complete -c runner -n "__runner_in evaluate" -l dense -x -a "(__fish_complete_directories)" -d "Measure the agreement with this model"
+complete -c runner -n "__runner_in evaluate" -l tasks -x -a "(__runner_names tasks)" -d "Tasks, separated by commas"
+complete -c runner -n "__runner_in evaluate" -l limit -x -d "Only the first documents"
+complete -c runner -n "__runner_in evaluate" -l samples -r -d "Write the score of every document"
+complete -c runner -n "__runner_in evaluate" -l max-length -x -d "Ids in one request"
+complete -c runner -n "__runner_in evaluate" -l batch-tokens -x -d "Ids in one forward pass"
 complete -c runner -n "__runner_in evaluate" -l text -r -F -d "Text file"
 complete -c runner -n "__runner_in evaluate" -l ids -r -F -d "File of token ids"
 complete -c runner -n "__runner_in evaluate" -l ids-type -x -a "uint16 int32" -d "Width of the ids"

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -115,39 +114,42 @@ CONDENSE_INLINE void Enter(const Operands& o, const PackedHead& head, const Toke
   }
 }
 
-// Weights of the first `count` scores in their place, not yet divided by their sum, which is
-// returned.
-CONDENSE_INLINE float Exponentials(float* __restrict scores, int64_t count) {
-  std::array<float, kLanes> lanes;
-  lanes.fill(kLowest);
-  int64_t j = 0;
-  for (; j + kLanes <= count; j += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] = lanes[lane] < scores[j + lane] ? scores[j + lane] : lanes[lane];
+// Of the first `count` scores. Here and below `whole` is `count` or more, in full tiles: lanes that
+// do not count are computed along.
+CONDENSE_INLINE float Largest(const float* __restrict scores, int32_t count, int32_t whole) {
+  float lanes[kLanes];
+  for (int32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = kLowest;
+  for (int32_t j = 0; j < whole; j += kLanes) {
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      const float score = lane < count - j ? scores[j + lane] : kLowest;
+      lanes[lane] = lanes[lane] < score ? score : lanes[lane];
     }
-  }
-  // The rest of the last tile is computed along and does not count.
-  const int64_t whole = j;
-  for (int64_t lane = 0; lane < kLanes && whole < count; ++lane) {
-    const float score = whole + lane < count ? scores[whole + lane] : kLowest;
-    scores[whole + lane] = score;
-    lanes[lane] = lanes[lane] < score ? score : lanes[lane];
   }
   float largest = kLowest;
-  for (int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, lanes[lane]);
+#pragma omp simd reduction(max : largest)
+  for (int32_t lane = 0; lane < kLanes; ++lane) {
+    largest = largest < lanes[lane] ? lanes[lane] : largest;
+  }
+  return largest;
+}
 
-  lanes.fill(0);
-  for (j = 0; j < count; j += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
+// Turns the first `count` scores into weights, the rest of the tiles into zeros; returns the sum of
+// the weights, by which they are not yet divided.
+CONDENSE_INLINE float Weigh(float* __restrict scores, float largest, int32_t count, int32_t whole) {
+  float lanes[kLanes];
+  for (int32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = 0;
+  for (int32_t j = 0; j < whole; j += kLanes) {
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
       const float weight = ExpOfNegative(scores[j + lane] - largest);
-      scores[j + lane] = weight;
-      lanes[lane] += weight;
+      const float kept = lane < count - j ? weight : 0.0f;
+      scores[j + lane] = kept;
+      lanes[lane] += kept;
     }
   }
-  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int32_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
 }
 
 // Up to kRows queries of a run and of one query head, from token `first` on.
@@ -166,12 +168,17 @@ CONDENSE_INLINE void Attend(const Operands& o, const PackedHead& head, int64_t q
     MultiplyTile(scratch.queries.data(), head.qk_width, scratch.keys.data() + j, scratch.columns,
                  head.qk_width, scores + j, scratch.columns);
   }
-  std::array<float, kRows> inverse{};
-  for (int64_t i = 0; i < count; ++i) {
-    float* own = scores + i * scratch.columns;
-    inverse[i] = 1.0f / Exponentials(own, position + i + 1);
-    std::fill(own + position + i + 1, own + seen, 0.0f);
+  // Step by step for all rows: what one row waits for, the next has ready.
+  const auto whole = static_cast<int32_t>(RoundUp(seen)),
+             first_seen = static_cast<int32_t>(position);
+  float inverse[kRows];
+  for (int32_t i = 0; i < count; ++i) {
+    inverse[i] = Largest(scores + i * scratch.columns, first_seen + i + 1, whole);
   }
+  for (int32_t i = 0; i < count; ++i) {
+    inverse[i] = Weigh(scores + i * scratch.columns, inverse[i], first_seen + i + 1, whole);
+  }
+  for (int64_t i = 0; i < count; ++i) inverse[i] = 1.0f / inverse[i];
   for (int64_t j = 0; j < head.vo_width; j += kLanes) {
     MultiplyTile(scores, scratch.columns, scratch.values.data() + j, scratch.value_width, seen,
                  scratch.mixed.data() + j, scratch.value_width);

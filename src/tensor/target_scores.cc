@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -13,7 +12,6 @@
 namespace condense {
 namespace {
 
-constexpr int64_t kLanes = 32;  // independent partial results, so that the compiler may use vectors
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 struct RowSum {
@@ -24,35 +22,24 @@ struct RowSum {
 
 CONDENSE_WIDE_VECTORS
 float LargestOf(const float* x, int64_t count) {
-  std::array<float, kLanes> largest;
-  largest.fill(kLowest);
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      largest[lane] = largest[lane] < x[i + lane] ? x[i + lane] : largest[lane];
-    }
-  }
-  for (int64_t lane = 0; i < count; ++i, ++lane) largest[lane] = std::max(largest[lane], x[i]);
-  return *std::max_element(largest.begin(), largest.end());
+  float largest = kLowest;
+#pragma omp simd reduction(max : largest)
+  for (int64_t i = 0; i < count; ++i) largest = largest < x[i] ? x[i] : largest;
+  return largest;
 }
 
-// A lane adds up some thousands of terms at most: the rounding of float32 stays below 1e-6 of them
-// where blocks are summed in float64.
+// Blocks are summed in float64, so that the rounding of float32 stays small however many ids there
+// are.
 CONDENSE_WIDE_VECTORS
 double SumOfExponentials(const float* x, float largest, int64_t count) {
   constexpr int64_t kBlock = 1 << 12;
   double sum = 0;
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, count);
-    std::array<float, kLanes> lanes{};
-    int64_t i = begin;
-    for (; i + kLanes <= end; i += kLanes) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        lanes[lane] += ExpOfNegative(x[i + lane] - largest);
-      }
-    }
-    for (; i < end; ++i) sum += ExpOfNegative(x[i] - largest);
-    for (const float lane : lanes) sum += lane;
+    float block = 0;
+#pragma omp simd reduction(+ : block)
+    for (int64_t i = begin; i < end; ++i) block += ExpOfNegative(x[i] - largest);
+    sum += block;
   }
   return sum;
 }

@@ -55,7 +55,8 @@ int Run(const Arguments& arguments) {
 const Command kListCommand{
     .name = "list",
     .summary = "the methods, models, protocols, ... that can be named",
-    .usage = "runner list [methods|allocators|samplers|models|protocols|evaluations|tasks|calibrations|"
+    .usage =
+        "runner list [methods|allocators|samplers|models|protocols|evaluations|tasks|calibrations|"
         "experiments]",
     .details = "Prints a name and a summary a line.",
     .example = "runner list methods",

@@ -36,6 +36,13 @@ TEST_P(OnePass, RotationEqualsComplexMultiplication) {
   }
 }
 
+TEST_P(OnePass, SiluTimesEqualsItsDefinition) {
+  const Tensor gate = at::randn({5, GetParam()}, kF32) * 4, up = at::randn({5, GetParam()}, kF32);
+  const Tensor expected = at::silu(gate) * up;
+  SiluTimesOnePass(gate, up);
+  EXPECT_TRUE(Close(gate, expected));
+}
+
 INSTANTIATE_TEST_SUITE_P(Widths, OnePass, ::testing::Values(1, 7, 16, 32, 75, 192));
 
 TEST(OnePassApplies, OnlyWithoutGradientsInFloat32) {

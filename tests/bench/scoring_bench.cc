@@ -4,6 +4,7 @@
 // nothing. ARC-Easy where the development data is, else the bundled questions.
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -13,7 +14,6 @@
 #include "evaluation/scorer.h"
 #include "model/causal_lm.h"
 #include "model/checkpoint_model.h"
-#include "support/shared_data.h"
 
 namespace condense {
 namespace {
@@ -25,10 +25,14 @@ struct Workload {
 };
 
 Workload MakeWorkload() {
-  const auto folder = ModelFolder("llama2-mini");
-  const bool real = std::filesystem::exists(SharedFolder() / "data/tasks/arc_easy_test.jsonl");
-  const TaskSet task = LoadTask(real ? "arc_easy" : "bundle_science_easy",
-                                DataRoots::Default({SharedFolder() / "data"}));
+  const std::filesystem::path source = CONDENSE_SOURCE_DIR;
+  const auto folder = source / "configs/bundled/models/llama2-mini";
+  const char* named = std::getenv("CONDENSE_SHARED");
+  const auto data =
+      (named ? std::filesystem::path(named) : source.parent_path() / "shared") / "data";
+  const bool real = std::filesystem::exists(data / "tasks/arc_easy_test.jsonl");
+  const TaskSet task =
+      LoadTask(real ? "arc_easy" : "bundle_science_easy", DataRoots::Default({data}));
   Workload work;
   work.model = CausalLm::Load(*CheckpointModel::Open(folder));
   const auto tokenizer = LoadTokenizer(folder);

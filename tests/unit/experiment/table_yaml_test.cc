@@ -121,9 +121,9 @@ TEST(TableYaml, EqualsItsSpec) {
   results.AddLosses(dense, "bundled-256", {3.0, 3.1, 2.9});
   results.AddLosses(modegpt, "bundled-256", {3.1, 3.2, 3.0});
 
-  const auto folder = SourceFolder() / "tests/specs/experiment";
+  const auto folder = SourceFolder() / "tests/specs/tables";
   const TableSpec spec =
-      TableSpecOf(ReadStruct<ExperimentTable>(Node::ParseFile(folder / "zero_shot.table.yaml")),
+      TableSpecOf(ReadStruct<ExperimentTable>(Node::ParseFile(folder / "zero_shot.yaml")),
                   "Zero-shot accuracy");
   StoredScores scores(results.store());
   const std::string text = ToText(

@@ -58,6 +58,9 @@ class GoldenTasks : public testing::TestWithParam<const char*> {
         largest_ = std::max(largest_, std::abs(choice.log_likelihood - value));
         EXPECT_NEAR(choice.log_likelihood, value, kTolerance) << "document " << d;
         EXPECT_EQ(choice.tokens, expected.at("continuation_tokens").at(c).get<int64_t>());
+        if (expected.contains("greedy")) {
+          EXPECT_EQ(choice.greedy, expected.at("greedy").at(c).get<bool>());
+        }
       }
       EXPECT_EQ(document.gold, expected.at("gold").get<int64_t>());
       CompareOutcome(document, expected, "acc", TaskMetric::kAcc);

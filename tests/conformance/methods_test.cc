@@ -175,12 +175,11 @@ TEST_P(EveryMethod, ReportsEveryLayer) {
   EXPECT_EQ(report.seconds.count("plan"), 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Conformance, EveryMethod,
-                         testing::Combine(testing::ValuesIn(Registry<Compressor>::Instance().Names()),
-                                          testing::ValuesIn(kKinds)),
-                         [](const auto& info) {
-                           return std::get<0>(info.param) + "_" + std::get<1>(info.param).name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Conformance, EveryMethod,
+    testing::Combine(testing::ValuesIn(Registry<Compressor>::Instance().Names()),
+                     testing::ValuesIn(kKinds)),
+    [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param).name; });
 
 }  // namespace
 }  // namespace condense

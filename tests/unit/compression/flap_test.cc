@@ -63,7 +63,8 @@ TEST_P(FlapClaims, AgreeWithAnIndependentEvaluation) {
     add(l, false, ActivationsAt(*tiny_.model, tiny_.calibration, l, Tap::kMlpHidden),
         block.mlp.down.weight, 1);
   }
-  std::sort(list.begin(), list.end(), [](const Unit& a, const Unit& b) { return a.score < b.score; });
+  std::sort(list.begin(), list.end(),
+            [](const Unit& a, const Unit& b) { return a.score < b.score; });
   const double head_cost = static_cast<double>(UnitCost(UnitPart::kGroups, dense));
   const double channel_cost = static_cast<double>(UnitCost(UnitPart::kMlp, dense));
   const double budget = 0.25 * static_cast<double>(CountParameters(dense).block);
@@ -86,7 +87,8 @@ TEST_P(FlapClaims, AgreeWithAnIndependentEvaluation) {
     EXPECT_EQ(KeptOf(made, l, "mlp"), Indices(channels[l].begin(), channels[l].end())) << l;
     // The bias takes up the mean of what is gone; what stays is not touched.
     const Tensor h = ActivationsAt(*tiny_.model, tiny_.calibration, l, Tap::kMlpHidden);
-    const Linear &before = tiny_.model->blocks()[l].mlp.down, &after = made.model->blocks()[l].mlp.down;
+    const Linear &before = tiny_.model->blocks()[l].mlp.down,
+                 &after = made.model->blocks()[l].mlp.down;
     if (static_cast<int64_t>(channels[l].size()) == dense.intermediate_size) {
       EXPECT_EQ(after.bias.defined(), before.bias.defined());
       continue;
@@ -103,8 +105,8 @@ TEST_P(FlapClaims, ErrorIsTheCovarianceOfWhatIsGone) {  // T71
   const Compressed made = Pruned(tiny_, "flap", 0.3);
   for (size_t l = 0; l < 3; ++l) {
     for (const bool mlp : {false, true}) {
-      const Tensor x = ActivationsAt(*tiny_.model, tiny_.calibration, l,
-                                     mlp ? Tap::kMlpHidden : Tap::kValueMix);
+      const Tensor x =
+          ActivationsAt(*tiny_.model, tiny_.calibration, l, mlp ? Tap::kMlpHidden : Tap::kValueMix);
       const Block &before = tiny_.model->blocks()[l], &after = made.model->blocks()[l];
       const Linear& dense = mlp ? before.mlp.down : before.attention.o;
       const Linear& cut = mlp ? after.mlp.down : after.attention.o;
@@ -115,8 +117,11 @@ TEST_P(FlapClaims, ErrorIsTheCovarianceOfWhatIsGone) {  // T71
       }
       const Tensor j = IndexTensor(kept), d = IndexTensor(Complement(kept, x.size(1)));
       if (d.numel() == 0) continue;
-      const double error =
-          (dense.Forward(x) - cut.Forward(x.index_select(1, j))).square().sum(1).mean().item<double>();
+      const double error = (dense.Forward(x) - cut.Forward(x.index_select(1, j)))
+                               .square()
+                               .sum(1)
+                               .mean()
+                               .item<double>();
       const Tensor centred = x.index_select(1, d) - x.index_select(1, d).mean(0);
       const Tensor covariance = at::matmul(centred.t(), centred) / x.size(0);
       const Tensor w = dense.weight.t().index_select(0, d);
@@ -142,7 +147,8 @@ TEST_P(FlapClaims, AConstantChannelIsRemovedWithoutError) {  // T72
       if (!linear->weight.defined()) continue;
       linear->weight = linear->weight.clone();
       linear->weight[7].zero_();
-      linear->bias = linear->bias.defined() ? linear->bias.clone() : at::zeros({linear->out()}, kF64);
+      linear->bias =
+          linear->bias.defined() ? linear->bias.clone() : at::zeros({linear->out()}, kF64);
       linear->bias[7] = 2.5;
     }
     builder.PutBlock(l, block);
@@ -151,12 +157,12 @@ TEST_P(FlapClaims, AConstantChannelIsRemovedWithoutError) {  // T72
   builder.Finish(config);
   const auto model = builder.Take();
   StatisticsStore statistics(*model, tiny_.calibration, {});
-  const auto method = Method("{use: flap, modules: {attention: false}}");
-  // Three channels, one of each layer.
-  const double ratio = 3 * static_cast<double>(UnitCost(UnitPart::kMlp, config)) /
-                       static_cast<double>(CountParameters(config).block);
+  // One channel of each layer.
+  const FixedAllocator one(Allocation(3, {.mlp = 1.0 / 48, .qk = 0, .vo = 0}));
+  const auto method = Method("{use: flap, allocation: allocator}");
   CausalLmBuilder sink;
-  const auto result = Compress({.method = *method, .ratio = ratio}, statistics, statistics, sink);
+  const auto result =
+      Compress({.method = *method, .allocator = &one, .ratio = 0.02}, statistics, statistics, sink);
   for (const LayerConfig& layer : result.config.layers) EXPECT_EQ(layer.mlp_width, 47);
   const Tensor ids = TinyIds({});
   EXPECT_LT((sink.Take()->Logits(ids) - model->Logits(ids)).abs().max().item<double>(), 1e-9);

@@ -112,8 +112,8 @@ TEST_P(ObcClaims, WeightsAreTheLeastSquaresRefitOfWhatStays) {  // T51, T55
 
 TEST_P(ObcClaims, HeadsGoInTheOrderOfAnExhaustiveSearch) {
   TinyModel tiny(Wide(GetParam()));
-  const Compressed made = CompressFixed(tiny, "{use: obc, damping: 1e-12}",
-                                        {.mlp = 0.25, .qk = 0.5, .vo = 0.5});
+  const Compressed made =
+      CompressFixed(tiny, "{use: obc, damping: 1e-12}", {.mlp = 0.25, .qk = 0.5, .vo = 0.5});
   const ModelConfig& dense = tiny.model->config();
   const int64_t count = dense.num_kv_heads, size = dense.head_dim * dense.num_heads / count;
   for (size_t l = 0; l < 3; ++l) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "compression/solvers/solvers.h"
 #include "unit/compression/modegpt_support.h"
 
 namespace condense {

@@ -106,8 +106,7 @@ TEST(Sleb, RunsAModelThatIsReadBlockByBlockAlike) {
   StatisticsStore statistics(streamed, tiny.calibration, {});
   const auto method = Method("sleb");
   CausalLmBuilder builder("streamed");
-  const auto result =
-      Compress({.method = *method, .ratio = 0.5}, statistics, statistics, builder);
+  const auto result = Compress({.method = *method, .ratio = 0.5}, statistics, statistics, builder);
   EXPECT_EQ(result.config.layers, Pruned(tiny, "sleb", 0.5).result.config.layers);
 }
 

@@ -32,8 +32,8 @@ TEST_P(Units, CostWhatTheirTensorsCount) {
     }
     return whole - CountParameters(config).block;
   };
-  for (const UnitPart part : {UnitPart::kGroups, UnitPart::kQueryKey, UnitPart::kValueOutput,
-                              UnitPart::kMlp}) {
+  for (const UnitPart part :
+       {UnitPart::kGroups, UnitPart::kQueryKey, UnitPart::kValueOutput, UnitPart::kMlp}) {
     EXPECT_EQ(without(part, UnitCount(part, dense) - 1), UnitCost(part, dense)) << PartName(part);
     EXPECT_EQ(UnitCost(part, dense) * UnitCount(part, dense), PartCost(part, dense));
   }
@@ -78,7 +78,8 @@ TEST_P(Units, MeetTheRatioToWithinAChannelWhateverTheHeadsCost) {
   const auto block = static_cast<double>(CountParameters(dense).block);
   for (const char* unit : {"kv_group", "query_head", "qk_vo"}) {
     for (const double ratio : {0.1, 0.2, 0.35, 0.5}) {
-      const Compressed made = Pruned(tiny, std::string("{use: magnitude, unit: ") + unit + "}", ratio);
+      const Compressed made =
+          Pruned(tiny, std::string("{use: magnitude, unit: ") + unit + "}", ratio);
       EXPECT_GE(made.result.ratios.block, ratio - 1e-12) << unit;
       EXPECT_LT((made.result.ratios.block - ratio) * block,
                 static_cast<double>(UnitCost(UnitPart::kMlp, dense)) + 1)
@@ -89,8 +90,8 @@ TEST_P(Units, MeetTheRatioToWithinAChannelWhateverTheHeadsCost) {
 
 TEST_P(Units, LoseEveryModuleTheAllocatedShare) {
   TinyModel tiny(GetParam());
-  const Compressed made = CompressFixed(tiny, "{use: magnitude, unit: qk_vo}",
-                                        {.mlp = 0.25, .qk = 0.5, .vo = 0.25});
+  const Compressed made =
+      CompressFixed(tiny, "{use: magnitude, unit: qk_vo}", {.mlp = 0.25, .qk = 0.5, .vo = 0.25});
   for (const LayerConfig& layer : made.result.config.layers) {
     EXPECT_EQ(layer.mlp_width, 36);
     EXPECT_EQ(layer.heads.front().qk_width, 4);
@@ -187,8 +188,8 @@ TEST_P(Units, ARefitOfHeadsIsLeastSquaresOverAllOfThem) {
 TEST_P(Units, QueryHeadsKeepTheirKeysWhileOneOfThemStays) {
   TinyModel tiny(GetParam());
   const ModelConfig& dense = tiny.model->config();
-  for (const char* method : {"magnitude", "random", "even", "flap", "obc",
-                             "{use: wanda_structured, refresh: none}"}) {
+  for (const char* method :
+       {"magnitude", "random", "even", "flap", "obc", "{use: wanda_structured, refresh: none}"}) {
     Node node = Node::ParseText(method, "test");
     if (!node.IsMap()) node = Node::ParseText(std::string("{use: ") + method + "}", "test");
     node.Set("unit", Node::String("query_head", {}));
@@ -251,8 +252,8 @@ TEST(RandomPruning, DrawsEachLayerAndModuleFromItsOwnStream) {  // T49
   const Compressed again = Pruned(tiny, "random", 0.4, Match::kBlock, 1);
   const Compressed other = Pruned(tiny, "random", 0.4, Match::kBlock, 2);
   // Pruning the MLPs alone draws the same channels: no module shifts the numbers of another.
-  const Compressed alone = Pruned(tiny, "{use: random, modules: {attention: false}}", 0.2,
-                                  Match::kBlock, 1);
+  const Compressed alone =
+      Pruned(tiny, "{use: random, modules: {attention: false}}", 0.2, Match::kBlock, 1);
   EXPECT_EQ(KeptOf(one, 1, "mlp"), KeptOf(again, 1, "mlp"));
   EXPECT_NE(KeptOf(one, 1, "mlp"), KeptOf(other, 1, "mlp"));
   EXPECT_NE(KeptOf(one, 1, "mlp"), KeptOf(one, 2, "mlp"));
@@ -313,8 +314,7 @@ TEST(WandaStructured, ScoresEachBlockOnWhatThePrunedOnesBelowHandIt) {
     EXPECT_EQ(channels, LargestIndices(score(Tap::kMlpHidden, block.mlp.down.weight),
                                        static_cast<int64_t>(channels.size())));
     const Indices& groups = KeptOf(made, l, "attention");
-    const Tensor heads =
-        score(Tap::kValueMix, block.attention.o.weight).view({-1, size}).sum(1);
+    const Tensor heads = score(Tap::kValueMix, block.attention.o.weight).view({-1, size}).sum(1);
     EXPECT_EQ(groups, LargestIndices(heads, static_cast<int64_t>(groups.size())));
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/error.h"
 #include "tensor/linalg.h"
@@ -99,6 +100,8 @@ const char* KindName(StatKind kind) {
       return "mean_abs";
     case StatKind::kCosine:
       return "influence";
+    case StatKind::kAngle:
+      return "angle";
   }
   return "?";
 }
@@ -151,9 +154,10 @@ std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind,
     case StatKind::kMeanAbs:
       return std::make_unique<MeanAccumulator<Absolute>>();
     case StatKind::kCosine:
+    case StatKind::kAngle:
       break;
   }
-  CONDENSE_CHECK(false, "block influence has no accumulator of its own");
+  CONDENSE_CHECK(false, "what compares input and output of a block has no accumulator");
   return nullptr;
 }
 
@@ -164,14 +168,14 @@ struct StatisticsCollector::State {
   int64_t tokens = 0, sequences = 0;
   bool counts_tap_known = false;
   Tap counting_tap = Tap::kBlockInput;
-  // Block influence: the block's input waits here for its output.
-  bool wants_influence = false;
+  // Block influence and angle: the block's input waits here for its output.
+  bool wants_influence = false, wants_angle = false;
   Tensor block_input;
-  double cosine_sum = 0;
-  int64_t cosine_count = 0, skipped = 0;
+  double cosine_sum = 0, angle_sum = 0;
+  int64_t cosine_count = 0, angle_count = 0, skipped = 0;
 
   void AddCosine(const Tensor& output) {
-    const Tensor in = block_input.flatten(0, -2).to(kF64), out = output.flatten(0, -2).to(kF64);
+    const Tensor in = block_input.to(kF64), out = output.to(kF64);  // [batch, tokens, width]
     const Tensor norms = in.norm(2, {-1}) * out.norm(2, {-1});
     const Tensor valid = norms > 0;
     const Tensor cosine = (in * out).sum(-1) / norms;
@@ -179,6 +183,12 @@ struct StatisticsCollector::State {
     const auto count = valid.sum().item<int64_t>();
     cosine_count += count;
     skipped += norms.numel() - count;
+    if (wants_angle) {
+      const Tensor last = valid.select(1, -1);  // [batch]
+      const Tensor angle = cosine.select(1, -1).clamp(-1, 1).acos() / M_PI;
+      angle_sum += at::where(last, angle, 0.0).sum().item<double>();
+      angle_count += last.sum().item<int64_t>();
+    }
     block_input = Tensor();
   }
 };
@@ -188,8 +198,8 @@ StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfi
   state_->requests = std::move(requests);
   for (const StatRequest& request : state_->requests) {
     state_->taps.insert(request.tap);
-    if (request.kind == StatKind::kCosine) {
-      state_->wants_influence = true;
+    if (request.kind == StatKind::kCosine || request.kind == StatKind::kAngle) {
+      (request.kind == StatKind::kCosine ? state_->wants_influence : state_->wants_angle) = true;
       state_->taps.insert(Tap::kBlockInput);
       continue;
     }
@@ -207,8 +217,9 @@ void StatisticsCollector::OnTap(Tap tap, const Tensor& activations) {
     state_->tokens += activations.size(0) * activations.size(1);
     state_->sequences += activations.size(0);
   }
-  if (state_->wants_influence && tap == Tap::kBlockInput) state_->block_input = activations;
-  if (state_->wants_influence && tap == Tap::kBlockOutput) state_->AddCosine(activations);
+  const bool compares = state_->wants_influence || state_->wants_angle;
+  if (compares && tap == Tap::kBlockInput) state_->block_input = activations;
+  if (compares && tap == Tap::kBlockOutput) state_->AddCosine(activations);
   Tensor rows;  // float64, made once for all statistics of the tap
   for (auto& [request, accumulator] : state_->accumulators) {
     if (request.tap != tap) continue;
@@ -232,6 +243,12 @@ BlockStatistics StatisticsCollector::Finish(const std::string& where) const {
     const Tensor influence = at::scalar_tensor(1 - mean, kF64);
     RequireFinite(influence, fmt::format("{}, block influence", where));
     statistics.Set(BlockInfluence(), influence);
+  }
+  if (state_->wants_angle) {
+    const double mean = state_->angle_count == 0 ? 0 : state_->angle_sum / state_->angle_count;
+    const Tensor angle = at::scalar_tensor(mean, kF64);
+    RequireFinite(angle, fmt::format("{}, angle of the block", where));
+    statistics.Set(BlockAngle(), angle);
   }
   return statistics;
 }

@@ -26,6 +26,7 @@ enum class StatKind {
   kSecondMoment,  // mean of squares                     [p]
   kMeanAbs,       // mean of absolute values             [p]
   kCosine,  // 1 - mean cos(block input, block output): block influence, scalar; tap kBlockOutput
+  kAngle,   // mean over sequences of the angle between them at the last token, in units of pi
 };
 
 struct StatRequest {
@@ -41,6 +42,7 @@ inline StatRequest HeadGram(Tap tap) { return {tap, StatKind::kHeadGram}; }
 inline StatRequest Mean(Tap tap) { return {tap, StatKind::kMean}; }
 inline StatRequest SecondMoment(Tap tap) { return {tap, StatKind::kSecondMoment}; }
 inline StatRequest BlockInfluence() { return {Tap::kBlockOutput, StatKind::kCosine}; }
+inline StatRequest BlockAngle() { return {Tap::kBlockOutput, StatKind::kAngle}; }
 
 // Finished statistics of one block.
 class BlockStatistics {

@@ -2,6 +2,7 @@
 // needs them: all ratios of a method, all methods, the allocators.
 #pragma once
 
+#include <any>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -39,6 +40,16 @@ class StatisticsStore {
   // What Influence() found, if it was ever asked; else empty.
   const std::vector<double>& known_influence() const { return influence_; }
 
+  // Something that follows from the model and this calibration set alone and is dear to make, such
+  // as an order of removal: made at the first call, kept for others of the same key. What is kept
+  // may be extended by its owner.
+  template <class T>
+  T& Derived(const std::string& key, const std::function<T()>& make) {
+    std::any& kept = derived_[key];
+    if (!kept.has_value()) kept = make();
+    return std::any_cast<T&>(kept);
+  }
+
   const ModelSource& model() const { return model_; }
   const CalibrationSet& calibration() const { return calibration_; }
   const TokenBatches& tokens() const { return tokens_; }
@@ -56,6 +67,7 @@ class StatisticsStore {
   std::map<int64_t, BlockStatistics> kept_;
   uint64_t kept_bytes_ = 0;
   std::vector<double> influence_;
+  std::map<std::string, std::any> derived_;
   double seconds_ = 0;
 };
 

@@ -86,8 +86,9 @@ std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t wid
     const double target = (1 - fraction) * static_cast<double>(width);
     // Differences of 1e-9 are rounding of the fractions, not intent.
     const double units = (target + carry) / static_cast<double>(unit);
-    const double rounded =
-        mode == RoundingMode::kFloor ? std::floor(units + 1e-9) : std::floor(units + 0.5 + 1e-9);
+    const double rounded = mode == RoundingMode::kFloor  ? std::floor(units + 1e-9)
+                           : mode == RoundingMode::kCeil ? std::ceil(units - 1e-9)
+                                                         : std::floor(units + 0.5 + 1e-9);
     kept.push_back(std::clamp(unit * static_cast<int64_t>(rounded), std::min(unit, width), width));
     if (mode == RoundingMode::kCarry) carry += target - static_cast<double>(kept.back());
   }

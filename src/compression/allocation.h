@@ -71,7 +71,7 @@ std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap);
 // --- From fractions to widths
 // ---------------------------------------------------------------------
 
-enum class RoundingMode { kCarry, kFloor, kNearest };
+enum class RoundingMode { kCarry, kFloor, kNearest, kCeil };
 
 // Rounding of kept widths (methods.md 0.5): with carry the total over layers is right to within one
 // unit.

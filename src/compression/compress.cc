@@ -110,7 +110,8 @@ CompressionResult Compress(const CompressionRequest& request, StatisticsStore& s
           "the model is compressed already and its layers are uneven, which the methods do not "
           "expect; compress the dense model that it was made from");
     }
-    const PlanContext context(statistics, scores, request.allocator, request.method.trials());
+    const PlanContext context(statistics, scores, request.allocator, request.method.trials(),
+                              request.seed);
     MatchedPlan matched = MatchRatio(request, context);
     const double planning = watch.Seconds();
     const int64_t planned = CountParameters(matched.plan.config).Total();

@@ -16,12 +16,16 @@ Allocation PlanContext::Allocate(double removed) const {
       {.dense = dense(), .target = removed, .statistics = scores_, .trials = trials_});
 }
 
+Random MakeLayerRandom(uint64_t seed, const std::string& purpose, int64_t layer) {
+  return Random(seed, fmt::format("{}/layer {}", purpose, layer));
+}
+
 CompressionJob::CompressionJob(StatisticsStore& statistics, ModelSink& sink, ModelConfig plan,
                                uint64_t seed)
     : statistics_(statistics), sink_(sink), config_(std::move(plan)), seed_(seed) {}
 
 Random CompressionJob::MakeRandom(const std::string& purpose, int64_t layer) const {
-  return Random(seed_, layer < 0 ? purpose : fmt::format("{}/layer {}", purpose, layer));
+  return layer < 0 ? Random(seed_, purpose) : MakeLayerRandom(seed_, purpose, layer);
 }
 
 namespace {
@@ -52,7 +56,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
                                   const std::function<void(BlockTask&)>& fn) {
   CONDENSE_CHECK(!loop.paired || loop.schedule != Schedule::kDense,
                  "paired streams need a schedule that follows the compressed model");
-  RequireEnoughTokens(config_, statistics_);
+  if (!loop.requests.empty()) RequireEnoughTokens(config_, statistics_);
   const ModelSource& model = dense();
   const ModelConfig& dense_config = model.config();
   const Embedding embedding = model.LoadEmbedding();

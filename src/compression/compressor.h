@@ -86,6 +86,9 @@ struct BlockLoop {
   bool paired = false;  // keep the dense stream beside the compressed one
 };
 
+// Numbers for one layer, independent of the order in which layers are visited.
+Random MakeLayerRandom(uint64_t seed, const std::string& purpose, int64_t layer);
+
 class CompressionJob {
  public:
   CompressionJob(StatisticsStore& statistics, ModelSink& sink, ModelConfig plan, uint64_t seed);
@@ -97,6 +100,7 @@ class CompressionJob {
   // up to date, which may differ from the plan between the heads of a layer.
   ModelConfig& config() { return config_; }
   CompressionReport& report() { return report_; }
+  uint64_t seed() const { return seed_; }
   // Independent of the order in which layers are visited.
   Random MakeRandom(const std::string& purpose, int64_t layer = -1) const;
 
@@ -119,8 +123,12 @@ class CompressionJob {
 class PlanContext {
  public:
   PlanContext(StatisticsStore& statistics, StatisticsStore& scores, const Allocator* allocator,
-              const ModuleTrials* trials)
-      : statistics_(statistics), scores_(scores), allocator_(allocator), trials_(trials) {}
+              const ModuleTrials* trials, uint64_t seed = 0)
+      : statistics_(statistics),
+        scores_(scores),
+        allocator_(allocator),
+        trials_(trials),
+        seed_(seed) {}
   const ModelConfig& dense() const { return statistics_.model().config(); }
   // The allocation for a fraction of block weights to remove.
   Allocation Allocate(double removed) const;
@@ -128,12 +136,16 @@ class PlanContext {
   // The block influence if somebody asked for it, else empty.
   std::vector<double> known_influence() const { return scores_.known_influence(); }
   StatisticsStore& statistics() const { return statistics_; }
+  // Over the set that scores the layers; mostly the same.
+  StatisticsStore& scores() const { return scores_; }
+  uint64_t seed() const { return seed_; }  // of the job that will follow
 
  private:
   StatisticsStore& statistics_;
-  StatisticsStore& scores_;  // over the set that scores the layers; mostly the same
+  StatisticsStore& scores_;
   const Allocator* allocator_;
   const ModuleTrials* trials_;
+  uint64_t seed_;
 };
 
 struct Plan {
@@ -155,6 +167,8 @@ class Compressor {
   virtual bool UsesRatio() const { return true; }  // false: one result whatever the ratio
   virtual bool UsesAllocator() const { return false; }
   virtual bool UsesCalibration() const { return true; }
+  // The allocator that it gets where none is named.
+  virtual const char* default_allocator() const { return "block_influence"; }
   virtual MatchRule match_rule() const { return MatchRule::kLargestNotAbove; }
   virtual const ModuleTrials* trials() const { return nullptr; }
 

@@ -146,8 +146,8 @@ std::optional<MethodSpec> ReadMethod(const Node& node, Problems& problems) {
   spec.label = frame.label.empty() ? spec.method.name : frame.label;
   spec.match = frame.match.value_or(Match::kBlock);
   if (spec.method->UsesAllocator()) {
-    spec.allocator =
-        frame.allocator ? frame.allocator : MakeComponent<Allocator>(kDefaultAllocator);
+    spec.allocator = frame.allocator ? frame.allocator
+                                     : MakeComponent<Allocator>(spec.method->default_allocator());
   }
   return spec;
 }

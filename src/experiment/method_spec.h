@@ -30,9 +30,6 @@ struct EnumNames<Match> {
       std::pair{Match::kTotal, "total"}, std::pair{Match::kTotalAbs, "total_abs"}};
 };
 
-// What a method that uses an allocator gets when none is named.
-inline constexpr const char* kDefaultAllocator = "block_influence";
-
 struct MethodSpec {
   std::string label;     // unique in an experiment
   std::string ablation;  // name of the ablation; empty for the method as listed

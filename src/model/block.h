@@ -67,6 +67,15 @@ struct Attention {
   Tensor MixComposed(const Tensor& q, const Tensor& k, const Tensor& v,
                      const BlockContext& context) const;
 
+  // Surgery by index, ascending; nothing is refitted.
+  // Keeps some query heads; a key/value head stays while one of its query heads does.
+  void KeepQueryHeads(const std::vector<int64_t>& kept);
+  // Keeps some columns of each key/value head and of its query heads: with `rotary` the pairs
+  // {p, p + width / 2}, else single columns. Of a head that was not narrowed before.
+  void KeepQueryKeyUnits(const std::vector<std::vector<int64_t>>& units, bool rotary);
+  // Keeps some channels of each value head, and the rows of the output projection that read them.
+  void KeepValueChannels(const std::vector<std::vector<int64_t>>& kept);
+
   template <class Visitor>
   void ForEachTensor(Visitor&& visit) {
     q.ForEachTensor("attention.q", visit);

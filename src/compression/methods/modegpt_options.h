@@ -3,14 +3,14 @@
 #pragma once
 
 #include "compression/allocation.h"
+#include "compression/parts/consumer_refit.h"
+#include "compression/parts/option_names.h"
 #include "compression/selectors/channel_selector.h"
 #include "compression/solvers/solvers.h"
 #include "config/registry.h"
 
 namespace condense {
 
-enum class Refit { kDelta, kMinNorm, kNone };
-enum class RefitBias { kKeep, kIntercept };
 enum class QkStat { kPostRope, kPreRope };
 enum class QkGain { kNone, kComplex, kCore, kSvd, kBest };
 enum class VoStat { kValue, kAttended };
@@ -19,20 +19,8 @@ enum class VoCenter { kFalse, kTrue, kWhereBiased };
 enum class VoRefit { kNone, kJointHeads };
 enum class VoBalance { kRms, kPublished };
 enum class HeadBudget { kEqual, kPooled };
-enum class Refresh { kNone, kLayer, kModule };
 enum class Units { kFine, kHardware };
 
-template <>
-struct EnumNames<Refit> {
-  static constexpr std::array names{std::pair{Refit::kDelta, "delta"},
-                                    std::pair{Refit::kMinNorm, "min_norm"},
-                                    std::pair{Refit::kNone, "none"}};
-};
-template <>
-struct EnumNames<RefitBias> {
-  static constexpr std::array names{std::pair{RefitBias::kKeep, "keep"},
-                                    std::pair{RefitBias::kIntercept, "intercept"}};
-};
 template <>
 struct EnumNames<QkStat> {
   static constexpr std::array names{std::pair{QkStat::kPostRope, "post_rope"},
@@ -86,18 +74,6 @@ template <>
 struct EnumNames<HeadBudget> {
   static constexpr std::array names{std::pair{HeadBudget::kEqual, "equal"},
                                     std::pair{HeadBudget::kPooled, "pooled"}};
-};
-template <>
-struct EnumNames<Refresh> {
-  static constexpr std::array names{std::pair{Refresh::kNone, "none"},
-                                    std::pair{Refresh::kLayer, "layer"},
-                                    std::pair{Refresh::kModule, "module"}};
-};
-template <>
-struct EnumNames<RoundingMode> {
-  static constexpr std::array names{std::pair{RoundingMode::kCarry, "carry"},
-                                    std::pair{RoundingMode::kFloor, "floor"},
-                                    std::pair{RoundingMode::kNearest, "nearest"}};
 };
 template <>
 struct EnumNames<Units> {

@@ -1,13 +1,16 @@
-// Which MLP channels stay. One selector a file, registered by name; a method holds one as a
-// Component<ChannelSelector> and refits the consumer matrix itself.
+// Which units stay. One selector a file, registered by name; a method holds one as a
+// Component<ChannelSelector>, or makes it from its own options (selectors.h), and refits the
+// consumer matrix itself.
 //
-// A channel is column j of the up and gate projections and row j of the down projection, its
-// consumer. Notation of methods.md: h [m] is the input of the down projection, C = G(h) its Gram
-// matrix.
+// A channel is one input of a consumer matrix: of the MLP, row j of the down projection, fed by row
+// j of the up and gate projections; of attention, a row of the output projection, fed by rows of
+// query, key and value. A unit is one channel, or several that live and die together: a head.
+// Notation of methods.md: h [m] is the input of the consumer, C = G(h) its Gram matrix.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "base/random.h"
 #include "calibration/statistics.h"
@@ -32,33 +35,53 @@ struct RidgeOptions {
   GramScale scale = GramScale::kSum;
 };
 
-struct ChannelInput {
-  const BlockStatistics& statistics;  // at least the selector's Requests()
-  const Mlp& mlp;                     // dense
-  Random random;                      // of this layer and module alone
-  RidgeOptions ridge = {};            // of the method, for selectors that are not told otherwise
-
-  int64_t channels() const { return mlp.down.in(); }
-  // A statistic on the device of the weights.
-  Tensor Statistic(const StatRequest& request) const;
-  // The down projection as W_D [m, d], float64.
-  Tensor Consumer() const;
+// A map whose rows are made only for the channels, and go with them.
+struct Producer {
+  const Linear* linear = nullptr;
+  Tensor rows;       // [channels] int64: the row that feeds each channel; undefined: its own index
+  double share = 1;  // of the row that one channel accounts for, where several share it
 };
+
+struct ChannelInput {
+  const BlockStatistics& statistics;     // at least the selector's Requests()
+  Tap tap = Tap::kMlpHidden;             // where the channels are seen
+  const Linear* consumer = nullptr;      // dense; null where nothing linear reads them: query/key
+  std::vector<Producer> producers = {};  // dense
+  Tensor units = {};                     // [units, r] int64, channels of each; undefined: one each
+  Random random;                         // of this layer and module alone
+  RidgeOptions ridge = {};               // of the method, for selectors that are not told otherwise
+
+  int64_t channels() const;
+  int64_t count() const { return units.defined() ? units.size(0) : channels(); }  // of units
+  // A statistic of the tap, on the device of the weights.
+  Tensor Statistic(StatKind kind) const;
+  // The consumer as W [channels, out], float64.
+  Tensor Consumer() const;
+  // [channels] -> [units]
+  Tensor SumOverUnits(const Tensor& of_channels) const;
+};
+// The channels of an MLP.
+ChannelInput MlpChannels(const BlockStatistics& statistics, const Mlp& mlp, Random random,
+                         RidgeOptions ridge = {});
 
 class ChannelSelector {
  public:
   static constexpr const char* kKind = "channel selector";
   virtual ~ChannelSelector() = default;
-  virtual StatRequests Requests() const = 0;
-  // The k channels to keep, 1 <= k <= m.
+  // Statistics of the tap that it looks at.
+  virtual StatRequests Requests(Tap tap) const = 0;
+  // The k units to keep, 1 <= k <= count().
   virtual Indices Select(const ChannelInput& input, int64_t k) const = 0;
 };
 
-// A selector that scores channels independently of how many stay.
+// A selector that scores channels independently of how many stay; a unit has the sum.
 class ScoringSelector : public ChannelSelector {
  public:
-  // [m] float64; large is important.
-  virtual Tensor Scores(const ChannelInput& input) const = 0;
+  // [channels] float64; large is important.
+  virtual Tensor ChannelScores(const ChannelInput& input) const = 0;
+  Tensor Scores(const ChannelInput& input) const {
+    return input.SumOverUnits(ChannelScores(input));
+  }
   Indices Select(const ChannelInput& input, int64_t k) const final;
 };
 

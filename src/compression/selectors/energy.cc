@@ -18,10 +18,10 @@ class Energy final : public ScoringSelector {
   };
   explicit Energy(Params params) : params_(params) {}
 
-  StatRequests Requests() const override { return {SecondMoment(Tap::kMlpHidden)}; }
+  StatRequests Requests(Tap tap) const override { return {SecondMoment(tap)}; }
 
-  Tensor Scores(const ChannelInput& input) const override {
-    const Tensor energy = input.Statistic(SecondMoment(Tap::kMlpHidden));
+  Tensor ChannelScores(const ChannelInput& input) const override {
+    const Tensor energy = input.Statistic(StatKind::kSecondMoment);
     return params_.consumer ? energy * input.Consumer().square().sum(1) : energy;
   }
 

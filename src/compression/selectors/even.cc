@@ -1,5 +1,5 @@
-// Evenly spaced channels: indices floor((i + 1/2) m / k) (methods.md 5.4).
-#include "compression/selectors/channel_selector.h"
+// Evenly spaced units: indices floor((i + 1/2) m / k) (methods.md 5.4).
+#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -7,11 +7,11 @@ namespace {
 
 class Even final : public ChannelSelector {
  public:
-  StatRequests Requests() const override { return {}; }
+  StatRequests Requests(Tap) const override { return {}; }
 
   Indices Select(const ChannelInput& input, int64_t k) const override {
     Indices kept;
-    for (int64_t i = 0; i < k; ++i) kept.push_back((2 * i + 1) * input.channels() / (2 * k));
+    for (int64_t i = 0; i < k; ++i) kept.push_back((2 * i + 1) * input.count() / (2 * k));
     return kept;
   }
 };
@@ -19,4 +19,7 @@ class Even final : public ChannelSelector {
 CONDENSE_REGISTER(ChannelSelector, Even, "even", 1, "evenly spaced channels, whatever they do");
 
 }  // namespace
+
+SelectorPointer MakeEven() { return std::make_shared<Even>(); }
+
 }  // namespace condense

@@ -22,14 +22,14 @@ class Leverage final : public ScoringSelector {
   };
   explicit Leverage(Params params) : params_(params) {}
 
-  StatRequests Requests() const override { return {Gram(Tap::kMlpHidden)}; }
+  StatRequests Requests(Tap tap) const override { return {Gram(tap)}; }
 
-  Tensor Scores(const ChannelInput& input) const override {
+  Tensor ChannelScores(const ChannelInput& input) const override {
     const GramScale scale = params_.gram_scale.value_or(input.ridge.scale);
     // C / s + lambda I ranks as C + s lambda I does.
     const double lambda =
         params_.lambda.value_or(input.ridge.lambda) * GramDivisor(scale, input.statistics);
-    return -RidgeInverseDiagonal(input.Statistic(Gram(Tap::kMlpHidden)), lambda).values;
+    return -RidgeInverseDiagonal(input.Statistic(StatKind::kGram), lambda).values;
   }
 
  private:

@@ -1,38 +1,30 @@
-// Squared norms of a channel's weights (methods.md 5.4). Looks at no data.
-#include "compression/selectors/channel_selector.h"
+// Squared norms of a unit's weights (methods.md 5.4). Looks at no data.
+#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {
-
-enum class MagnitudeOf { kCoupled, kConsumer };
-template <>
-struct EnumNames<MagnitudeOf> {
-  static constexpr std::array names{std::pair{MagnitudeOf::kCoupled, "coupled"},
-                                    std::pair{MagnitudeOf::kConsumer, "consumer"}};
-};
-
 namespace {
 
 class Magnitude final : public ScoringSelector {
  public:
-  struct Params {
-    MagnitudeOf of = MagnitudeOf::kCoupled;
-    template <class V>
-    void Fields(V&& field) {
-      field("of", of, "all weights that go with a channel, or those of the consumer alone");
-    }
-  };
+  using Params = MagnitudeOptions;
   explicit Magnitude(Params params) : params_(params) {}
 
-  StatRequests Requests() const override { return {}; }
+  StatRequests Requests(Tap) const override { return {}; }
 
-  Tensor Scores(const ChannelInput& input) const override {
-    Tensor score = input.Consumer().square().sum(1);
-    if (params_.of == MagnitudeOf::kConsumer) return score;
-    for (const Linear* linear : {&input.mlp.up, &input.mlp.gate}) {
-      if (linear == &input.mlp.gate && !input.mlp.gated()) continue;
-      score = score + linear->Product().to(kF64).square().sum(1);
-      if (linear->bias.defined()) score = score + linear->bias.to(kF64).square();
+  Tensor ChannelScores(const ChannelInput& input) const override {
+    Tensor score;
+    const auto add = [&](const Tensor& part) { score = score.defined() ? score + part : part; };
+    if (input.consumer != nullptr) {
+      add(input.Consumer().square().sum(1));
+      if (params_.of == MagnitudeOf::kConsumer) return score;
+    }
+    for (const Producer& producer : input.producers) {
+      Tensor rows = producer.linear->Product().to(kF64).square().sum(1);
+      const Tensor& bias = producer.linear->bias;
+      if (bias.defined()) rows = rows + bias.to(kF64).square();
+      if (producer.rows.defined()) rows = rows.index_select(0, producer.rows.to(rows.device()));
+      add(producer.share * rows);
     }
     return score;
   }
@@ -45,4 +37,9 @@ CONDENSE_REGISTER(ChannelSelector, Magnitude, "magnitude", 1,
                   "largest squared norm of the weights of a channel");
 
 }  // namespace
+
+SelectorPointer MakeMagnitude(const MagnitudeOptions& options) {
+  return std::make_shared<Magnitude>(options);
+}
+
 }  // namespace condense

@@ -3,7 +3,7 @@
 // refit gives the weights.
 #include <algorithm>
 
-#include "compression/selectors/channel_selector.h"
+#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -11,29 +11,15 @@ namespace {
 
 class Obc final : public ChannelSelector {
  public:
-  struct Params {
-    double damping = 1e-6;
-    int64_t drop_block = 32;
-    template <class V>
-    void Fields(V&& field) {
-      field("damping", damping, "added to C, times its mean diagonal (the publication: 1e-2)",
-            Range::Above(0));
-      field("drop_block", drop_block, "channels removed at a time; 1 is the exact greedy order",
-            Range::AtLeast(1));
-    }
-  };
+  using Params = ObcOptions;
   explicit Obc(Params params) : params_(params) {}
 
-  StatRequests Requests() const override { return {Gram(Tap::kMlpHidden)}; }
+  StatRequests Requests(Tap tap) const override { return {Gram(tap)}; }
 
   Indices Select(const ChannelInput& input, int64_t k) const override {
-    const int64_t m = input.channels();
-    Indices removed =
-        EliminateBackward(input.Statistic(Gram(Tap::kMlpHidden)), input.Consumer(), m - k,
-                          {.relative_damping = params_.damping, .drop_block = params_.drop_block})
-            .order;
+    Indices removed = ObcOrder(params_, input, input.count() - k).order;
     std::sort(removed.begin(), removed.end());
-    return Complement(removed, m);
+    return Complement(removed, input.count());
   }
 
  private:
@@ -45,4 +31,16 @@ CONDENSE_REGISTER(
     "backward elimination of the channel whose loss costs least after compensation (OBC)");
 
 }  // namespace
+
+SelectorPointer MakeObc(const ObcOptions& options) { return std::make_shared<Obc>(options); }
+
+Elimination ObcOrder(const ObcOptions& options, const ChannelInput& input, int64_t count) {
+  const Tensor c = input.Statistic(StatKind::kGram);
+  if (input.units.defined()) {
+    return EliminateGroups(c, input.Consumer(), input.units, count, options.damping);
+  }
+  return EliminateBackward(c, input.Consumer(), count,
+                           {.relative_damping = options.damping, .drop_block = options.drop_block});
+}
+
 }  // namespace condense

@@ -1,8 +1,8 @@
-// A random choice of channels (methods.md 5.4): the first k of a permutation from the stream of the
+// A random choice of units (methods.md 5.4): the first k of a permutation from the stream of the
 // layer, so that results do not depend on the order of layers and are nested in k.
 #include <algorithm>
 
-#include "compression/selectors/channel_selector.h"
+#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -10,10 +10,10 @@ namespace {
 
 class RandomChannels final : public ChannelSelector {
  public:
-  StatRequests Requests() const override { return {}; }
+  StatRequests Requests(Tap) const override { return {}; }
 
   Indices Select(const ChannelInput& input, int64_t k) const override {
-    Indices kept = input.random.Derive("random selector").Permutation(input.channels());
+    Indices kept = input.random.Derive("random selector").Permutation(input.count());
     kept.resize(static_cast<size_t>(k));
     std::sort(kept.begin(), kept.end());
     return kept;
@@ -23,4 +23,7 @@ class RandomChannels final : public ChannelSelector {
 CONDENSE_REGISTER(ChannelSelector, RandomChannels, "random", 1, "channels drawn at random");
 
 }  // namespace
+
+SelectorPointer MakeRandomUnits() { return std::make_shared<RandomChannels>(); }
+
 }  // namespace condense

@@ -1,6 +1,6 @@
 // Structured Wanda (Sun et al., arXiv 2306.11695; methods.md 5.5): the mean over outputs of
 // |W_jo| sqrt(E[h_j^2]).
-#include "compression/selectors/channel_selector.h"
+#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -8,10 +8,10 @@ namespace {
 
 class Wanda final : public ScoringSelector {
  public:
-  StatRequests Requests() const override { return {SecondMoment(Tap::kMlpHidden)}; }
+  StatRequests Requests(Tap tap) const override { return {SecondMoment(tap)}; }
 
-  Tensor Scores(const ChannelInput& input) const override {
-    return input.Consumer().abs().mean(1) * input.Statistic(SecondMoment(Tap::kMlpHidden)).sqrt();
+  Tensor ChannelScores(const ChannelInput& input) const override {
+    return input.Consumer().abs().mean(1) * input.Statistic(StatKind::kSecondMoment).sqrt();
   }
 };
 
@@ -20,4 +20,7 @@ CONDENSE_REGISTER(
     "mean absolute consumer weight times the root mean square of the channel (Wanda)");
 
 }  // namespace
+
+SelectorPointer MakeWanda() { return std::make_shared<Wanda>(); }
+
 }  // namespace condense

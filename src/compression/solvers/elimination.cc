@@ -3,8 +3,8 @@
 // Hi = (C + delta I)^-1. Removing channel j costs ||W_j||^2 / Hi_jj once all others have adapted,
 // and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
 // memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
-// then one update for the block. The costs add up to the error of a least-squares refit of what
-// remains.
+// then one update for the block. Groups (heads) are few and wide: they go one at a time, at
+// tr(W_g^T (Hi_gg)^-1 W_g). The costs add up to the error of a least-squares refit of what remains.
 #include <algorithm>
 #include <limits>
 
@@ -53,6 +53,32 @@ Removals RemoveAmong(Tensor hi, Tensor products, int64_t count) {
   return removals;
 }
 
+// What remains of W and of the inverse after compensated removals.
+struct Remainder {
+  Tensor weights;  // W [m, out]
+  Tensor inverse;  // Hi [m, m]
+  double damping = 0;
+
+  Remainder(const Tensor& c, const Tensor& w, double relative_damping)
+      : weights(w.clone()), damping(relative_damping * c.diagonal().mean().item<double>()) {
+    Tensor damped = c.clone();
+    damped.diagonal().add_(damping);
+    const Factor factor = CholeskyEscalated(damped, "Gram matrix of the channels");
+    damping += factor.damping;
+    damped.reset();
+    inverse = InverseOfFactor(factor);
+  }
+
+  // W -= Hi_:R (Hi_RR)^-1 W_R and Hi -= Hi_:R (Hi_RR)^-1 Hi_R:, in place. removed: [b] int64.
+  void Remove(const Tensor& removed) {
+    const Tensor rows = inverse.index_select(0, removed);  // [b, m]
+    const Factor corner = CholeskyEscalated(Symmetrised(rows.index_select(1, removed)),
+                                            "inverse of the removed channels");
+    weights.addmm_(rows.t(), CholeskySolve(corner, weights.index_select(0, removed)), 1, -1);
+    inverse.addmm_(rows.t(), CholeskySolve(corner, rows), 1, -1);
+  }
+};
+
 }  // namespace
 
 Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
@@ -60,30 +86,21 @@ Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
   const int64_t m = c.size(0);
   CONDENSE_CHECK(count >= 0 && count <= m && options.drop_block >= 1, "{} of {} in blocks of {}",
                  count, m, options.drop_block);
-  const double damping = options.relative_damping * c.diagonal().mean().item<double>();
+  Remainder rest(c, w, options.relative_damping);
   Elimination result;
-  result.damping = damping;
+  result.damping = rest.damping;
   std::vector<double> costs;
-  Tensor inverse, weights = w.clone();
-  {
-    Tensor damped = c.clone();
-    damped.diagonal().add_(damping);
-    const Factor factor = CholeskyEscalated(damped, "Gram matrix of the channels");
-    result.damping += factor.damping;
-    damped.reset();
-    inverse = InverseOfFactor(factor);
-  }
   Tensor alive = at::ones({m}, c.options().dtype(at::kBool));
   while (static_cast<int64_t>(result.order.size()) < count) {
     const auto removed = static_cast<int64_t>(result.order.size());
-    const Tensor scores = (weights.square().sum(1) / inverse.diagonal())
+    const Tensor scores = (rest.weights.square().sum(1) / rest.inverse.diagonal())
                               .masked_fill(alive.logical_not(), std::numeric_limits<double>::max());
     const Indices candidates =
         SmallestIndices(scores, std::min(kCandidatesPerRemoval * options.drop_block, m - removed));
     const Tensor s = IndexTensor(candidates).to(c.device());
-    const Tensor candidate_weights = weights.index_select(0, s);  // [s, out]
+    const Tensor candidate_weights = rest.weights.index_select(0, s);  // [s, out]
     const Removals removals =
-        RemoveAmong(inverse.index_select(0, s).index_select(1, s).to(at::kCPU),
+        RemoveAmong(rest.inverse.index_select(0, s).index_select(1, s).to(at::kCPU),
                     at::matmul(candidate_weights, candidate_weights.t()).to(at::kCPU),
                     std::min(options.drop_block, count - removed));
     Indices block;
@@ -92,15 +109,42 @@ Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
     }
     result.order.insert(result.order.end(), block.begin(), block.end());
     costs.insert(costs.end(), removals.costs.begin(), removals.costs.end());
-
-    // W -= Hi_:R (Hi_RR)^-1 W_R and Hi -= Hi_:R (Hi_RR)^-1 Hi_R:, in place.
     const Tensor r = IndexTensor(block).to(c.device());
-    const Tensor rows = inverse.index_select(0, r);  // [b, m]
-    const Factor corner =
-        CholeskyEscalated(Symmetrised(rows.index_select(1, r)), "inverse of the removed channels");
-    weights.addmm_(rows.t(), CholeskySolve(corner, weights.index_select(0, r)), 1, -1);
-    inverse.addmm_(rows.t(), CholeskySolve(corner, rows), 1, -1);
+    rest.Remove(r);
     alive.index_fill_(0, r, false);
+  }
+  result.costs = at::tensor(costs, at::TensorOptions().dtype(kF64));
+  return result;
+}
+
+Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& units, int64_t count,
+                            double relative_damping) {
+  const int64_t groups = units.size(0);
+  CONDENSE_CHECK(units.dim() == 2 && count >= 0 && count <= groups, "{} of {} groups", count,
+                 groups);
+  const Tensor rows = units.to(c.device());
+  Remainder rest(c, w, relative_damping);
+  Elimination result;
+  result.damping = rest.damping;
+  std::vector<double> costs;
+  std::vector<bool> gone(static_cast<size_t>(groups), false);
+  while (static_cast<int64_t>(result.order.size()) < count) {
+    int64_t best = -1;
+    double least = std::numeric_limits<double>::infinity();
+    for (int64_t u = 0; u < groups; ++u) {
+      if (gone[static_cast<size_t>(u)]) continue;
+      // tr(W_u^T (Hi_uu)^-1 W_u)
+      const Tensor own = rest.weights.index_select(0, rows[u]);
+      const Factor corner = CholeskyEscalated(
+          Symmetrised(rest.inverse.index_select(0, rows[u]).index_select(1, rows[u])),
+          "inverse of a group of channels");
+      const double cost = (own * CholeskySolve(corner, own)).sum().item<double>();
+      if (cost < least || best < 0) least = cost, best = u;
+    }
+    gone[static_cast<size_t>(best)] = true;
+    result.order.push_back(best);
+    costs.push_back(least);
+    rest.Remove(rows[best]);
   }
   result.costs = at::tensor(costs, at::TensorOptions().dtype(kF64));
   return result;

@@ -70,6 +70,10 @@ struct EliminationOptions {
 // others have adapted. C = H^T H [m, m].
 Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
                               const EliminationOptions& options);
+// The same for groups of channels, one group at a time: units [groups, r] int64, disjoint. The
+// order is one of groups.
+Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& units, int64_t count,
+                            double relative_damping);
 
 // --- Query/key (1.3)
 // -------------------------------------------------------------------------------

@@ -36,9 +36,7 @@ struct Fixture {
     statistics.sequences = 4;
   }
   ChannelInput Input(uint64_t seed = 1, int64_t layer = 0) const {
-    return {.statistics = statistics,
-            .mlp = mlp,
-            .random = Random(seed, "layer " + std::to_string(layer))};
+    return MlpChannels(statistics, mlp, Random(seed, "layer " + std::to_string(layer)));
   }
 };
 

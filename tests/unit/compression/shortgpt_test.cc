@@ -5,14 +5,10 @@
 #include "compression/compress.h"
 #include "config/registry.h"
 #include "support/tiny_model.h"
+#include "unit/compression/pruning_support.h"
 
 namespace condense {
 namespace {
-
-struct Compressed {
-  CompressionResult result;
-  std::unique_ptr<CausalLm> model;
-};
 
 Compressed CompressTiny(TinyModel& tiny, const std::string& yaml, double ratio,
                         Match match = Match::kBlock) {
@@ -68,6 +64,49 @@ TEST(ShortGpt, ABlockThatAddsNothingGoesFirst) {
   // Removing it changes nothing at all.
   EXPECT_TRUE(at::equal(sink.Take()->Logits(ids), model->Logits(ids)));
   EXPECT_NEAR(result.ratios.block, 0.25, 1e-12);
+}
+
+// Both rankings from activations, in plain loops.
+TEST(ShortGpt, RanksBlocksAsAnIndependentEvaluationDoes) {
+  TinyModel tiny({.layers = 6});
+  std::vector<double> influence, angle;
+  for (size_t l = 0; l < 6; ++l) {
+    const Tensor in = ActivationsAt(*tiny.model, tiny.calibration, l, Tap::kBlockInput);
+    const Tensor out = ActivationsAt(*tiny.model, tiny.calibration, l, Tap::kBlockOutput);
+    double cosines = 0, angles = 0;
+    for (int64_t n = 0; n < in.size(0); ++n) {
+      const double cosine =
+          (in[n] * out[n]).sum().item<double>() /
+          std::sqrt(in[n].square().sum().item<double>() * out[n].square().sum().item<double>());
+      cosines += cosine;
+      if (n % 32 == 31) angles += std::acos(cosine) / M_PI;  // the last token of a sequence
+    }
+    influence.push_back(1 - cosines / static_cast<double>(in.size(0)));
+    angle.push_back(angles / 16);
+  }
+  for (size_t l = 0; l < 6; ++l) {
+    EXPECT_NEAR(tiny.statistics.Influence()[l], influence[l], 1e-12);
+  }
+  tiny.statistics.ForEachLayer({BlockAngle()}, [&](int64_t l, const BlockStatistics& statistics) {
+    EXPECT_NEAR(statistics.Get(BlockAngle()).item<double>(), angle[static_cast<size_t>(l)], 1e-12);
+  });
+  for (const bool angular : {false, true}) {
+    const std::vector<double>& change = angular ? angle : influence;
+    for (size_t removed = 1; removed < 6; ++removed) {
+      std::vector<int64_t> kept{0, 1, 2, 3, 4, 5};
+      for (size_t i = 0; i < removed; ++i) {
+        kept.erase(std::min_element(kept.begin(), kept.end(), [&](int64_t a, int64_t b) {
+          return change[static_cast<size_t>(a)] < change[static_cast<size_t>(b)];
+        }));
+      }
+      std::vector<int64_t> made;
+      const Compressed compressed =
+          CompressTiny(tiny, angular ? "{use: shortgpt, metric: angular}" : "shortgpt",
+                       static_cast<double>(removed) / 6);
+      for (const LayerConfig& layer : compressed.result.config.layers) made.push_back(layer.source);
+      EXPECT_EQ(made, kept) << angular << " " << removed;
+    }
+  }
 }
 
 TEST(ShortGpt, TakesTheNearestNumberOfBlocks) {

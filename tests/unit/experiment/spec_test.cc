@@ -94,7 +94,7 @@ TEST_F(ExperimentSpecTest, AnAblationIsOneMoreRowOfTheMethod) {
 
 TEST_F(ExperimentSpecTest, AMethodWithAnAllocatorGetsTheDefaultOne) {
   const ExperimentSpec spec = Read(Replaced(kGood, "{use: slicegpt, round_to: 1}", "modegpt"));
-  EXPECT_EQ(spec.methods[1].allocator.name, kDefaultAllocator);
+  EXPECT_EQ(spec.methods[1].allocator.name, "block_influence");
   EXPECT_FALSE(Read(kGood).methods[1].allocator);
 }
 

@@ -1,0 +1,21 @@
+// Removal of units at random (methods.md 5.4), from a stream of numbers for each layer and module:
+// what any score has to beat.
+#include "compression/parts/unit_pruning.h"
+
+namespace condense {
+namespace {
+
+class RandomPruning final : public UnitPruning {
+ public:
+  using Params = UnitOptions;
+  explicit RandomPruning(const Params& params)
+      : UnitPruning({.options = params,
+                     .mlp = MakeRandomUnits(),
+                     .attention = MakeRandomUnits(),
+                     .key = PruningKey("random", params)}) {}
+};
+
+CONDENSE_REGISTER(Compressor, RandomPruning, "random", 1, "removes heads and channels at random");
+
+}  // namespace
+}  // namespace condense

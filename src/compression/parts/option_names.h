@@ -1,0 +1,28 @@
+// Settings that several methods share, with their names in YAML.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "compression/allocation.h"
+#include "config/fields.h"
+
+namespace condense {
+
+// On what inputs the statistics of a block are taken (methods.md 7.2).
+enum class Refresh { kNone, kLayer, kModule };
+template <>
+struct EnumNames<Refresh> {
+  static constexpr std::array names{std::pair{Refresh::kNone, "none"},
+                                    std::pair{Refresh::kLayer, "layer"},
+                                    std::pair{Refresh::kModule, "module"}};
+};
+
+template <>
+struct EnumNames<RoundingMode> {
+  static constexpr std::array names{
+      std::pair{RoundingMode::kCarry, "carry"}, std::pair{RoundingMode::kFloor, "floor"},
+      std::pair{RoundingMode::kNearest, "nearest"}, std::pair{RoundingMode::kCeil, "ceil"}};
+};
+
+}  // namespace condense

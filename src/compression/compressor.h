@@ -28,8 +28,9 @@ struct ModuleReport {
   std::vector<int64_t> kept;             // indices that were kept, where units were selected
   double damping = 0;                    // largest damping that a factorisation needed
   std::optional<double> condition;       // of the matrix that was solved
-  std::optional<double> relative_error;  // ||dense - compressed||_F / ||dense||_F of the module on
-                                         // the calibration set
+  // ||dense - compressed||_F / ||dense||_F of the module on the calibration set, or in the norm that
+  // the method minimises where it looks at less of its inputs.
+  std::optional<double> relative_error;
   double seconds = 0;
 };
 struct LayerReport {
@@ -154,6 +155,7 @@ class Compressor {
 
   virtual bool UsesRatio() const { return true; }  // false: one result whatever the ratio
   virtual bool UsesAllocator() const { return false; }
+  virtual const char* default_allocator() const { return "block_influence"; }  // if none is named
   virtual bool UsesCalibration() const { return true; }
   virtual MatchRule match_rule() const { return MatchRule::kLargestNotAbove; }
   virtual const ModuleTrials* trials() const { return nullptr; }

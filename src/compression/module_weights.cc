@@ -54,7 +54,8 @@ Allocation OverModules(const ModelConfig& dense, const std::vector<double>& remo
   std::array<Member, kCount> members;
   for (size_t i = 0; i < kCount; ++i) {
     const Module module = kModules[i];
-    members[i] = {.module = module, .share = ModuleShare(dense, module), .weight = weights.of(module)};
+    members[i] = {
+        .module = module, .share = ModuleShare(dense, module), .weight = weights.of(module)};
   }
   Allocation allocation;
   for (const double fraction : removed) allocation.push_back(OverMembers(members, fraction, cap));

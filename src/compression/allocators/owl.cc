@@ -2,8 +2,8 @@
 // sparsity and applied here to the fractions that structured methods remove.
 //
 // D_l is the share of the weights of layer l, over all its linear maps, whose Wanda score
-// |W_ij| sqrt(mean x_i^2) exceeds M times the mean score of the layer. Layers with many outliers keep
-// more: rho_l = (1 - phi) + D~_l - mean(D~), D~_l = 2 lambda (D_l - min) / (max - min).
+// |W_ij| sqrt(mean x_i^2) exceeds M times the mean score of the layer. Layers with many outliers
+// keep more: rho_l = (1 - phi) + D~_l - mean(D~), D~_l = 2 lambda (D_l - min) / (max - min).
 #include <algorithm>
 #include <map>
 #include <numeric>

@@ -2,9 +2,9 @@
 // 5.8). Each weight is truncated after whitening its inputs with the Cholesky factor of their Gram
 // matrix, which makes the truncation the best one for the outputs on the calibration set.
 //
-// `update` is the paper's second stage: from the first block to the last the second factor is fitted
-// again, by least squares on what the block receives from the compressed ones below it. The target
-// is the dense weight on those inputs.
+// `update` is the paper's second stage: from the first block to the last the second factor is
+// fitted again, by least squares on what the block receives from the compressed ones below it. The
+// target is the dense weight on those inputs.
 #include <cmath>
 #include <vector>
 
@@ -94,8 +94,9 @@ class SvdLlm final : public LowRankMethod {
   Params params_;
 };
 
-CONDENSE_REGISTER(Compressor, SvdLlm, "svd_llm", 1,
-                  "SVD of weights whitened by their inputs, best for the outputs (Wang et al. 2024)");
+CONDENSE_REGISTER(
+    Compressor, SvdLlm, "svd_llm", 1,
+    "SVD of weights whitened by their inputs, best for the outputs (Wang et al. 2024)");
 
 }  // namespace
 }  // namespace condense

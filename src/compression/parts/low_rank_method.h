@@ -23,8 +23,8 @@ struct LowRankOptions {
   }
 };
 
-// floor(kept x in x out / (in + out)), rounded down to a multiple, at least one multiple; nothing if
-// the map is better copied: all of it is kept, or two factors would be no smaller.
+// floor(kept x in x out / (in + out)), rounded down to a multiple, at least one multiple; nothing
+// if the map is better copied: all of it is kept, or two factors would be no smaller.
 std::optional<int64_t> KeptRank(const MatrixShape& shape, double kept, int64_t multiple);
 // The dense model with the ranks that an allocation leaves.
 ModelConfig FactoredConfig(const ModelConfig& dense, const Allocation& allocation,

@@ -19,9 +19,9 @@ class Whitening {
   static Whitening None() { return {}; }
   // S = diag(scale), scale [in] positive.
   static Whitening Diagonal(const Tensor& scale);
-  // S = L^T with C + delta I = L L^T, so that ||S E||^2 is the squared error ||X E||^2 of outputs on
-  // the data of the Gram matrix C [in, in]. delta: relative_damping times mean(diag C), and what the
-  // factorisation needs beyond that. A zero matrix is no data: S = I.
+  // S = L^T with C + delta I = L L^T, so that ||S E||^2 is the squared error ||X E||^2 of outputs
+  // on the data of the Gram matrix C [in, in]. delta: relative_damping times mean(diag C), and what
+  // the factorisation needs beyond that. A zero matrix is no data: S = I.
   static Whitening OfGram(const Tensor& c, double relative_damping, const std::string& what);
 
   Tensor Apply(const Tensor& w) const;  // S W [in, out]

@@ -175,7 +175,8 @@ RefitResult RefitSecondFactor(const Tensor& c, const Tensor& a, const Tensor& w,
   const Tensor seen = at::matmul(c, missing);
   const Tensor gram = at::matmul(a.t(), at::matmul(c, a));  // [k, k]
   const Tensor right = at::matmul(a.t(), seen);
-  const Correction solved = SolveRidge(gram, right, relative_mu, "Gram matrix behind the first factor");
+  const Correction solved =
+      SolveRidge(gram, right, relative_mu, "Gram matrix behind the first factor");
   const double ridge = relative_mu * gram.diagonal().mean().item<double>() + solved.damping;
   RefitResult result;
   result.weight = start + solved.delta;

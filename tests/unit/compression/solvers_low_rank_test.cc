@@ -44,9 +44,9 @@ TEST(Factorise, EveryRootOfTheGramMatrixGivesTheSameProduct) {  // T57
   const LowRank factors = ByGram(data, kRank);
   const Roots roots = PsdRoots(data.c, "C");
   const auto [u, s, vh] = at::linalg_svd(at::matmul(roots.root, data.w), false);
-  const Tensor product = at::matmul(
-      roots.inverse_root, at::matmul(u.narrow(1, 0, kRank) * s.narrow(0, 0, kRank),
-                                     vh.narrow(0, 0, kRank)));
+  const Tensor product =
+      at::matmul(roots.inverse_root,
+                 at::matmul(u.narrow(1, 0, kRank) * s.narrow(0, 0, kRank), vh.narrow(0, 0, kRank)));
   EXPECT_LT(MaxDifference(at::matmul(factors.a, factors.b), product), 1e-9);
 }
 
@@ -56,8 +56,7 @@ TEST(Factorise, ProjectionFormEqualsThePublishedFactors) {
   const Tensor upper = at::linalg_cholesky(data.c).t();  // S
   const auto [u, s, vh] = at::linalg_svd(at::matmul(upper, data.w), false);
   const Tensor root = s.narrow(0, 0, kRank).sqrt();
-  const Tensor a =
-      at::linalg_solve_triangular(upper, u.narrow(1, 0, kRank) * root, /*upper=*/true);
+  const Tensor a = at::linalg_solve_triangular(upper, u.narrow(1, 0, kRank) * root, /*upper=*/true);
   const Tensor b = root.unsqueeze(1) * vh.narrow(0, 0, kRank);
   EXPECT_LT(MaxDifference(at::matmul(factors.a, factors.b), at::matmul(a, b)), 1e-9);
 }
@@ -67,8 +66,8 @@ TEST(Factorise, IsTheTruncationOfTheOutputsThemselves) {
   const Case data;
   const LowRank factors = ByGram(data, kRank);
   const auto [u, s, vh] = at::linalg_svd(at::matmul(data.x, data.w), false);
-  const Tensor best = at::matmul(u.narrow(1, 0, kRank) * s.narrow(0, 0, kRank),
-                                 vh.narrow(0, 0, kRank));
+  const Tensor best =
+      at::matmul(u.narrow(1, 0, kRank) * s.narrow(0, 0, kRank), vh.narrow(0, 0, kRank));
   const Tensor made = at::matmul(data.x, at::matmul(factors.a, factors.b));
   EXPECT_LT(MaxDifference(made, best), 1e-9 * s[0].item<double>());
   const double error = OutputError(data.x, data.w, factors);

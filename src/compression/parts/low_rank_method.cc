@@ -9,33 +9,48 @@
 
 namespace condense {
 
-std::optional<int64_t> KeptRank(const MatrixShape& shape, double kept, int64_t multiple) {
+std::vector<std::optional<int64_t>> KeptRanks(const MatrixShape& shape,
+                                              const std::vector<double>& kept,
+                                              const LowRankOptions& options) {
   const auto out = static_cast<double>(shape.out), in = static_cast<double>(shape.in);
+  const auto multiple = static_cast<double>(options.rank_multiple);
   const double even = in * out / (in + out);  // two factors of this rank are as large as the matrix
-  if (kept >= 1) return std::nullopt;
-  if (static_cast<double>(multiple) >= even) {
-    throw MakeError<ConfigError>(
-        "rank_multiple is {}, but a map of {} x {} is smaller than its factors from rank {:.0f} on",
-        multiple, shape.in, shape.out, std::ceil(even));
+  // Differences of 1e-9 are rounding of the fractions, not intent.
+  constexpr double kTolerance = 1e-9;
+  std::vector<std::optional<int64_t>> ranks;
+  double carry = 0;
+  for (const double fraction : kept) {
+    if (fraction >= 1 - kTolerance) {
+      ranks.emplace_back();
+      continue;
+    }
+    if (multiple >= even) {
+      throw MakeError<ConfigError>(
+          "rank_multiple is {}, but two factors of a map of {} x {} are no smaller from rank "
+          "{:.0f} "
+          "on",
+          options.rank_multiple, shape.in, shape.out, std::ceil(even));
+    }
+    const double target = fraction * even / multiple + carry;
+    const double units =
+        std::clamp(std::floor(target + kTolerance), 1.0, std::ceil(even / multiple) - 1);
+    if (options.rounding == RankRounding::kCarry) carry = target - units;
+    ranks.emplace_back(options.rank_multiple * static_cast<int64_t>(units));
   }
-  // Differences of 1e-9 are rounding of the fraction, not intent.
-  const double units = std::floor(kept * even / static_cast<double>(multiple) + 1e-9);
-  const int64_t rank = multiple * std::max<int64_t>(1, static_cast<int64_t>(units));
-  if (static_cast<double>(rank) >= even) return std::nullopt;
-  return rank;
+  return ranks;
 }
 
 ModelConfig FactoredConfig(const ModelConfig& dense, const Allocation& allocation,
-                           int64_t rank_multiple) {
+                           const LowRankOptions& options) {
   CONDENSE_CHECK(allocation.size() == dense.layers.size(), "{} layers allocated",
                  allocation.size());
   ModelConfig config = dense.Derived();
-  for (size_t l = 0; l < config.layers.size(); ++l) {
-    LayerConfig& layer = config.layers[l];
-    for (const std::string& role : LinearRoles(dense)) {
-      const double kept = 1 - allocation[l].of(ModuleOf(role));
-      const auto rank = KeptRank(LinearShape(dense, layer, role), kept, rank_multiple);
-      if (rank) layer.low_rank[role] = *rank;
+  for (const std::string& role : LinearRoles(dense)) {
+    std::vector<double> kept;
+    for (const ModuleSparsity& layer : allocation) kept.push_back(1 - layer.of(ModuleOf(role)));
+    const auto ranks = KeptRanks(LinearShape(dense, dense.layers.at(0), role), kept, options);
+    for (size_t l = 0; l < ranks.size(); ++l) {
+      if (ranks[l]) config.layers[l].low_rank[role] = *ranks[l];
     }
   }
   return config;
@@ -50,7 +65,7 @@ void ReplaceByFactors(const LowRank& factors, Linear& linear) {
 
 Plan LowRankMethod::MakePlan(const PlanContext& context, double nominal) const {
   Allocation allocation = context.Allocate(nominal);
-  ModelConfig config = FactoredConfig(context.dense(), allocation, options_.rank_multiple);
+  ModelConfig config = FactoredConfig(context.dense(), allocation, options_);
   return {std::move(config), std::move(allocation)};
 }
 

@@ -8,27 +8,43 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "compression/compressor.h"
 #include "compression/solvers/low_rank.h"
+#include "config/fields.h"
 
 namespace condense {
 
+enum class RankRounding { kCarry, kFloor };
+template <>
+struct EnumNames<RankRounding> {
+  static constexpr std::array names{std::pair{RankRounding::kCarry, "carry"},
+                                    std::pair{RankRounding::kFloor, "floor"}};
+};
+
 struct LowRankOptions {
   int64_t rank_multiple = 1;
+  RankRounding rounding = RankRounding::kCarry;
   template <class V>
   void Fields(V&& field) {
     field("rank_multiple", rank_multiple, "ranks are rounded down to a multiple of this",
           Range::AtLeast(1));
+    field("rounding", rounding,
+          "what rounding down leaves over goes to the same map of the next layer, or is lost (as "
+          "published)");
   }
 };
 
-// floor(kept x in x out / (in + out)), rounded down to a multiple, at least one multiple; nothing
-// if the map is better copied: all of it is kept, or two factors would be no smaller.
-std::optional<int64_t> KeptRank(const MatrixShape& shape, double kept, int64_t multiple);
+// Ranks of one map in all layers, of which fractions are kept: kept x in x out / (in + out),
+// rounded down to a multiple. At least one multiple, and below the rank from which two factors are
+// no smaller than the matrix; no rank where all is kept: the map is copied.
+std::vector<std::optional<int64_t>> KeptRanks(const MatrixShape& shape,
+                                              const std::vector<double>& kept,
+                                              const LowRankOptions& options);
 // The dense model with the ranks that an allocation leaves.
 ModelConfig FactoredConfig(const ModelConfig& dense, const Allocation& allocation,
-                           int64_t rank_multiple);
+                           const LowRankOptions& options);
 // The two factors in place of the matrix; the bias stays.
 void ReplaceByFactors(const LowRank& factors, Linear& linear);
 

@@ -192,31 +192,47 @@ INSTANTIATE_TEST_SUITE_P(Models, SvdFamily, testing::Values(kLlama, kGrouped, kO
 // --- Ranks and counts
 // ------------------------------------------------------------------------------
 
-TEST(KeptRank, StaysBelowTheTargetByLessThanOneRank) {  // T59
+std::optional<int64_t> KeptRank(const MatrixShape& shape, double kept, int64_t multiple = 1) {
+  return KeptRanks(shape, {kept}, {.rank_multiple = multiple}).front();
+}
+
+TEST(KeptRanks, StayBelowTheTargetByLessThanOneRank) {  // T59
   for (const MatrixShape& shape : {MatrixShape{192, 192}, {512, 192}, {96, 192}, {32, 48}}) {
     const auto whole = static_cast<double>(shape.out * shape.in);
+    const auto one = static_cast<double>(shape.out + shape.in);
     for (double kept = 0.1; kept < 1; kept += 0.007) {
-      const auto rank = KeptRank(shape, kept, 1);
-      ASSERT_TRUE(rank.has_value());
-      const auto one = static_cast<double>(shape.out + shape.in);
-      const double count = static_cast<double>(*rank) * one;
+      const double count = static_cast<double>(*KeptRank(shape, kept)) * one;
       EXPECT_LE(count, kept * whole * (1 + 1e-9));
       EXPECT_GT(count, kept * whole - one);
+      // With what is left over carried on, the same holds of all layers together.
+      double target = 0, sum = 0;
+      std::vector<double> fractions;
+      for (int l = 0; l < 20; ++l) fractions.push_back(kept * (1 - 0.01 * (l % 3)));
+      for (const double fraction : fractions) target += fraction * whole;
+      for (const auto& rank : KeptRanks(shape, fractions, {})) {
+        sum += static_cast<double>(*rank) * one;
+      }
+      EXPECT_LE(sum, target * (1 + 1e-9));
+      EXPECT_GT(sum, target - one * (kept > 0.95 ? 20 : 1));  // close to 1 the break-even binds
     }
   }
 }
 
-TEST(KeptRank, PublishedValuesOfLlama7B) {
-  EXPECT_EQ(KeptRank({4096, 4096}, 0.8, 1), 1638);
-  EXPECT_EQ(KeptRank({11008, 4096}, 0.8, 1), 2388);
+TEST(KeptRanks, PublishedValuesOfLlama7B) {
+  EXPECT_EQ(KeptRank({4096, 4096}, 0.8), 1638);
+  EXPECT_EQ(KeptRank({11008, 4096}, 0.8), 2388);
   EXPECT_EQ(KeptRank({4096, 4096}, 0.8, 128), 1536);
+  const std::vector<double> kept(32, 0.8);
+  for (const auto& rank : KeptRanks({4096, 4096}, kept, {.rounding = RankRounding::kFloor})) {
+    EXPECT_EQ(rank, 1638);
+  }
 }
 
-TEST(KeptRank, CopiesWhereFactorsSaveNothing) {
-  EXPECT_EQ(KeptRank({192, 192}, 1, 1), std::nullopt);
-  EXPECT_EQ(KeptRank({192, 192}, 1 - 1e-13, 1), std::nullopt);
-  EXPECT_EQ(KeptRank({192, 192}, 0.9999, 1), 95);
-  EXPECT_EQ(KeptRank({192, 192}, 0, 1), 1);
+TEST(KeptRanks, CopyWhereAllIsKept) {
+  EXPECT_EQ(KeptRank({192, 192}, 1), std::nullopt);
+  EXPECT_EQ(KeptRank({192, 192}, 1 - 1e-13), std::nullopt);
+  EXPECT_EQ(KeptRank({192, 192}, 0.9999), 95);
+  EXPECT_EQ(KeptRank({192, 192}, 0), 1);
 }
 
 TEST(SvdFamily, ARatioIsMetToWithinOneRankOfEachMap) {  // T59

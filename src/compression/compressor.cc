@@ -52,8 +52,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
                                   const std::function<void(BlockTask&)>& fn) {
   CONDENSE_CHECK(!loop.paired || loop.schedule != Schedule::kDense,
                  "paired streams need a schedule that follows the compressed model");
-  const bool looks_at_data = !loop.requests.empty() || loop.schedule != Schedule::kDense;
-  if (looks_at_data) RequireEnoughTokens(config_, statistics_);
+  if (!loop.requests.empty()) RequireEnoughTokens(config_, statistics_);
   const ModelSource& model = dense();
   const ModelConfig& dense_config = model.config();
   const Embedding embedding = model.LoadEmbedding();

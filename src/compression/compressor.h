@@ -155,8 +155,9 @@ class Compressor {
 
   virtual bool UsesRatio() const { return true; }  // false: one result whatever the ratio
   virtual bool UsesAllocator() const { return false; }
-  virtual const char* default_allocator() const { return "block_influence"; }  // if none is named
   virtual bool UsesCalibration() const { return true; }
+  // The allocator that it gets where none is named.
+  virtual const char* default_allocator() const { return "block_influence"; }
   virtual MatchRule match_rule() const { return MatchRule::kLargestNotAbove; }
   virtual const ModuleTrials* trials() const { return nullptr; }
 

@@ -20,6 +20,11 @@ const char* ModuleName(Module module) {
   return "?";
 }
 
+Module ModuleOf(const std::string& role) {
+  if (role == "attention.q" || role == "attention.k") return Module::kQk;
+  return role == "attention.v" || role == "attention.o" ? Module::kVo : Module::kMlp;
+}
+
 double ModuleShare(const ModelConfig& dense, Module module) {
   const LayerConfig& layer = dense.Dense().layers.at(0);
   double total = 0, part = 0;
@@ -27,10 +32,7 @@ double ModuleShare(const ModelConfig& dense, Module module) {
     const auto [out, in] = LinearShape(dense, layer, role);
     const double count = static_cast<double>(out) * static_cast<double>(in);
     total += count;
-    const bool is_qk = role == "attention.q" || role == "attention.k";
-    const bool is_vo = role == "attention.v" || role == "attention.o";
-    const Module owner = is_qk ? Module::kQk : is_vo ? Module::kVo : Module::kMlp;
-    if (owner == module) part += count;
+    if (ModuleOf(role) == module) part += count;
   }
   return part / total;
 }
@@ -64,16 +66,18 @@ std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap) 
   std::vector<bool> capped(removed.size(), false);
   while (true) {
     bool any = false;
-    double fixed = 0, free = 0;
+    double fixed = 0, free = 0, members = 0;
     for (size_t l = 0; l < removed.size(); ++l) {
       if (!capped[l] && removed[l] > cap) capped[l] = any = true;
       if (capped[l]) removed[l] = cap;
       (capped[l] ? fixed : free) += removed[l];
+      members += capped[l] ? 0 : 1;
     }
     if (!any) return removed;
-    const double factor = free > 0 ? (total - fixed) / free : 0;
     for (size_t l = 0; l < removed.size(); ++l) {
-      if (!capped[l]) removed[l] *= factor;
+      if (capped[l]) continue;
+      // Zeros have no proportions to keep.
+      removed[l] = free > 0 ? removed[l] * ((total - fixed) / free) : (total - fixed) / members;
     }
   }
 }

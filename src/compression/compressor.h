@@ -24,12 +24,13 @@ namespace condense {
 
 // What happened to one module of one layer (methods.md 0.5 rule 8).
 struct ModuleReport {
-  std::vector<int64_t> widths;           // kept width, one for each key/value head (MLP: one)
-  std::vector<int64_t> kept;             // indices that were kept, where units were selected
-  double damping = 0;                    // largest damping that a factorisation needed
-  std::optional<double> condition;       // of the matrix that was solved
-  std::optional<double> relative_error;  // ||dense - compressed||_F / ||dense||_F of the module on
-                                         // the calibration set
+  std::vector<int64_t> widths;      // kept width, one for each key/value head (MLP: one)
+  std::vector<int64_t> kept;        // indices that were kept, where units were selected
+  double damping = 0;               // largest damping that a factorisation needed
+  std::optional<double> condition;  // of the matrix that was solved
+  // ||dense - compressed||_F / ||dense||_F of the module on the calibration set, or in the norm
+  // that the method minimises where it looks at less of its inputs.
+  std::optional<double> relative_error;
   double seconds = 0;
 };
 struct LayerReport {

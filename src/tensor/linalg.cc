@@ -95,6 +95,22 @@ Eigen EighDescending(const Tensor& a, const std::string& what) {
   }
 }
 
+Singular SingularValues(const Tensor& a, const std::string& what) {
+  CONDENSE_CHECK(a.scalar_type() == kF64 && a.dim() == 2 && a.numel() > 0, "{}: {} of {}", what,
+                 ShapeString(a.sizes()), DTypeName(a.scalar_type()));
+  RequireFinite(a, what);
+  try {
+    const auto [u, values, vh] = at::linalg_svd(a, /*full_matrices=*/false);
+    const Tensor left = SignFixedColumns(u);
+    const Tensor flipped = (left != u).any(0);  // [r]
+    const Tensor right = vh.t();
+    return {left, values, at::where(flipped, -right, right)};
+  } catch (const c10::Error& error) {
+    throw MakeError<NumericError>("{}: singular value decomposition of {} failed: {}", what,
+                                  ShapeString(a.sizes()), Reason(error));
+  }
+}
+
 Factor CholeskyEscalated(const Tensor& a, const std::string& what) {
   CheckSquare(a, what);
   CONDENSE_CHECK(a.dim() == 2, "{}: one matrix at a time, not {}", what, ShapeString(a.sizes()));
@@ -118,6 +134,12 @@ Factor CholeskyEscalated(const Tensor& a, const std::string& what) {
       "{}: Cholesky factorisation of {} failed even with 1e-4 x mean(diag) = {:.3e} added to the "
       "diagonal; the matrix is not positive definite ({})",
       what, ShapeString(a.sizes()), 1e-4 * mean, SpectrumString(symmetric));
+}
+
+double ConditionOf(const Factor& factor) {
+  const Tensor diagonal = factor.lower.diagonal();
+  const double low = diagonal.min().item<double>(), high = diagonal.max().item<double>();
+  return high / low * (high / low);
 }
 
 Tensor CholeskySolve(const Factor& factor, const Tensor& right) {

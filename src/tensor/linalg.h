@@ -24,12 +24,21 @@ Eigen EighDescending(const Tensor& a, const std::string& what);
 // Makes the entry of largest magnitude of each column positive.
 Tensor SignFixedColumns(const Tensor& vectors);
 
+struct Singular {
+  Tensor left;    // [n, r], columns; the entry of largest magnitude of each is positive
+  Tensor values;  // [r], descending, r = min(n, m)
+  Tensor right;   // [m, r], columns: A = left diag(values) right^T
+};
+Singular SingularValues(const Tensor& a, const std::string& what);  // [n, m]
+
 struct Factor {
   Tensor lower;        // [n, n], A + damping * I = L L^T
   double damping = 0;  // absolute, what the escalation 0, 1e-12 ... 1e-4 times mean(diag) needed
 };
 // Cholesky with the recorded escalation of methods.md 7.3.
 Factor CholeskyEscalated(const Tensor& a, const std::string& what);
+// (largest / smallest diagonal entry of L)^2: at most the condition number of what was factored.
+double ConditionOf(const Factor& factor);
 Tensor CholeskySolve(const Factor& factor, const Tensor& right);  // [n, k]
 Tensor InverseOfFactor(const Factor& factor);                     // (A + damping I)^-1
 

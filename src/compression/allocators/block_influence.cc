@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "calibration/statistics_store.h"
-#include "compression/allocation.h"
+#include "compression/module_weights.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -61,23 +61,11 @@ namespace {
 
 class BlockInfluenceAllocator final : public Allocator {
  public:
-  struct Weights {
-    double mlp = 1, qk = 1, vo = 1;
-    template <class V>
-    void Fields(V&& field) {
-      field("mlp", mlp, "weight of the MLP", Range{0, 100});
-      field("qk", qk, "weight of query and key", Range{0, 100});
-      field("vo", vo, "weight of value and output", Range{0, 100});
-    }
-    double of(Module module) const {
-      return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
-    }
-  };
   struct Params {
     EpsilonSetting epsilon;
     double cap = 0.8;
     bool clamp = false;
-    Weights module_weights;
+    ModuleWeights module_weights;
     template <class V>
     void Fields(V&& field) {
       field("epsilon", epsilon,
@@ -86,7 +74,7 @@ class BlockInfluenceAllocator final : public Allocator {
             Range{0, 1}.OpenAbove());
       field("clamp", clamp,
             "cut at the cap without redistribution, losing budget (for comparison only)");
-      field("module_weights", module_weights, "relative removal from the modules of a layer");
+      field("module_weights", module_weights, ModuleWeights::kHelp);
     }
   };
   explicit BlockInfluenceAllocator(Params params) : params_(params) {}
@@ -100,9 +88,7 @@ class BlockInfluenceAllocator final : public Allocator {
     } else {
       layers = CapAndRedistribute(std::move(layers), params_.cap);
     }
-    Allocation allocation;
-    for (const double fraction : layers) allocation.push_back(OverModules(request.dense, fraction));
-    return allocation;
+    return OverModules(request.dense, layers, params_.module_weights, params_.cap);
   }
 
  private:
@@ -149,41 +135,6 @@ class BlockInfluenceAllocator final : public Allocator {
       (largest(std::exp(middle)) > target ? from : to) = middle;
     }
     return std::exp((from + to) / 2);
-  }
-
-  // phi_{l,M} = weight_M phi_l / sum_M share_M weight_M; what a module cannot take goes to the
-  // others.
-  ModuleSparsity OverModules(const ModelConfig& dense, double fraction) const {
-    ModuleSparsity removed;
-    bool at_cap[3] = {false, false, false};
-    double budget = fraction;
-    for (int round = 0; round < 3; ++round) {
-      double weight = 0;
-      for (int i = 0; i < 3; ++i) {
-        if (!at_cap[i])
-          weight += ModuleShare(dense, kModules[i]) * params_.module_weights.of(kModules[i]);
-      }
-      if (weight == 0) break;
-      bool any = false;
-      for (int i = 0; i < 3; ++i) {
-        if (at_cap[i]) continue;
-        double& module = removed.of(kModules[i]);
-        module = params_.module_weights.of(kModules[i]) * budget / weight;
-        if (module > params_.cap * (1 + 1e-12)) at_cap[i] = any = true;
-      }
-      if (!any) return removed;
-      budget = fraction;
-      for (int i = 0; i < 3; ++i) {
-        if (!at_cap[i]) continue;
-        removed.of(kModules[i]) = params_.cap;
-        budget -= ModuleShare(dense, kModules[i]) * params_.cap;
-      }
-    }
-    if (budget > 1e-12) {
-      throw MakeError<ConfigError>(
-          "the module weights leave too little to remove {:.4f} of a layer", fraction);
-    }
-    return removed;
   }
 
   Params params_;

@@ -56,7 +56,7 @@ class ValueOutput {
     Tensor output = at::cat(outputs, 0);  // [sum over query heads of k, d]
     if (input_.options.vo_refit == VoRefit::kJointHeads) {
       const RefitResult refit =
-          JointHeadsRefit(mix_gram_, Blocks(results), w_o_, output, input_.options.refit_mu);
+          RefitSecondFactor(mix_gram_, Blocks(results), w_o_, output, input_.options.refit_mu);
       output = refit.weight;
       report.damping = refit.damping;
       report.condition = refit.condition;

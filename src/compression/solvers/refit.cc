@@ -52,13 +52,6 @@ Loss LossOf(const Pieces& p) {
   return loss;
 }
 
-// (largest / smallest diagonal entry)^2 of a Cholesky factor: at most the condition number.
-double ConditionOf(const Factor& factor) {
-  const Tensor diagonal = factor.lower.diagonal();
-  const double low = diagonal.min().item<double>(), high = diagonal.max().item<double>();
-  return high / low * (high / low);
-}
-
 // As CholeskyEscalated, and damps a matrix as well whose factor exists only thanks to rounding: its
 // solutions would be noise in the directions without data.
 Factor RegularFactor(const Tensor& a, const std::string& what) {
@@ -175,20 +168,21 @@ InverseDiagonal RidgeInverseDiagonal(const Tensor& c, double lambda) {
   return diagonal;
 }
 
-RefitResult JointHeadsRefit(const Tensor& c, const Tensor& f, const Tensor& w_o,
-                            const Tensor& start, double relative_mu) {
-  // L = L0 + (F^T C F + mu I)^-1 F^T C (W_O - F L0)
-  const Tensor missing = w_o - at::matmul(f, start);  // [n_h d_h, d]
+RefitResult RefitSecondFactor(const Tensor& c, const Tensor& a, const Tensor& w,
+                              const Tensor& start, double relative_mu) {
+  // B = B0 + (A^T C A + mu I)^-1 A^T C (W - A B0)
+  const Tensor missing = w - at::matmul(a, start);  // [in, out]
   const Tensor seen = at::matmul(c, missing);
-  const Tensor gram = at::matmul(f.t(), at::matmul(c, f));  // [K, K]
-  const Tensor right = at::matmul(f.t(), seen);
-  const Correction solved = SolveRidge(gram, right, relative_mu, "Gram matrix of narrowed values");
+  const Tensor gram = at::matmul(a.t(), at::matmul(c, a));  // [k, k]
+  const Tensor right = at::matmul(a.t(), seen);
+  const Correction solved =
+      SolveRidge(gram, right, relative_mu, "Gram matrix behind the first factor");
   const double ridge = relative_mu * gram.diagonal().mean().item<double>() + solved.damping;
   RefitResult result;
   result.weight = start + solved.delta;
   result.damping = solved.damping;
   result.condition = solved.condition;
-  result.squared_norm = Dot(w_o, at::matmul(c, w_o));
+  result.squared_norm = Dot(w, at::matmul(c, w));
   result.squared_error = std::max(
       0.0, Dot(missing, seen) - Dot(solved.delta, right) - ridge * Dot(solved.delta, solved.delta));
   return result;

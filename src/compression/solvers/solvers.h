@@ -44,6 +44,11 @@ RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, do
 // W[J] as it is, with the error that this makes.
 RefitResult NoRefit(const Tensor& c, const Tensor& w, const Indices& kept);
 
+// Least squares for the second of two factors: argmin_B ||X W - X A B||^2 + ridge ||B - start||^2,
+// C = X^T X [in, in], A [in, k], W [in, out], start [k, out]; ridge and damping as RefitDelta's.
+RefitResult RefitSecondFactor(const Tensor& c, const Tensor& a, const Tensor& w,
+                              const Tensor& start, double relative_mu);
+
 struct InverseDiagonal {
   Tensor values;  // [m]
   double damping = 0;
@@ -147,11 +152,6 @@ class ValueSubspaces {
   double squared_norm_ = 0;
   bool dead_ = false;
 };
-// Least-squares output matrix over all heads together (vo_refit: joint_heads). c: Gram matrix of
-// the value mix [n_h d_h]^2; f: blockdiag of the subspaces [n_h d_h, K]; w_o [n_h d_h, d]; start
-// [K, d].
-RefitResult JointHeadsRefit(const Tensor& c, const Tensor& f, const Tensor& w_o,
-                            const Tensor& start, double relative_mu);
 
 // --- Index helpers
 // ---------------------------------------------------------------------------------

@@ -143,12 +143,12 @@ TEST(ValueBias, MovesThroughARealSoftmaxUnchanged) {  // T21
   EXPECT_LT(MaxDifference(with_bias, absorbed), 1e-12 * with_bias.abs().max().item<double>() * 10);
 }
 
-TEST(JointHeadsRefit, EqualsLeastSquaresOverAllHeads) {
+TEST(RefitSecondFactor, EqualsLeastSquaresOverAllHeads) {
   const Tensor z = Activations(60, 2 * kWidth, "joint heads"),
                w_o = Normals({2 * kWidth, kModel}, "w");
   const Tensor f = at::block_diag({Normals({kWidth, 3}, "f1"), Normals({kWidth, 2}, "f2")});
   const Tensor start = Normals({5, kModel}, "start");
-  const RefitResult refit = JointHeadsRefit(GramOf(z), f, w_o, start, 0);
+  const RefitResult refit = RefitSecondFactor(GramOf(z), f, w_o, start, 0);
   const Tensor narrow = at::matmul(z, f), target = at::matmul(z, w_o);
   EXPECT_LT(MaxDifference(refit.weight, LeastSquares(narrow, target)), 1e-8);
   EXPECT_NEAR(refit.squared_error / SquaredNorm(target - at::matmul(narrow, refit.weight)), 1,

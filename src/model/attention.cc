@@ -119,12 +119,11 @@ Tensor Attention::Forward(const Tensor& x, const BlockContext& context) const {
 
 Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
                       const BlockContext& context) const {
-  const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
   const int64_t longest = context.layout != nullptr ? context.layout->positions() : q_all.size(1);
   const bool in_one_pass = OnePassApplies(q_all) && OnePassApplies(k_all) &&
                            OnePassApplies(v_all) && context.cache == nullptr &&
-                           longest <= kLongestInOnePass && !wants(Tap::kQueryRotated) &&
-                           !wants(Tap::kKeyRotated);
+                           // A statistic must not depend on what is collected beside it.
+                           context.taps == nullptr && longest <= kLongestInOnePass;
   return in_one_pass ? MixInOnePass(q_all, k_all, v_all, context)
                      : MixComposed(q_all, k_all, v_all, context);
 }

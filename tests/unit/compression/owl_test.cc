@@ -123,7 +123,9 @@ TEST(ModuleWeights, EveryAllocatorKnowsThem) {
     EXPECT_NEAR(MeanSparsity(tiny.model->config(), allocation), 0.3, 1e-12);
     for (const ModuleSparsity& layer : allocation) {
       EXPECT_LE(layer.mlp, 0.9 + 1e-12);
-      if (layer.vo < 0.9 - 1e-9) EXPECT_NEAR(layer.vo, 2 * layer.qk, 1e-12);
+      if (layer.vo < 0.9 - 1e-9) {
+        EXPECT_NEAR(layer.vo, 2 * layer.qk, 1e-12);
+      }
       if (layer.mlp < 0.9 - 1e-9) {
         EXPECT_NEAR(layer.mlp, 4 * layer.qk, 1e-12);
       }

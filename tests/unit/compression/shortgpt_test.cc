@@ -88,7 +88,8 @@ TEST(ShortGpt, RanksBlocksAsAnIndependentEvaluationDoes) {
     EXPECT_NEAR(tiny.statistics.Influence()[l], influence[l], 1e-12);
   }
   tiny.statistics.ForEachLayer({BlockAngle()}, [&](int64_t l, const BlockStatistics& statistics) {
-    EXPECT_NEAR(statistics.Get(BlockAngle()).item<double>(), angle[static_cast<size_t>(l)], 1e-12);
+    // The arc cosine of what is nearly one, of float32 activations.
+    EXPECT_NEAR(statistics.Get(BlockAngle()).item<double>(), angle[static_cast<size_t>(l)], 1e-6);
   });
   for (const bool angular : {false, true}) {
     const std::vector<double>& change = angular ? angle : influence;

@@ -85,7 +85,7 @@ TEST(ShortGpt, RanksBlocksAsAnIndependentEvaluationDoes) {
     angle.push_back(angles / 16);
   }
   for (size_t l = 0; l < 6; ++l) {
-    EXPECT_NEAR(tiny.statistics.Influence()[l], influence[l], 1e-12);
+    EXPECT_NEAR(tiny.statistics.Influence()[l], influence[l], 1e-7);  // float32 activations
   }
   tiny.statistics.ForEachLayer({BlockAngle()}, [&](int64_t l, const BlockStatistics& statistics) {
     // The arc cosine of what is nearly one, of float32 activations.

@@ -75,8 +75,8 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenTasks,
                                          Mode{"llama3-mini", "no_bos", "lmeval-nobos", 60},
                                          Mode{"opt-mini", "bos_default", "lmeval-bos", 60},
                                          Mode{"opt-mini", "no_bos", "lmeval-nobos", 20},
-                                         Mode{"stories260k", "bos_default", "lmeval-bos", kAll},
-                                         Mode{"stories260k", "no_bos", "lmeval-nobos", kAll}),
+                                         Mode{"stories260k", "bos_default", "lmeval-bos", 60},
+                                         Mode{"stories260k", "no_bos", "lmeval-nobos", 20}),
                          [](const auto& info) {
                            std::string name =
                                std::string(info.param.model) + "_" + info.param.golden;

@@ -18,7 +18,7 @@ namespace {
 // Enough to keep matrix products efficient; on the CPU few enough for activations to stay in cache.
 int64_t BatchTokens(const ScoreOptions& options, Device device) {
   if (options.batch_tokens > 0) return options.batch_tokens;
-  return device.is_cpu() ? 2048 : 16384;
+  return device.is_cpu() ? 4096 : 16384;
 }
 
 class Scorer {
@@ -29,20 +29,20 @@ class Scorer {
         requests_(requests),
         options_(options),
         frequencies_(FrequenciesOf(model)),
-        embedding_(model.LoadEmbedding()),
         batches_(
             PlanBatches(requests, BatchTokens(options, model.device()), options.share_prefixes)),
         scores_(requests.size()),
         progress_("scoring", static_cast<int64_t>(requests.size()), "requests") {}
 
   void RunResident() {
-    const Head head = LoadHeadFor(model_, embedding_);
+    const Embedding embedding = model_.LoadEmbedding();
+    const Head head = model_.LoadHead();
     std::vector<Block> blocks;
     for (int64_t l = 0; l < layers(); ++l) blocks.push_back(model_.LoadBlock(l));
     for (const RequestBatch& batch : batches_) {
       CheckInterrupt();
       const PackedBatch packed = Pack(batch);
-      Tensor x = Embed(packed);
+      Tensor x = Embed(embedding, packed);
       for (int64_t l = 0; l < layers(); ++l) x = Run(blocks[static_cast<size_t>(l)], l, packed, x);
       Collect(head, batch, packed, x);
     }
@@ -81,9 +81,9 @@ class Scorer {
     return PackBatch(requests_, batch, options_.share_prefixes);
   }
 
-  Tensor Embed(const PackedBatch& packed) const {
+  Tensor Embed(const Embedding& embedding, const PackedBatch& packed) const {
     const std::span<const TokenId> ids[] = {packed.ids};
-    return embedding_.Forward(StackIds(ids, model_.device()), packed.layout);
+    return embedding.Forward(StackIds(ids, model_.device()), packed.layout);
   }
 
   Tensor Run(const Block& block, int64_t layer, const PackedBatch& packed, const Tensor& x) const {
@@ -95,9 +95,12 @@ class Scorer {
   void StreamThrough(std::span<const RequestBatch> batches) {
     std::vector<PackedBatch> packed;
     std::vector<Tensor> states;  // on the host; batches visit the device one at a time
-    for (const RequestBatch& batch : batches) {
-      packed.push_back(Pack(batch));
-      states.push_back(Embed(packed.back()).to(at::kCPU));
+    {
+      const Embedding embedding = model_.LoadEmbedding();
+      for (const RequestBatch& batch : batches) {
+        packed.push_back(Pack(batch));
+        states.push_back(Embed(embedding, packed.back()).to(at::kCPU));
+      }
     }
     for (int64_t l = 0; l < layers(); ++l) {
       const Block block = model_.LoadBlock(l);
@@ -106,7 +109,7 @@ class Scorer {
         states[i] = Run(block, l, packed[i], states[i].to(model_.device())).to(at::kCPU);
       }
     }
-    const Head head = LoadHeadFor(model_, embedding_);
+    const Head head = model_.LoadHead();
     for (size_t i = 0; i < batches.size(); ++i) {
       Collect(head, batches[i], packed[i], states[i].to(model_.device()));
     }
@@ -142,7 +145,6 @@ class Scorer {
   const std::vector<EncodedRequest>& requests_;
   const ScoreOptions& options_;
   const Tensor frequencies_;
-  const Embedding embedding_;
   const std::vector<RequestBatch> batches_;
   std::vector<Score> scores_;
   Progress progress_;

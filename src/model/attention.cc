@@ -1,4 +1,5 @@
 // Causal attention over heads that may differ in width.
+#include <optional>
 #include <tuple>
 
 #include "model/block.h"
@@ -78,23 +79,49 @@ struct Rotations {
   RopeTable queries, keys;
 };
 
-Rotations RotationsFor(const BlockContext& context, int64_t past, const Tensor& q) {
+Rotations RotationsFor(const BlockContext& context, const PackedLayout::Rectangle* rectangle,
+                       const Tensor& q) {
   if (context.rope_frequencies == nullptr) return {};
-  if (context.layout == nullptr) {
-    const RopeTable table =
-        MakeRopeTable(*context.rope_frequencies, past, q.size(1), q.scalar_type());
+  const Tensor& frequencies = *context.rope_frequencies;
+  if (rectangle == nullptr) {
+    const int64_t past = context.cache != nullptr ? context.cache->tokens() : 0;
+    const RopeTable table = MakeRopeTable(frequencies, past, q.size(1), q.scalar_type());
     return {table, table};
   }
   const RopeTable table =
-      MakeRopeTable(*context.rope_frequencies, 0, context.layout->positions(), q.scalar_type());
-  const auto& rectangle = context.layout->rectangle(q.device());
+      MakeRopeTable(frequencies, 0, context.layout->positions(), q.scalar_type());
   const auto at_positions = [&](const Tensor& positions) {
     const auto select = [&](const Tensor& values) {
-      return values.index_select(0, positions).unflatten(0, {rectangle.pieces, -1});
+      return values.index_select(0, positions).unflatten(0, {rectangle->pieces, -1});
     };
     return RopeTable{select(table.cos), select(table.sin)};
   };
-  return {at_positions(rectangle.query_positions), at_positions(rectangle.key_positions)};
+  return {at_positions(rectangle->query_positions), at_positions(rectangle->key_positions)};
+}
+
+std::vector<PackedHead> PackedHeadsOf(const std::vector<HeadConfig>& heads, bool own_pairs) {
+  std::vector<PackedHead> packed;
+  PackedHead next;
+  for (const HeadConfig& head : heads) {
+    next.queries = head.queries, next.qk_width = head.qk_width, next.vo_width = head.vo_width;
+    packed.push_back(next);
+    next.q += head.queries * head.qk_width;
+    next.k += head.qk_width;
+    next.v += head.vo_width;
+    next.out += head.queries * head.vo_width;
+    if (own_pairs) next.pair += head.qk_width / 2;
+  }
+  return packed;
+}
+
+// A batch whose rows are sequences.
+std::vector<TokenRun> RunsOfRows(int64_t batch, int64_t tokens) {
+  std::vector<TokenRun> runs;
+  for (int64_t begin = 0; begin < batch * tokens; begin += tokens) {
+    runs.push_back(
+        {.begin = begin, .end = begin + tokens, .first_query = begin, .query_row = begin});
+  }
+  return runs;
 }
 
 // Up to this length one pass per head beats LibTorch's kernel, which works block by block so that
@@ -130,25 +157,10 @@ Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_
 
 Tensor Attention::MixInOnePass(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
                                const BlockContext& context) const {
-  std::vector<PackedHead> packed;
-  PackedHead next;
-  for (const HeadConfig& head : heads) {
-    next.queries = head.queries, next.qk_width = head.qk_width, next.vo_width = head.vo_width;
-    packed.push_back(next);
-    next.q += head.queries * head.qk_width;
-    next.k += head.qk_width;
-    next.v += head.vo_width;
-    next.out += head.queries * head.vo_width;
-    if (rope_pairs.defined()) next.pair += head.qk_width / 2;
-  }
   const int64_t batch = q_all.size(0), tokens = q_all.size(1);
-  std::vector<TokenRun> sequences;
-  if (context.layout == nullptr) {
-    for (int64_t begin = 0; begin < batch * tokens; begin += tokens) {
-      sequences.push_back(
-          {.begin = begin, .end = begin + tokens, .first_query = begin, .query_row = begin});
-    }
-  }
+  const std::vector<TokenRun> rows =
+      context.layout != nullptr ? std::vector<TokenRun>() : RunsOfRows(batch, tokens);
+  const std::vector<TokenRun>& runs = context.layout != nullptr ? context.layout->runs() : rows;
   RopeTable table;
   if (context.rope_frequencies != nullptr) {
     const int64_t positions = context.layout != nullptr ? context.layout->positions() : tokens;
@@ -157,16 +169,16 @@ Tensor Attention::MixInOnePass(const Tensor& q_all, const Tensor& k_all, const T
       table = {table.cos.index_select(1, rope_pairs), table.sin.index_select(1, rope_pairs)};
     }
   }
-  return PackedAttention(q_all.flatten(0, 1), k_all.flatten(0, 1), v_all.flatten(0, 1), packed,
-                         scale, context.layout != nullptr ? context.layout->runs() : sequences,
-                         table.cos, table.sin)
+  return PackedAttention(q_all.flatten(0, 1), k_all.flatten(0, 1), v_all.flatten(0, 1),
+                         PackedHeadsOf(heads, rope_pairs.defined()), scale, runs, table.cos,
+                         table.sin)
       .unflatten(0, {batch, tokens});
 }
 
 Tensor Attention::MixComposed(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
                               const BlockContext& context) const {
-  const PackedLayout::Rectangle* rectangle =
-      context.layout != nullptr ? &context.layout->rectangle(q_all.device()) : nullptr;
+  std::optional<PackedLayout::Rectangle> rectangle;
+  if (context.layout != nullptr) rectangle = context.layout->RectangleOn(q_all.device());
   const auto arrange = [&](const Tensor& x, const Tensor& rows) {
     return x.index_select(1, rows).view({rectangle->pieces, -1, x.size(2)});
   };
@@ -176,8 +188,7 @@ Tensor Attention::MixComposed(const Tensor& q_all, const Tensor& k_all, const Te
   const Tensor mask = rectangle ? rectangle->mask : Tensor();
 
   const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
-  const int64_t past = context.cache != nullptr ? context.cache->tokens() : 0;
-  const Rotations rotations = RotationsFor(context, past, q_all);
+  const Rotations rotations = RotationsFor(context, rectangle ? &*rectangle : nullptr, q_all);
   const std::vector<HeadRun> runs = RunsOf(heads);
   if (context.cache != nullptr) context.cache->Prepare(runs.size());
   std::vector<Tensor> mixed, rotated_q, rotated_k;

@@ -10,10 +10,6 @@ namespace {
 // Queries of one piece of a rectangle, unless a run alone has more.
 constexpr int64_t kPieceQueries = 128;
 
-Tensor Indices(const std::vector<int64_t>& values, Device device) {
-  return at::tensor(values, kI64).to(device);
-}
-
 // Neighbouring runs and the tokens that they see, in the order of positions for each path.
 struct Piece {
   size_t first = 0, last = 0;      // runs
@@ -102,7 +98,7 @@ Tensor PackedLayout::PositionsOfTokens(Device device) const {
   for (const TokenRun& run : runs_) {
     for (int64_t i = 0; i < Length(run); ++i) positions.push_back(run.position + i);
   }
-  return Indices(positions, device);
+  return at::tensor(positions, kI64).to(device);
 }
 
 Tensor PackedLayout::Queries(const Tensor& x) const {
@@ -112,17 +108,22 @@ Tensor PackedLayout::Queries(const Tensor& x) const {
     for (const TokenRun& run : runs_) {
       for (int64_t token = run.first_query; token < run.end; ++token) asking.push_back(token);
     }
-    query_tokens_ = Indices(asking, x.device());
+    query_tokens_ = at::tensor(asking, kI64).to(x.device());
   }
   return x.index_select(1, query_tokens_);
 }
 
-const PackedLayout::Rectangle& PackedLayout::rectangle(Device device) const {
-  if (!rectangle_ || rectangle_->mask.device() != device) rectangle_ = MakeRectangle(device);
-  return *rectangle_;
+PackedLayout::Rectangle PackedLayout::RectangleOn(Device device) const {
+  if (!rectangle_) rectangle_ = MakeRectangle();
+  Rectangle moved = *rectangle_;
+  for (Tensor* tensor : {&moved.query_rows, &moved.key_rows, &moved.query_positions,
+                         &moved.key_positions, &moved.mask, &moved.result_rows}) {
+    *tensor = tensor->to(device);
+  }
+  return moved;
 }
 
-PackedLayout::Rectangle PackedLayout::MakeRectangle(Device device) const {
+PackedLayout::Rectangle PackedLayout::MakeRectangle() const {
   const std::vector<Piece> pieces = PiecesOf(runs_);
   Rectangle made{.pieces = static_cast<int64_t>(pieces.size())};
   for (const Piece& piece : pieces) {
@@ -167,11 +168,12 @@ PackedLayout::Rectangle PackedLayout::MakeRectangle(Device device) const {
       }
     }
   }
-  made.query_rows = Indices(queries.rows, device), made.key_rows = Indices(keys.rows, device);
-  made.query_positions = Indices(queries.positions, device);
-  made.key_positions = Indices(keys.positions, device);
-  made.mask = mask.to(device);
-  made.result_rows = Indices(result_rows, device);
+  made.query_rows = at::tensor(queries.rows, kI64);
+  made.key_rows = at::tensor(keys.rows, kI64);
+  made.query_positions = at::tensor(queries.positions, kI64);
+  made.key_positions = at::tensor(keys.positions, kI64);
+  made.mask = mask;
+  made.result_rows = at::tensor(result_rows, kI64);
   return made;
 }
 

@@ -42,10 +42,11 @@ class PackedLayout {
     Tensor mask;                            // [pieces, 1, queries, keys] bool: who sees whom
     Tensor result_rows;                     // of each query: its place in [pieces * queries]
   };
-  const Rectangle& rectangle(Device device) const;  // made on first use
+  // Made on first use and kept on the host: many layouts may be alive, and one is at work.
+  Rectangle RectangleOn(Device device) const;
 
  private:
-  Rectangle MakeRectangle(Device device) const;
+  Rectangle MakeRectangle() const;
 
   std::vector<TokenRun> runs_;
   int64_t queries_ = 0, positions_ = 0;

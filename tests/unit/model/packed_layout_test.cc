@@ -122,7 +122,7 @@ TEST(PackedLayoutRectangle, GivesEveryPieceWhatItSees) {
     runs.push_back({.begin = begin, .end = begin + 1 + r % 11, .parent = r % 4 == 1 ? 0 : r - 1});
   }
   const PackedLayout layout(runs);
-  EXPECT_GT(layout.rectangle(at::kCPU).pieces, 1);
+  EXPECT_GT(layout.RectangleOn(at::kCPU).pieces, 1);
   const auto model = MakeTinyModel(options);
   const Tensor ids = TinyIds(options, layout.tokens());
   const Tensor packed = HiddenPacked(*model, ids, layout, layout);

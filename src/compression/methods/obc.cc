@@ -3,8 +3,8 @@
 // after the other, each time the one whose loss costs least once all others have adapted. The
 // weights come from the least-squares refit at the end, to which the compensated steps add up.
 //
-// `allocation: pooled` removes, over all layers, what costs least error for each parameter; the
-// error of a layer's module is taken relative to what the module writes.
+// `allocation: pooled` removes, over all layers, what costs least for each parameter: the squared
+// error that it adds to the residual stream, which all modules of all layers share.
 #include "compression/parts/unit_pruning.h"
 
 namespace condense {
@@ -36,17 +36,12 @@ class ObcPruning final : public UnitPruning {
   const char* default_allocator() const override { return Compressor::default_allocator(); }
 
  protected:
-  Ranking Rank(UnitPart, const ChannelInput& input) const override {
+  Ranking Rank(UnitPart, const ChannelInput& input, int64_t parameters) const override {
     const Elimination elimination = ObcOrder(options_, input, input.count() - 1);
-    const Tensor w = input.Consumer();
-    const double written =
-        (w * at::matmul(input.Statistic(StatKind::kGram), w)).sum().item<double>();
-    const double parameters =
-        static_cast<double>(input.channels()) / static_cast<double>(input.count());
     Ranking ranking{.order = elimination.order, .priority = {}};
     const double* cost = elimination.costs.const_data_ptr<double>();
     for (size_t i = 0; i < ranking.order.size(); ++i) {
-      ranking.priority.push_back(written > 0 ? cost[i] / written / parameters : 0);
+      ranking.priority.push_back(cost[i] / static_cast<double>(parameters));
     }
     return ranking;
   }

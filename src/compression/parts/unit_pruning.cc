@@ -158,7 +158,7 @@ std::vector<UnitPruning::Counts> UnitPruning::AllocatedCounts(const PlanContext&
   return counts;
 }
 
-Ranking UnitPruning::Rank(UnitPart part, const ChannelInput& input) const {
+Ranking UnitPruning::Rank(UnitPart part, const ChannelInput& input, int64_t) const {
   const auto* scoring = dynamic_cast<const ScoringSelector*>(&SelectorOf(part));
   CONDENSE_CHECK(scoring != nullptr, "units without scores cannot be pooled");
   Tensor scores = scoring->ChannelScores(input);
@@ -196,7 +196,7 @@ std::vector<UnitPruning::PooledRemoval> UnitPruning::PooledRemovals(
       const auto inputs = ChoicesOf(part, dense, block, statistics,
                                     MakeLayerRandom(context.seed(), PartName(part), l));
       CONDENSE_CHECK(inputs.size() == 1, "dims cannot be pooled");
-      const Ranking ranking = Rank(part, inputs[0]);
+      const Ranking ranking = Rank(part, inputs[0], UnitCost(part, dense));
       Queue queue{.layer = l, .part = p, .priority = ranking.priority};
       queue.priority.resize(static_cast<size_t>(UnitCount(part, dense) - 1));
       queue.costs.assign(queue.priority.size(), static_cast<double>(UnitCost(part, dense)));
@@ -239,10 +239,20 @@ std::vector<UnitPruning::Counts> UnitPruning::PooledCounts(const PlanContext& co
   std::vector<Counts> counts(static_cast<size_t>(dense.num_layers()), full);
   const double target = nominal * static_cast<double>(CountParameters(dense).block);
   double removed = 0;
-  for (const PooledRemoval& removal : removals) {
-    if (removed >= target * (1 - 1e-12)) break;
-    removed = removal.removed;
-    --counts[static_cast<size_t>(removal.layer)][removal.part];
+  size_t gone = 0;
+  for (; gone < removals.size() && removed < target * (1 - 1e-12); ++gone) {
+    removed = removals[gone].removed;
+    --counts[static_cast<size_t>(removals[gone].layer)][removals[gone].part];
+  }
+  if (setup_.options.rounding != RoundingMode::kCarry) return counts;
+  // A head may have been more than was asked for: the channels that went last come back.
+  double too_much = removed - target * (1 - 1e-12);
+  const auto channel = static_cast<double>(UnitCost(UnitPart::kMlp, dense));
+  while (gone > 0 && too_much >= channel) {
+    const PooledRemoval& removal = removals[--gone];
+    if (parts()[removal.part] != UnitPart::kMlp) continue;
+    ++counts[static_cast<size_t>(removal.layer)][removal.part];
+    too_much -= channel;
   }
   return counts;
 }

@@ -99,9 +99,9 @@ class UnitPruning : public Compressor {
   void Compress(CompressionJob& job) const override;
 
  protected:
-  // Only where a method offers `pooled`. Default: scores of channels, standardised within the part,
-  // averaged over each unit.
-  virtual Ranking Rank(UnitPart part, const ChannelInput& input) const;
+  // Only where a method offers `pooled`; `cost`: parameters of a unit. Default: scores of channels,
+  // standardised within the part, averaged over each unit.
+  virtual Ranking Rank(UnitPart part, const ChannelInput& input, int64_t cost) const;
   const ChannelSelector& SelectorOf(UnitPart part) const {
     return part == UnitPart::kMlp ? *setup_.mlp : *setup_.attention;
   }

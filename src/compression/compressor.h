@@ -101,7 +101,6 @@ class CompressionJob {
   // up to date, which may differ from the plan between the heads of a layer.
   ModelConfig& config() { return config_; }
   CompressionReport& report() { return report_; }
-  uint64_t seed() const { return seed_; }
   // Independent of the order in which layers are visited.
   Random MakeRandom(const std::string& purpose, int64_t layer = -1) const;
 

@@ -99,6 +99,31 @@ Rotations RotationsFor(const BlockContext& context, const PackedLayout::Rectangl
   return {at_positions(rectangle->query_positions), at_positions(rectangle->key_positions)};
 }
 
+// Queries and keys of the heads of a run, rotated where the model rotates:
+// [batch, heads, tokens, width].
+struct QueriesAndKeys {
+  Tensor queries, keys;
+};
+
+QueriesAndKeys RotatedHeads(const Tensor& q, const Tensor& k, const HeadRun& run,
+                            const Rotations& rotations, const Tensor& rope_pairs) {
+  const QueriesAndKeys heads{
+      SplitHeads(q, run.q_begin, run.count * run.head.queries, run.head.qk_width),
+      SplitHeads(k, run.k_begin, run.count, run.head.qk_width)};
+  if (!rotations.queries.cos.defined()) return heads;
+  const auto of_heads = [&](const Tensor& table, int64_t repetitions) {
+    return OfHeads(table, rope_pairs, run, repetitions);
+  };
+  return {ApplyRope(heads.queries, of_heads(rotations.queries.cos, run.head.queries),
+                    of_heads(rotations.queries.sin, run.head.queries)),
+          ApplyRope(heads.keys, of_heads(rotations.keys.cos, 1), of_heads(rotations.keys.sin, 1))};
+}
+
+// One tensor of the heads of all runs: [batch, tokens, columns].
+Tensor JoinRuns(const std::vector<Tensor>& runs) {
+  return runs.size() == 1 ? runs[0] : at::cat(runs, -1);
+}
+
 std::vector<PackedHead> PackedHeadsOf(const std::vector<HeadConfig>& heads, bool own_pairs) {
   std::vector<PackedHead> packed;
   PackedHead next;
@@ -139,9 +164,25 @@ Tensor Attention::Forward(const Tensor& x, const BlockContext& context) const {
   report(Tap::kQuery, q_all);
   report(Tap::kKey, k_all);
   report(Tap::kValue, v_all);
+  ReportRotated(q_all, k_all, context);
   const Tensor z = Mix(q_all, k_all, v_all, context);
   report(Tap::kValueMix, z);
   return o.Forward(z);
+}
+
+void Attention::ReportRotated(const Tensor& q_all, const Tensor& k_all,
+                              const BlockContext& context) const {
+  const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
+  if (!wants(Tap::kQueryRotated) && !wants(Tap::kKeyRotated)) return;
+  const Rotations rotations = RotationsFor(context, nullptr, q_all);
+  std::vector<Tensor> queries, keys;
+  for (const HeadRun& run : RunsOf(heads)) {
+    const QueriesAndKeys rotated = RotatedHeads(q_all, k_all, run, rotations, rope_pairs);
+    queries.push_back(MergeHeads(rotated.queries));
+    keys.push_back(MergeHeads(rotated.keys));
+  }
+  if (wants(Tap::kQueryRotated)) context.taps->OnTap(Tap::kQueryRotated, JoinRuns(queries));
+  if (wants(Tap::kKeyRotated)) context.taps->OnTap(Tap::kKeyRotated, JoinRuns(keys));
 }
 
 Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
@@ -149,8 +190,7 @@ Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_
   const int64_t longest = context.layout != nullptr ? context.layout->positions() : q_all.size(1);
   const bool in_one_pass = OnePassApplies(q_all) && OnePassApplies(k_all) &&
                            OnePassApplies(v_all) && context.cache == nullptr &&
-                           // A statistic must not depend on what is collected beside it.
-                           context.taps == nullptr && longest <= kLongestInOnePass;
+                           longest <= kLongestInOnePass;
   return in_one_pass ? MixInOnePass(q_all, k_all, v_all, context)
                      : MixComposed(q_all, k_all, v_all, context);
 }
@@ -187,34 +227,19 @@ Tensor Attention::MixComposed(const Tensor& q_all, const Tensor& k_all, const Te
   const Tensor values = rectangle ? arrange(v_all, rectangle->key_rows) : v_all;
   const Tensor mask = rectangle ? rectangle->mask : Tensor();
 
-  const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
   const Rotations rotations = RotationsFor(context, rectangle ? &*rectangle : nullptr, q_all);
   const std::vector<HeadRun> runs = RunsOf(heads);
   if (context.cache != nullptr) context.cache->Prepare(runs.size());
-  std::vector<Tensor> mixed, rotated_q, rotated_k;
+  std::vector<Tensor> mixed;
   for (size_t r = 0; r < runs.size(); ++r) {
     const HeadRun& run = runs[r];
-    const int64_t query_heads = run.count * run.head.queries;
-    Tensor q_run = SplitHeads(queries, run.q_begin, query_heads, run.head.qk_width);
-    Tensor k_run = SplitHeads(keys, run.k_begin, run.count, run.head.qk_width);
+    auto [q_run, k_run] = RotatedHeads(queries, keys, run, rotations, rope_pairs);
     Tensor v_run = SplitHeads(values, run.v_begin, run.count, run.head.vo_width);
-    if (context.rope_frequencies != nullptr) {
-      const auto of_heads = [&](const Tensor& table, int64_t repetitions) {
-        return OfHeads(table, rope_pairs, run, repetitions);
-      };
-      q_run = ApplyRope(q_run, of_heads(rotations.queries.cos, run.head.queries),
-                        of_heads(rotations.queries.sin, run.head.queries));
-      k_run = ApplyRope(k_run, of_heads(rotations.keys.cos, 1), of_heads(rotations.keys.sin, 1));
-    }
-    if (wants(Tap::kQueryRotated)) rotated_q.push_back(MergeHeads(q_run));
-    if (wants(Tap::kKeyRotated)) rotated_k.push_back(MergeHeads(k_run));
     if (context.cache != nullptr) std::tie(k_run, v_run) = context.cache->Append(r, k_run, v_run);
     mixed.push_back(MergeHeads(ScaledAttention(q_run, k_run, v_run, scale, mask)));
   }
   if (context.cache != nullptr) context.cache->Advance(q_all.size(1));
-  if (!rotated_q.empty()) context.taps->OnTap(Tap::kQueryRotated, at::cat(rotated_q, -1));
-  if (!rotated_k.empty()) context.taps->OnTap(Tap::kKeyRotated, at::cat(rotated_k, -1));
-  const Tensor z = mixed.size() == 1 ? mixed[0] : at::cat(mixed, -1);
+  const Tensor z = JoinRuns(mixed);
   return rectangle ? z.flatten(0, 1).index_select(0, rectangle->result_rows).unsqueeze(0) : z;
 }
 

@@ -60,12 +60,16 @@ struct Attention {
   Tensor Forward(const Tensor& x, const BlockContext& context) const;
 
   // What the heads make of projected queries, keys and values: the input of the output projection.
-  // In one pass where that applies; the other way serves gradients, caches, taps and devices.
+  // In one pass where that applies; the other way serves gradients, caches and devices. What is
+  // tapped decides nothing, so that a statistic does not depend on what is collected beside it.
   Tensor Mix(const Tensor& q, const Tensor& k, const Tensor& v, const BlockContext& context) const;
   Tensor MixInOnePass(const Tensor& q, const Tensor& k, const Tensor& v,
                       const BlockContext& context) const;
   Tensor MixComposed(const Tensor& q, const Tensor& k, const Tensor& v,
                      const BlockContext& context) const;
+
+  // Tells the taps, if they want to know, of queries and keys as they enter the scores.
+  void ReportRotated(const Tensor& q, const Tensor& k, const BlockContext& context) const;
 
   // Surgery by index, ascending; nothing is refitted.
   // Keeps some query heads; a key/value head stays while one of its query heads does.

@@ -9,17 +9,10 @@
 #include <limits>
 
 #include "base/error.h"
+#include "tensor/vector_math.h"
 
 namespace condense {
 namespace {
-
-// See one_pass.cc.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define CONDENSE_WIDE_VECTORS __attribute__((target_clones("default", "avx2")))
-#else
-#define CONDENSE_WIDE_VECTORS
-#endif
 
 constexpr int64_t kLanes = 16;   // independent partial sums, so that the compiler may use vectors
 constexpr int64_t kBlock = 256;  // ids handled together
@@ -28,7 +21,7 @@ constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 // Comparisons of floats may trap, so compilers do not vectorise them; these integers have the same
 // order. What is not a number comes above or below everything.
-inline int32_t Ordered(float x) {
+CONDENSE_INLINE int32_t Ordered(float x) {
   const auto bits = std::bit_cast<int32_t>(x);
   return bits ^ ((bits >> 31) & 0x7FFFFFFF);
 }
@@ -76,28 +69,6 @@ int64_t CommonIds(const TopFive& a, const TopFive& b) {
   int64_t common = 0;
   for (const int64_t id : a.id) common += id >= 0 && std::count(b.id.begin(), b.id.end(), id);
   return common;
-}
-
-// e^x for x <= 0, to one unit in the last place or two; below -87, where it would be subnormal,
-// e^-87. Plain operations that compilers vectorise:
-// e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.
-inline float ExpOfNegative(float x) {
-  // Of negative floats the one of larger size has the larger bits.
-  x = std::bit_cast<float>(std::min(std::bit_cast<uint32_t>(x), std::bit_cast<uint32_t>(-87.0f)));
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const float shifted = x * 1.44269504f + kRound;
-  const float n = shifted - kRound;
-  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-  float y = 1.0f / 5040;
-  y = y * r + 1.0f / 720;
-  y = y * r + 1.0f / 120;
-  y = y * r + 1.0f / 24;
-  y = y * r + 1.0f / 6;
-  y = y * r + 0.5f;
-  y = y * r + 1.0f;
-  y = y * r + 1.0f;
-  const uint32_t power = (std::bit_cast<uint32_t>(shifted) << 23) + 0x3F800000u;
-  return y * std::bit_cast<float>(power);
 }
 
 struct RowSums {

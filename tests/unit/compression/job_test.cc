@@ -35,7 +35,7 @@ class Job : public testing::Test {
 TEST_F(Job, SchedulesAgreeWhileNothingIsChanged) {
   const auto dense = Grams(Schedule::kDense), layer = Grams(Schedule::kLayer);
   for (size_t l = 0; l < dense.size(); ++l) {
-    EXPECT_LT(Largest(dense[l], layer[l]), 1e-6 * dense[l].abs().max().item<double>());
+    EXPECT_LT(Largest(dense[l], layer[l]), 1e-9 * dense[l].abs().max().item<double>());
   }
 }
 

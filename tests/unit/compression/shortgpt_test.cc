@@ -85,11 +85,10 @@ TEST(ShortGpt, RanksBlocksAsAnIndependentEvaluationDoes) {
     angle.push_back(angles / 16);
   }
   for (size_t l = 0; l < 6; ++l) {
-    EXPECT_NEAR(tiny.statistics.Influence()[l], influence[l], 1e-7);  // float32 activations
+    EXPECT_NEAR(tiny.statistics.Influence()[l], influence[l], 1e-12);
   }
   tiny.statistics.ForEachLayer({BlockAngle()}, [&](int64_t l, const BlockStatistics& statistics) {
-    // The arc cosine of what is nearly one, of float32 activations.
-    EXPECT_NEAR(statistics.Get(BlockAngle()).item<double>(), angle[static_cast<size_t>(l)], 1e-6);
+    EXPECT_NEAR(statistics.Get(BlockAngle()).item<double>(), angle[static_cast<size_t>(l)], 1e-12);
   });
   for (const bool angular : {false, true}) {
     const std::vector<double>& change = angular ? angle : influence;

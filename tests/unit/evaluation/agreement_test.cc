@@ -281,12 +281,8 @@ TEST_P(AgreementOfBundled, EqualsTransformers) {
     EXPECT_NEAR(value, row->at(name).template get<double>(), 2e-6) << name;
   };
   near(result.kl_mean, "kl_mean"), near(result.kl_median, "kl_median");
-  // One position decides, and its logits differ in the last digits from machine to machine.
-  for (const auto& [value, name] :
-       {std::pair{result.kl_p90, "kl_p90"}, std::pair{result.kl_p99, "kl_p99"},
-        std::pair{result.kl_max, "kl_max"}}) {
-    EXPECT_NEAR(value, row->at(name).get<double>(), 2e-5) << name;
-  }
+  near(result.kl_p90, "kl_p90"), near(result.kl_p99, "kl_p99");
+  EXPECT_NEAR(result.kl_max, row->at("kl_max").get<double>(), 2e-5);
   near(result.dp_mean, "dp_mean"), near(result.dp_rms, "dp_rms");
   near(result.nll_diff, "nll_diff"), near(result.kl_error, "kl_error");
   near(result.nll_diff_error, "nll_diff_error");

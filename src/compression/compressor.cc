@@ -77,6 +77,11 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     return collector.Finish(fmt::format("layer {}", l));
   };
 
+  const auto visit_paired = [&](const std::function<void(const Tensor&, const Tensor&)>& visit) {
+    CONDENSE_CHECK(dense_stream.has_value(), "the loop was not asked for paired streams");
+    for (int64_t i = 0; i < stream->batches(); ++i) visit(dense_stream->batch(i), stream->batch(i));
+  };
+
   Progress progress("compressing", dense_config.num_layers(), "layers");
   const auto compress = [&](int64_t l, const Block& dense_block, const BlockStatistics* stats) {
     LayerReport layer_report{.layer = l, .modules = {}};
@@ -93,11 +98,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
                      "collecting again needs a schedule that follows the compressed model");
       return collect(task.block, l, requests);
     };
-    task.visit_paired_ = [&](const std::function<void(const Tensor&, const Tensor&)>& visit) {
-      CONDENSE_CHECK(dense_stream.has_value(), "the loop was not asked for paired streams");
-      for (int64_t i = 0; i < stream->batches(); ++i)
-        visit(dense_stream->batch(i), stream->batch(i));
-    };
+    task.visit_paired_ = visit_paired;
     fn(task);
     config_.layers[static_cast<size_t>(l)].heads = task.block.attention.heads;
     report_.layers.push_back(std::move(layer_report));
@@ -123,7 +124,9 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     }
   }
 
-  sink_.PutHead(LoadHeadFor(model, embedding));
+  Head head = LoadHeadFor(model, embedding);
+  if (loop.refit_head) loop.refit_head(visit_paired, head);
+  sink_.PutHead(head);
 }
 
 }  // namespace condense

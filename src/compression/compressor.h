@@ -81,10 +81,17 @@ class BlockTask {
   BlockContext context_;
 };
 
+// Calls a function with a residual stream in the dense model and in the model compressed so far,
+// batch by batch: [batch, tokens, width] each.
+using PairedVisit =
+    std::function<void(const std::function<void(const Tensor& dense, const Tensor& input)>&)>;
+
 struct BlockLoop {
   StatRequests requests;
   Schedule schedule = Schedule::kDense;
   bool paired = false;  // keep the dense stream beside the compressed one
+  // With `paired`: changes the head, given the streams that reach it.
+  std::function<void(const PairedVisit& visit, Head& head)> refit_head;
 };
 
 // Numbers for one layer, independent of the order in which layers are visited.

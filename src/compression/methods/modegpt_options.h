@@ -81,22 +81,6 @@ struct EnumNames<Units> {
                                     std::pair{Units::kHardware, "hw"}};
 };
 
-struct ModuleSwitches {
-  bool mlp = true, qk = true, vo = true;
-  template <class V>
-  void Fields(V&& field) {
-    field("mlp", mlp, "compress the MLP");
-    field("qk", qk, "compress queries and keys");
-    field("vo", vo, "compress values and outputs");
-  }
-  void Validate(const Node& at, Problems& problems) const {
-    if (!mlp && !qk && !vo) problems.Add(at, "at least one module must be compressed");
-  }
-  bool of(Module module) const {
-    return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
-  }
-};
-
 struct ModeGptOptions {
   ModuleSwitches modules;
   RidgeOptions ridge;

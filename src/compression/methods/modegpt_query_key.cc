@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "compression/methods/modegpt_modules.h"
+#include "compression/parts/query_key_maps.h"
 
 namespace condense {
 namespace {
@@ -23,20 +24,6 @@ struct Candidate {
     return scores.defined() ? std::get<0>(scores.sort(0, /*descending=*/true)) : subspaces.spectrum;
   }
 };
-
-// Equation orientation: W_Q' = W_Q query[i] for each query head of the group, W_K' = W_K key.
-struct HeadMaps {
-  Indices units;                // kept; empty for subspaces
-  Indices columns;              // kept columns, where the key map only selects
-  bool selects_queries = true;  // the query maps are selections too
-  std::vector<Tensor> query;
-  Tensor key;  // [d_h, k]
-  double damping = 0;
-};
-
-Tensor SelectionMap(const Indices& columns, int64_t width, const at::TensorOptions& options) {
-  return at::eye(width, options).index_select(1, IndexTensor(columns).to(options.device()));
-}
 
 class QueryKey {
  public:
@@ -65,7 +52,7 @@ class QueryKey {
     for (size_t j = 0; j < widths.size(); ++j) {
       maps.push_back(MapsOf(grams_[j], candidates[j], widths[j]));
     }
-    Apply(maps, widths, block);
+    ApplyQueryKeyMaps(maps, width_, rope_, block.attention);
     return Report(maps, widths);
   }
 
@@ -120,42 +107,6 @@ class QueryKey {
       maps.damping = std::max(maps.damping, gain.damping);
     }
     return maps;
-  }
-
-  // rows: the stored rows of one head, or its bias. A selection copies, a map is applied in
-  // float64.
-  Tensor Narrowed(const Tensor& rows, const HeadMaps& maps, const Tensor& map, bool selects) const {
-    if (selects) return rows.index_select(0, IndexTensor(maps.columns).to(rows.device()));
-    return at::matmul(map.t(), rows.to(kF64)).to(rows.scalar_type());
-  }
-
-  void Apply(const std::vector<HeadMaps>& maps, const std::vector<int64_t>& widths,
-             Block& block) const {
-    const auto narrow = [&](const Tensor& stored, bool queries) {
-      if (!stored.defined()) return stored;
-      std::vector<Tensor> parts;
-      int64_t first = 0;
-      for (const HeadMaps& head : maps) {
-        for (size_t i = 0; i < (queries ? head.query.size() : 1); ++i) {
-          const bool selects = !head.columns.empty() && (!queries || head.selects_queries);
-          parts.push_back(Narrowed(stored.narrow(0, first, width_), head,
-                                   queries ? head.query[i] : head.key, selects));
-          first += width_;
-        }
-      }
-      return at::cat(parts, 0);
-    };
-    Attention& attention = block.attention;
-    attention.q.weight = narrow(attention_.q.weight, true);
-    attention.q.bias = narrow(attention_.q.bias, true);
-    attention.k.weight = narrow(attention_.k.weight, false);
-    attention.k.bias = narrow(attention_.k.bias, false);
-    Indices pairs;
-    for (size_t j = 0; j < maps.size(); ++j) {
-      attention.heads[j].qk_width = widths[j];
-      pairs.insert(pairs.end(), maps[j].units.begin(), maps[j].units.end());
-    }
-    if (rope_) attention.rope_pairs = IndexTensor(pairs).to(attention_.q.weight.device());
   }
 
   ModuleReport Report(const std::vector<HeadMaps>& maps, std::vector<int64_t> widths) const {

@@ -25,4 +25,21 @@ struct EnumNames<RoundingMode> {
       std::pair{RoundingMode::kNearest, "nearest"}, std::pair{RoundingMode::kCeil, "ceil"}};
 };
 
+// Which modules of a block a method touches.
+struct ModuleSwitches {
+  bool mlp = true, qk = true, vo = true;
+  template <class V>
+  void Fields(V&& field) {
+    field("mlp", mlp, "compress the MLP");
+    field("qk", qk, "compress queries and keys");
+    field("vo", vo, "compress values and outputs");
+  }
+  void Validate(const Node& at, Problems& problems) const {
+    if (!mlp && !qk && !vo) problems.Add(at, "at least one module must be compressed");
+  }
+  bool of(Module module) const {
+    return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
+  }
+};
+
 }  // namespace condense

@@ -1,0 +1,308 @@
+// The project's own method. Blocks are compressed bottom to top on the activations of what is
+// compressed already, and each matrix that writes to the residual stream is refitted so that the
+// stream returns to the dense one: every module repairs what those before it broke.
+//
+// In a block, in this order: queries and keys; values and output on the mix that compressed queries
+// and keys give; the MLP on compressed attention. The modules are in condense_query_key.cc,
+// condense_value_output.cc and condense_mlp.cc, the refit in parts/residual_target.h. With
+// `inputs: dense` all of it is fitted to statistics of the dense model instead, which is also how
+// modules are tried one by one for allocators that measure.
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/system.h"
+#include "compression/methods/condense_modules.h"
+#include "config/registry.h"
+
+namespace condense {
+
+bool HasIntercept(Module module, const Block& block, bool narrows) {
+  if (module == Module::kMlp) return block.mlp.down.bias.defined();
+  return block.attention.o.bias.defined() || (narrows && block.attention.v.bias.defined());
+}
+
+StatRequests CondenseFitRequests(Module module) {
+  if (module == Module::kQk) return {};
+  const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+  return {Gram(tap), Mean(tap)};
+}
+
+namespace {
+
+int64_t WidthOf(const LayerConfig& layer, Module module) {
+  switch (module) {
+    case Module::kMlp:
+      return layer.mlp_width;
+    case Module::kQk:
+      return layer.heads.front().qk_width;
+    case Module::kVo:
+      return layer.heads.front().vo_width;
+  }
+  return 0;
+}
+
+int64_t DenseWidth(const ModelConfig& model, Module module) {
+  return module == Module::kMlp ? model.intermediate_size : model.head_dim;
+}
+
+// The matrix of a module that writes to the stream.
+const Linear& Writer(Module module, const Block& block) {
+  return module == Module::kMlp ? block.mlp.down : block.attention.o;
+}
+
+Tensor Wide(const Tensor& tensor) { return tensor.defined() ? tensor.to(kF64) : tensor; }
+
+// One block, fitted to the streams.
+class FollowedBlock {
+ public:
+  // `changed`: whether the stream, or this block so far, differs from the dense one.
+  FollowedBlock(const CondenseContext& context, BlockTask& task, bool& changed)
+      : context_(context), options_(context.options), task_(task), changed_(changed) {}
+
+  void Compress() {
+    if (options_.drift > 0 && changed_) FollowInputs(Module::kQk);
+    for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
+      if (!options_.modules.of(module)) continue;
+      if (module == Module::kMlp && options_.drift > 0 && changed_) FollowInputs(module);
+      const Stopwatch watch;
+      ModuleReport report = CompressModule(module);
+      report.seconds = watch.Seconds();
+      task_.report->modules[ModuleName(module)] = std::move(report);
+    }
+  }
+
+ private:
+  ModuleReport CompressModule(Module module) {
+    const int64_t width = WidthOf(task_.plan, module);
+    const bool narrows = width < DenseWidth(context_.model, module);
+    changed_ = changed_ || narrows;
+    if (module == Module::kQk && narrows) {
+      return NarrowQueryKey(context_, DenseQueryKeyStatistics(), width, task_.block);
+    }
+    // While nothing differs there is nothing to make up for, and the module stays bit for bit.
+    if (module == Module::kQk || !changed_) {
+      const size_t heads = module == Module::kMlp ? 1 : task_.dense->attention.heads.size();
+      return {.widths = std::vector<int64_t>(heads, width)};
+    }
+    BlockStatistics values;
+    const TargetFit fit = FitOf(module, narrows, values);
+    return module == Module::kMlp ? FitMlp(context_, fit, width, task_.block)
+                                  : FitValueOutput(context_, fit, values, width, task_.block);
+  }
+
+  // Calls fn with the inputs of the block, dense and compressed, and the dense stream after
+  // attention, which is made once and kept on the host.
+  template <class Visit>
+  void VisitWithMid(TapSink* dense_taps, Visit&& visit) {
+    size_t index = 0;
+    BlockContext tapped = task_.context();
+    tapped.taps = dense_taps;
+    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+      if (index == dense_mid_.size() || dense_taps != nullptr) {
+        const Tensor mid = task_.dense->ForwardAttention(dense, tapped);
+        if (index == dense_mid_.size()) dense_mid_.push_back(mid.cpu());
+      }
+      visit(dense, input, dense_mid_[index++].to(input.device()));
+    });
+  }
+
+  BlockStatistics DenseQueryKeyStatistics() {
+    StatisticsCollector collector(CondenseQueryKeyRequests(options_), ShapeOf(*task_.dense));
+    VisitWithMid(&collector, [](const Tensor&, const Tensor&, const Tensor&) {});
+    return collector.Finish(Where());
+  }
+
+  // The fit of the matrix that writes to the stream, and statistics of its values beside it.
+  TargetFit FitOf(Module module, bool narrows, BlockStatistics& values) {
+    const Block& block = task_.block;
+    TargetSums sums;
+    const StatRequests requests =
+        module == Module::kVo ? CondenseValueRequests(options_) : StatRequests();
+    StatisticsCollector collector(requests, ShapeOf(block));
+    VisitWithMid(nullptr, [&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
+      if (module == Module::kVo) {
+        const Tensor normed = block.norm1.Forward(input);
+        const Tensor v = block.attention.v.Forward(normed);
+        if (!requests.empty()) collector.OnTap(Tap::kValue, v);
+        const Tensor mix =
+            block.attention.Mix(block.attention.q.Forward(normed),
+                                block.attention.k.Forward(normed), v, task_.context());
+        AddTargets(mix, dense, dense_mid, input, sums);
+      } else {
+        const Tensor mid = block.ForwardAttention(input, task_.context());
+        const Tensor dense_output = task_.dense->ForwardMlp(dense_mid, task_.context());
+        AddTargets(block.mlp.Hidden(block.norm2.Forward(mid)), dense_mid, dense_output, mid, sums);
+      }
+    });
+    if (!requests.empty()) values = collector.Finish(Where());
+    const TargetFit fit = sums.Finish(HasIntercept(module, block, narrows), Where());
+    if (options_.target == Target::kResidual) return fit;
+    const Linear& writer = Writer(module, block);
+    return fit.WithOwnTargets(writer.weight.t().to(kF64), Wide(writer.bias));
+  }
+
+  // T = what the dense module adds + alpha x what the stream lacks before it.
+  void AddTargets(const Tensor& inputs, const Tensor& dense_before, const Tensor& dense_after,
+                  const Tensor& before, TargetSums& sums) const {
+    const Tensor start = dense_before.to(kF64);
+    const Tensor targets =
+        dense_after.to(kF64) - start + options_.alpha * (start - before.to(kF64));
+    sums.Add(inputs, targets, TokenWeights(options_.token_weight, dense_before));
+  }
+
+  // Moves the matrices that read the stream along with it: those of attention, or of the MLP.
+  void FollowInputs(Module module) {
+    Block& block = task_.block;
+    TargetSums sums;
+    VisitWithMid(nullptr, [&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
+      if (module == Module::kMlp) {
+        const Tensor mid = block.ForwardAttention(input, task_.context());
+        sums.Add(block.norm2.Forward(mid), block.norm2.Forward(dense_mid), {});
+      } else {
+        sums.Add(block.norm1.Forward(input), block.norm1.Forward(dense), {});
+      }
+    });
+    const std::vector<Linear*> readers =
+        module == Module::kMlp
+            ? std::vector<Linear*>{&block.mlp.gate, &block.mlp.up}
+            : std::vector<Linear*>{&block.attention.q, &block.attention.k, &block.attention.v};
+    FollowDrift(sums, options_.drift, Where(), readers);
+  }
+
+  std::string Where() const { return fmt::format("layer {}", context_.layer); }
+
+  const CondenseContext& context_;
+  const CondenseOptions& options_;
+  BlockTask& task_;
+  bool& changed_;
+  std::vector<Tensor> dense_mid_;
+};
+
+class Condense final : public Compressor, public ModuleTrials {
+ public:
+  using Params = CondenseOptions;
+  explicit Condense(Params params) : options_(std::move(params)) {}
+
+  bool UsesAllocator() const override { return true; }
+  const ModuleTrials* trials() const override { return this; }
+
+  Plan MakePlan(const PlanContext& context, double nominal) const override {
+    const ModelConfig& dense = context.dense();
+    if (options_.head_refit && dense.tied_head) {
+      throw ConfigError(
+          "head_refit would give this model a head of its own, which shares the embedding's "
+          "matrix: parameters would be added that no ratio counts; leave it out");
+    }
+    Allocation allocation = context.Allocate(nominal);
+    for (ModuleSparsity& layer : allocation) {
+      for (const Module module : kModules) {
+        if (!options_.modules.of(module)) layer.of(module) = 0;
+      }
+    }
+    ModelConfig config = NarrowedConfig(dense, allocation, RoundingOf());
+    for (LayerConfig& layer : config.layers) {
+      if (layer.heads.front().vo_width == dense.head_dim || !layer.HasBias("attention.v")) continue;
+      layer.bias.erase("attention.v");
+      layer.bias["attention.o"] = true;
+    }
+    return {std::move(config), std::move(allocation)};
+  }
+
+  void Compress(CompressionJob& job) const override {
+    const ModelConfig& model = job.dense().config();
+    BlockLoop loop;
+    if (!options_.follows()) {
+      loop.requests = TrialRequests();
+      job.ForEachBlock(loop, [&](BlockTask& task) { CompressFromStatistics(model, task); });
+      return;
+    }
+    loop.schedule = Schedule::kModule;
+    loop.paired = true;
+    if (options_.head_refit) {
+      loop.refit_head = [](const PairedVisit& visit, Head& head) {
+        TargetSums sums;
+        visit([&](const Tensor& dense, const Tensor& input) {
+          sums.Add(head.norm.Forward(input), head.norm.Forward(dense), {});
+        });
+        FollowDrift(sums, 1, "head", {&head.linear});
+      };
+    }
+    bool changed = false;
+    job.ForEachBlock(loop, [&](BlockTask& task) {
+      const CondenseContext context{.options = options_, .model = model, .layer = task.layer};
+      FollowedBlock(context, task, changed).Compress();
+    });
+  }
+
+  StatRequests TrialRequests() const override {
+    StatRequests requests;
+    for (const Module module : kModules) {
+      if (options_.modules.of(module)) requests.merge(RequestsOf(module));
+    }
+    return requests;
+  }
+
+  Block CompressModule(const ModelConfig& config, const Block& dense,
+                       const BlockStatistics& statistics, int64_t layer, Module module,
+                       double removed) const override {
+    const int64_t unit = module == Module::kQk && config.HasRope() ? 2 : 1;
+    const int64_t width =
+        RoundWidths({removed}, DenseWidth(config, module), unit, RoundingMode::kNearest).front();
+    Block block = dense;
+    CompressOne({.options = options_, .model = config, .layer = layer}, statistics, module, width,
+                block);
+    return block;
+  }
+
+ private:
+  Rounding RoundingOf() const { return {.mode = options_.rounding}; }
+
+  StatRequests RequestsOf(Module module) const {
+    StatRequests requests = CondenseFitRequests(module);
+    if (module == Module::kQk) requests.merge(CondenseQueryKeyRequests(options_));
+    if (module == Module::kVo) requests.merge(CondenseValueRequests(options_));
+    return requests;
+  }
+
+  void CompressFromStatistics(const ModelConfig& model, BlockTask& task) const {
+    for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
+      if (!options_.modules.of(module)) continue;
+      const Stopwatch watch;
+      ModuleReport report =
+          CompressOne({.options = options_, .model = model, .layer = task.layer}, *task.stats,
+                      module, WidthOf(task.plan, module), task.block);
+      report.seconds = watch.Seconds();
+      task.report->modules[ModuleName(module)] = std::move(report);
+    }
+  }
+
+  // One module of `block`, from statistics of the dense model. At full width it stays as it is.
+  static ModuleReport CompressOne(const CondenseContext& context, const BlockStatistics& statistics,
+                                  Module module, int64_t width, Block& block) {
+    if (width == DenseWidth(context.model, module)) {
+      const size_t heads = module == Module::kMlp ? 1 : block.attention.heads.size();
+      return {.widths = std::vector<int64_t>(heads, width)};
+    }
+    if (module == Module::kQk) return NarrowQueryKey(context, statistics, width, block);
+    const Linear& writer = Writer(module, block);
+    const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+    const Device device = writer.weight.device();
+    Tensor mean;
+    if (HasIntercept(module, block, /*narrows=*/true)) {
+      mean = statistics.Get(Mean(tap)).to(device);
+    }
+    const TargetFit fit = DenseFit(statistics.Get(Gram(tap)).to(device), mean, statistics.tokens,
+                                   writer.weight.t().to(kF64), Wide(writer.bias));
+    return module == Module::kMlp ? FitMlp(context, fit, width, block)
+                                  : FitValueOutput(context, fit, statistics, width, block);
+  }
+
+  CondenseOptions options_;
+};
+
+CONDENSE_REGISTER(Compressor, Condense, "condense", 1,
+                  "fits each module to the dense residual stream, block by block");
+
+}  // namespace
+}  // namespace condense

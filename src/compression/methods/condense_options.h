@@ -1,0 +1,113 @@
+// The options of `condense`. Each of its ideas is a switch, so that it can be left out alone.
+#pragma once
+
+#include "compression/allocation.h"
+#include "compression/parts/option_names.h"
+#include "compression/parts/residual_target.h"
+
+namespace condense {
+
+enum class Inputs { kCompressed, kDense };
+template <>
+struct EnumNames<Inputs> {
+  static constexpr std::array names{std::pair{Inputs::kCompressed, "compressed"},
+                                    std::pair{Inputs::kDense, "dense"}};
+};
+enum class Target { kResidual, kOwn };
+template <>
+struct EnumNames<Target> {
+  static constexpr std::array names{std::pair{Target::kResidual, "residual"},
+                                    std::pair{Target::kOwn, "own"}};
+};
+enum class QkMetric { kSoftmax, kScores };
+template <>
+struct EnumNames<QkMetric> {
+  static constexpr std::array names{std::pair{QkMetric::kSoftmax, "softmax"},
+                                    std::pair{QkMetric::kScores, "scores"}};
+};
+enum class ValueBasis { kRegression, kAttended, kValues };
+template <>
+struct EnumNames<ValueBasis> {
+  static constexpr std::array names{std::pair{ValueBasis::kRegression, "regression"},
+                                    std::pair{ValueBasis::kAttended, "attended"},
+                                    std::pair{ValueBasis::kValues, "values"}};
+};
+enum class MlpSelection { kElimination, kLeverage };
+template <>
+struct EnumNames<MlpSelection> {
+  static constexpr std::array names{std::pair{MlpSelection::kElimination, "elimination"},
+                                    std::pair{MlpSelection::kLeverage, "leverage"}};
+};
+
+struct CondenseOptions {
+  ModuleSwitches modules;
+  Inputs inputs = Inputs::kCompressed;
+  Target target = Target::kResidual;
+  double alpha = 1;
+  TokenWeight token_weight = TokenWeight::kNone;
+  double lambda = 1e-4;
+  double drift = 0;
+  QkMetric query_key = QkMetric::kScores;
+  bool gains = true;
+  ValueBasis value = ValueBasis::kAttended;
+  bool joint_output = true;
+  MlpSelection mlp = MlpSelection::kElimination;
+  int64_t drop_block = 32;
+  bool head_refit = false;
+  RoundingMode rounding = RoundingMode::kCarry;
+
+  template <class V>
+  void Fields(V&& field) {
+    field("modules", modules, "which modules are compressed; the others stay as they are");
+    field("inputs", inputs,
+          "what the modules are fitted on: the model compressed so far, block by block, or the "
+          "dense model, in one pass that all ratios share");
+    field("target", target,
+          "what output matrices are fitted to: the residual stream of the dense model, or what the "
+          "dense matrix makes of the present input");
+    field("alpha", alpha,
+          "share of the error of the residual stream so far that each output matrix makes up for",
+          Range{0, 1});
+    field("token_weight", token_weight,
+          "weight of a token in the refits; inverse_norm: one over the squared norm of the stream");
+    field("lambda", lambda,
+          "ridge of the refits towards the old weights, times the mean diagonal of the Gram matrix",
+          Range::Above(0));
+    field("drift", drift,
+          "share of the change of their inputs that input matrices make up for (0: they are only "
+          "narrowed)",
+          Range{0, 1});
+    field("query_key", query_key,
+          "what query/key columns are chosen by: the attention weights, or all scores alike");
+    field("gains", gains,
+          "rescale what is kept of the queries: a complex gain for each rotary pair; without "
+          "rotary positions subspaces in place of columns");
+    field("value", value,
+          "subspaces of values: by regression of the target on all heads, or head by head from "
+          "attended values or from values as such");
+    field("joint_output", joint_output,
+          "refit the output projection over all heads together, to the target; false: each head to "
+          "what it adds by itself");
+    field("mlp", mlp, "which MLP channels stay");
+    field("drop_block", drop_block, "channels eliminated at a time; 1 is the exact greedy order",
+          Range::AtLeast(1));
+    field("head_refit", head_refit,
+          "refit the output head to the compressed model (not where it is tied to the embedding)");
+    field("rounding", rounding, "how widths are rounded");
+  }
+  void Validate(const Node& at, Problems& problems) const {
+    if (inputs == Inputs::kCompressed) return;
+    const auto refuse = [&](bool set, const char* option) {
+      if (!set) return;
+      problems.Add(
+          at, fmt::format("{} follows the compressed model: it needs inputs: compressed", option));
+    };
+    refuse(drift > 0, "drift");
+    refuse(head_refit, "head_refit");
+    refuse(token_weight != TokenWeight::kNone, "token_weight");
+  }
+
+  bool follows() const { return inputs == Inputs::kCompressed; }
+};
+
+}  // namespace condense

@@ -1,0 +1,89 @@
+// Refit of a matrix that writes to the residual stream, so that the stream comes out as in the
+// dense model.
+//
+// Rows y are what the matrix reads in the model compressed so far, rows t what it should add:
+// what the dense model adds at this place, plus what the stream lacks by now. The normal equations
+// of  min_W sum_n w_n ||t_n - y_n W - c||^2  are summed over batches in float64; nothing of a batch
+// is kept. A ridge pulls towards the weights as they were, never towards zero. Says nothing of
+// which inputs stay: selections and subspaces are in solvers/.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calibration/statistics.h"
+#include "compression/solvers/solvers.h"
+#include "config/fields.h"
+#include "model/linear.h"
+
+namespace condense {
+
+enum class TokenWeight { kNone, kInverseNorm };
+template <>
+struct EnumNames<TokenWeight> {
+  static constexpr std::array names{std::pair{TokenWeight::kNone, "none"},
+                                    std::pair{TokenWeight::kInverseNorm, "inverse_norm"}};
+};
+// Weights of tokens [n] by the stream [.., width] that they are added to; undefined: all alike.
+// inverse_norm: 1 / ||x||^2, which a norm that follows would divide by.
+Tensor TokenWeights(TokenWeight rule, const Tensor& stream);
+
+// Normal equations of a refit. All float64.
+struct TargetFit {
+  Tensor c;                        // Y^T Y [in, in]
+  Tensor b;                        // Y^T T [in, out]
+  Tensor input_mean, target_mean;  // with an intercept; C, B and the norm are centred then
+  double target_norm = 0;          // sum of squares of T
+
+  bool intercept() const { return input_mean.defined(); }
+  // The same inputs, with what the map y W + bias makes of them as targets. Without an intercept
+  // the bias is no part of the targets.
+  TargetFit WithOwnTargets(const Tensor& w, const Tensor& bias) const;
+  // lambda * mean(diag C).
+  double Ridge(double relative) const;
+  // argmin over W [in, out] of the error + ridge ||W - start||^2.
+  Tensor Solution(const Tensor& start, double relative_ridge) const;
+};
+
+// Sums over batches.
+class TargetSums {
+ public:
+  // inputs: [.., in], targets: [.., out], of any floating dtype; weights: [n] or undefined.
+  void Add(const Tensor& inputs, const Tensor& targets, const Tensor& weights);
+  // NumericError, naming `where`, if a sum is not finite.
+  TargetFit Finish(bool intercept, const std::string& where) const;
+
+ private:
+  std::unique_ptr<Accumulator> gram_ = MakeAccumulator(StatKind::kGram, {});
+  Tensor products_, input_sum_, target_sum_, target_norm_, weight_;
+};
+
+// From statistics of the dense model: its Gram matrix and mean (undefined: no intercept) of the
+// inputs of y W + bias. What is fitted to is what this map makes.
+TargetFit DenseFit(const Tensor& gram, const Tensor& mean, int64_t tokens, const Tensor& w,
+                   const Tensor& bias);
+
+struct FittedMap {
+  Tensor weight;       // [k, out]
+  Tensor bias;         // [out]; undefined without an intercept
+  double damping = 0;  // absolute, that the factorisation needed beyond the ridge
+  double condition = 1;
+  std::optional<double> relative_error;  // ||T - Y Z W||_F / ||T||_F
+};
+// The map behind Z: argmin over W of sum ||t - y Z W - c||^2 + ridge ||W - Z^T start||^2.
+// first: Z [in, k], orthonormal columns; start [in, out].
+FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& start,
+                     double relative_ridge);
+// The same for a selection of inputs.
+FittedMap FitKept(const TargetFit& fit, const Indices& kept, const Tensor& start,
+                  double relative_ridge);
+
+// Moves maps that read the stream along with it: sums of the stream as it is now, normed, with the
+// dense one as targets. W' = ((1 - share) I + share R) W, where R takes the present inputs to the
+// dense ones as well as a linear map can (with a constant where the map has a bias).
+void FollowDrift(const TargetSums& sums, double share, const std::string& where,
+                 const std::vector<Linear*>& readers);
+
+}  // namespace condense

@@ -1,0 +1,222 @@
+// `condense`: what its fits promise, that each option does what it says, and that it falls back to
+// MoDeGPT's parts where they are the same mathematics.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "model/activation_stream.h"
+#include "unit/compression/modegpt_support.h"
+
+namespace condense {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+const char* NameOf(const TinyModelOptions& options) {
+  return options.opt ? "Opt" : options.kv_heads == 4 ? "Llama" : "LlamaGrouped";
+}
+
+bool SameTensors(Block a, Block b) {
+  std::vector<Tensor> left, right;
+  a.ForEachTensor([&](const std::string&, Tensor& t) { left.push_back(t); });
+  b.ForEachTensor([&](const std::string&, Tensor& t) { right.push_back(t); });
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (left[i].defined() != right[i].defined()) return false;
+    if (left[i].defined() && !at::equal(left[i], right[i])) return false;
+  }
+  return true;
+}
+
+Tensor LogitsOf(const Compressed& compressed, const TinyModelOptions& options) {
+  return compressed.model->Logits(TinyIds(options));
+}
+
+double Largest(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>() / b.abs().max().item<double>();
+}
+
+// ||X_l - X^_l||^2 of the residual stream at the output of each block, over the calibration set.
+std::vector<double> StreamErrors(const TinyModel& tiny, const CausalLm& compressed) {
+  const auto stream_of = [&](const CausalLm& model) {
+    return ActivationStream(model.embedding(), tiny.statistics.tokens(), model.device());
+  };
+  ActivationStream dense = stream_of(*tiny.model), other = stream_of(compressed);
+  const Tensor frequencies = FrequenciesOf(*tiny.model);
+  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
+  std::vector<double> errors;
+  for (int64_t l = 0; l < tiny.model->config().num_layers(); ++l) {
+    const Block a = tiny.model->LoadBlock(l), b = compressed.LoadBlock(l);
+    dense.Transform([&](const Tensor& x) { return a.Forward(x, context); });
+    other.Transform([&](const Tensor& x) { return b.Forward(x, context); });
+    double error = 0;
+    for (int64_t i = 0; i < dense.batches(); ++i) {
+      error += (dense.batch(i).to(kF64) - other.batch(i).to(kF64)).square().sum().item<double>();
+    }
+    errors.push_back(error);
+  }
+  return errors;
+}
+
+class Condense : public testing::TestWithParam<TinyModelOptions> {};
+
+TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
+  TinyModel tiny(GetParam());
+  std::vector<std::string> settings{"condense",
+                                    "{use: condense, inputs: dense}",
+                                    "{use: condense, target: own}",
+                                    "{use: condense, alpha: 0.5}",
+                                    "{use: condense, token_weight: inverse_norm}",
+                                    "{use: condense, lambda: 0.01}",
+                                    "{use: condense, drift: 0.5}",
+                                    "{use: condense, query_key: scores}",
+                                    "{use: condense, query_key: scores, gains: false}",
+                                    "{use: condense, gains: false}",
+                                    "{use: condense, value: attended}",
+                                    "{use: condense, value: values}",
+                                    "{use: condense, joint_output: false}",
+                                    "{use: condense, mlp: leverage}",
+                                    "{use: condense, drop_block: 1}",
+                                    "{use: condense, rounding: floor}",
+                                    "{use: condense, modules: {mlp: false}}"};
+  if (!GetParam().opt) settings.emplace_back("{use: condense, head_refit: true}");
+  const Compressed plain = CompressTo(tiny, "condense");
+  for (const std::string& setting : settings) {
+    SCOPED_TRACE(setting);
+    const Compressed one = CompressTo(tiny, setting), two = CompressTo(tiny, setting);
+    EXPECT_GE(one.result.ratios.block, 0.3 - 1e-12);
+    EXPECT_LT(one.result.ratios.block, 0.45);
+    const Tensor logits = LogitsOf(one, GetParam());
+    EXPECT_TRUE(at::isfinite(logits).all().item<bool>());
+    EXPECT_TRUE(at::equal(logits, LogitsOf(two, GetParam())));
+  }
+}
+
+TEST_P(Condense, KeepsWhatLiesBelowTheFirstNarrowedModuleBitForBit) {
+  TinyModel tiny(GetParam());
+  for (const std::string method : {"condense", "{use: condense, drift: 0.5}"}) {
+    const Compressed same = CompressFixed(tiny, method, {});
+    Allocation above(3);
+    above[1].mlp = 0.5;
+    const Compressed upper = CompressWith(tiny.statistics, method, 0.5, FixedAllocator(above));
+    for (int64_t l = 0; l < 3; ++l) {
+      EXPECT_TRUE(SameTensors(tiny.model->LoadBlock(l), same.model->LoadBlock(l)));
+    }
+    EXPECT_TRUE(SameTensors(tiny.model->LoadBlock(0), upper.model->LoadBlock(0)));
+    Block half = upper.model->LoadBlock(1);
+    half.mlp = tiny.model->LoadBlock(1).mlp;
+    EXPECT_TRUE(SameTensors(tiny.model->LoadBlock(1), half));
+    // What lies above makes up for it, at full width.
+    const Block last = upper.model->LoadBlock(2), dense = tiny.model->LoadBlock(2);
+    EXPECT_EQ(last.mlp.down.weight.sizes(), dense.mlp.down.weight.sizes());
+    EXPECT_FALSE(at::equal(last.mlp.down.weight, dense.mlp.down.weight));
+    EXPECT_FALSE(at::equal(last.attention.o.weight, dense.attention.o.weight));
+  }
+}
+
+TEST_P(Condense, FitsTheFirstNarrowedModuleAsInOnePass) {
+  TinyModel tiny(Wide(GetParam()));
+  for (const Module module : kModules) {
+    Allocation first(3);
+    first[0].of(module) = 0.5;
+    const FixedAllocator allocator(first);
+    const Compressed follows = CompressWith(tiny.statistics, "condense", 0.5, allocator);
+    const Compressed once =
+        CompressWith(tiny.statistics, "{use: condense, inputs: dense}", 0.5, allocator);
+    Block a = follows.model->LoadBlock(0);
+    const Block b = once.model->LoadBlock(0);
+    // A narrowed query/key or value/output pair is made up for in the same block.
+    if (module != Module::kMlp) a.mlp = b.mlp;
+    if (module == Module::kQk) a.attention.o = b.attention.o;
+    std::vector<Tensor> left, right;
+    a.ForEachTensor([&](const std::string&, Tensor& t) { left.push_back(t); });
+    Block(b).ForEachTensor([&](const std::string&, Tensor& t) { right.push_back(t); });
+    for (size_t i = 0; i < left.size(); ++i) {
+      ASSERT_EQ(left[i].defined(), right[i].defined());
+      if (left[i].defined() && left[i].is_floating_point()) {
+        EXPECT_LT(Largest(left[i], right[i]), 1e-6) << ModuleName(module);
+      }
+    }
+  }
+}
+
+TEST_P(Condense, OnDenseInputsItsPartsAreThoseOfMoDeGpt) {
+  TinyModel tiny(Wide(GetParam()));
+  const std::string ours =
+      "{use: condense, inputs: dense, lambda: 1e-12, query_key: scores, value: attended, "
+      "joint_output: false, drop_block: 1, gains: ";
+  const std::string theirs =
+      "{use: modegpt, mlp_selector: {use: obc, damping: 1e-12, drop_block: 1}, qk_pair_score: "
+      "exact, vo_stat: attended, qk_gain: ";
+  for (const Module module : kModules) {
+    // MoDeGPT has no intercepts there, and one fit for all query heads of a group.
+    if (module != Module::kQk && GetParam().opt) continue;
+    if (module == Module::kVo && GetParam().kv_heads < GetParam().heads) continue;
+    ModuleSparsity removed;
+    removed.of(module) = 0.5;
+    for (const bool gains : {false, true}) {
+      const Compressed a = CompressFixed(tiny, ours + (gains ? "true}" : "false}"), removed);
+      const Compressed b = CompressFixed(tiny, theirs + (gains ? "best}" : "none}"), removed);
+      EXPECT_LT(Largest(LogitsOf(a, GetParam()), LogitsOf(b, GetParam())), 1e-6)
+          << ModuleName(module) << gains;
+    }
+  }
+}
+
+TEST_P(Condense, MakingUpForTheStreamLeavesNoLargerErrorInIt) {
+  TinyModel tiny(GetParam());
+  const auto errors = [&](const std::string& setting) {
+    return StreamErrors(tiny, *CompressTo(tiny, setting).model);
+  };
+  const std::vector<double> all = errors("condense"), none = errors("{use: condense, alpha: 0}"),
+                            once = errors("{use: condense, inputs: dense}");
+  for (size_t l = 0; l < all.size(); ++l) {
+    EXPECT_LT(all[l], none[l] * (1 + 1e-6)) << l;
+    EXPECT_LT(all[l], once[l] * (1 + 1e-6)) << l;
+  }
+  EXPECT_LT(all.back(), 0.98 * none.back());
+}
+
+TEST_P(Condense, PassesAValueBiasOnToTheOutput) {
+  TinyModel tiny(GetParam());
+  const Compressed half = CompressFixed(tiny, "condense", {.vo = 0.5});
+  const Attention& attention = half.model->blocks()[0].attention;
+  EXPECT_FALSE(attention.v.bias.defined());
+  EXPECT_EQ(attention.o.bias.defined(), GetParam().opt);
+  const Compressed full = CompressFixed(tiny, "condense", {.qk = 0.5});
+  EXPECT_EQ(full.model->blocks()[0].attention.v.bias.defined(), GetParam().opt);
+  EXPECT_EQ(full.model->blocks()[0].mlp.down.bias.defined(), GetParam().opt);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Condense, testing::Values(kLlama, kGrouped, kOpt),
+                         [](const auto& info) { return NameOf(info.param); });
+
+TEST(CondenseOptions, RefuseWhatTheyCannotDo) {
+  for (const std::string option :
+       {"drift: 0.5", "head_refit: true", "token_weight: inverse_norm"}) {
+    EXPECT_THAT([&] { Method("{use: condense, inputs: dense, " + option + "}"); },
+                ThrowsMessage<ConfigError>(HasSubstr("needs inputs: compressed")));
+  }
+  TinyModel tied(kOpt);
+  EXPECT_THAT([&] { CompressTo(tied, "{use: condense, head_refit: true}"); },
+              ThrowsMessage<ConfigError>(HasSubstr("shares the embedding's matrix")));
+}
+
+TEST(CondenseOptions, HeadRefitMovesTheHeadAlone) {
+  TinyModel tiny(kGrouped);
+  const Compressed plain = CompressTo(tiny, "condense"),
+                   moved = CompressTo(tiny, "{use: condense, head_refit: true}");
+  for (int64_t l = 0; l < 3; ++l) {
+    EXPECT_TRUE(SameTensors(plain.model->LoadBlock(l), moved.model->LoadBlock(l)));
+  }
+  EXPECT_TRUE(at::equal(plain.model->head().norm.weight, moved.model->head().norm.weight));
+  EXPECT_FALSE(at::equal(plain.model->head().linear.weight, moved.model->head().linear.weight));
+  const Tensor ids = at::tensor(at::ArrayRef<int32_t>(tiny.calibration.sequences[0]),
+                                at::TensorOptions().dtype(kI32));
+  const Tensor input = ids.to(kI64).unsqueeze(0), dense = tiny.model->Logits(input);
+  EXPECT_LT((moved.model->Logits(input) - dense).square().sum().item<double>(),
+            (plain.model->Logits(input) - dense).square().sum().item<double>());
+}
+
+}  // namespace
+}  // namespace condense

@@ -116,6 +116,20 @@ void StatisticsStore::ForEachLayer(
   }
 }
 
+const StatisticsStore::Tensors& StatisticsStore::DerivedTensors(
+    const std::string& key, const std::function<Tensors()>& make) {
+  return Derived<Tensors>(key, [&] {
+    if (!options_.folder) return make();
+    const std::filesystem::path file =
+        *options_.folder / fmt::format("derived-{}.safetensors", Sha256Hex(key).substr(0, 32));
+    if (std::filesystem::exists(file)) return ReadTensors(file);
+    Tensors made = make();
+    MakeFolder(*options_.folder);
+    WriteTensors(file, made, {{"key", key}});
+    return made;
+  });
+}
+
 const std::vector<double>& StatisticsStore::Influence() {
   if (influence_.empty()) {
     ForEachLayer({BlockInfluence()}, [&](int64_t, const BlockStatistics& statistics) {

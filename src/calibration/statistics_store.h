@@ -50,6 +50,11 @@ class StatisticsStore {
     return std::any_cast<T&>(kept);
   }
 
+  // As Derived, for named tensors, which are kept on disk too where the statistics are. The key
+  // says everything that they depend on besides the model and the calibration set.
+  using Tensors = std::map<std::string, Tensor>;
+  const Tensors& DerivedTensors(const std::string& key, const std::function<Tensors()>& make);
+
   const ModelSource& model() const { return model_; }
   const CalibrationSet& calibration() const { return calibration_; }
   const TokenBatches& tokens() const { return tokens_; }

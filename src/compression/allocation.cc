@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "compression/module_trials.h"
 
 namespace condense {
 
@@ -53,6 +54,8 @@ double MeanSparsity(const ModelConfig& dense, const Allocation& allocation) {
   }
   return sum / static_cast<double>(allocation.size());
 }
+
+std::vector<ModuleCurve> Allocator::Curves(const AllocationRequest&) const { return {}; }
 
 std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap) {
   const double total = std::accumulate(removed.begin(), removed.end(), 0.0);

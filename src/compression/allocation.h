@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "calibration/statistics.h"
-#include "model/block.h"
 #include "model/model_config.h"
 
 namespace condense {
@@ -29,18 +27,8 @@ using Allocation = std::vector<ModuleSparsity>;  // one a layer
 // Fraction of all block weights that an allocation removes.
 double MeanSparsity(const ModelConfig& dense, const Allocation& allocation);
 
-// What a method offers to allocators that measure: its own solvers, applied to one module alone.
-class ModuleTrials {
- public:
-  virtual ~ModuleTrials() = default;
-  virtual StatRequests TrialRequests() const = 0;
-  // A copy of the dense block in which one module is compressed to `removed`, from dense
-  // statistics.
-  virtual Block CompressModule(const ModelConfig& config, const Block& dense,
-                               const BlockStatistics& statistics, int64_t layer, Module module,
-                               double removed) const = 0;
-};
-
+class ModuleTrials;
+struct ModuleCurve;
 class StatisticsStore;
 
 struct AllocationRequest {
@@ -62,6 +50,8 @@ class Allocator {
   // True when there is one allocation only, which answers no other target than its own; the
   // framework then asks for the nominal ratio and does not look for another.
   virtual bool IsFixed() const { return false; }
+  // What it measured, for the report.
+  virtual std::vector<ModuleCurve> Curves(const AllocationRequest&) const;
 };
 
 // Redistributes a proposal so that no entry exceeds `cap` and the mean is kept; entries below the

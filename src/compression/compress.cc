@@ -118,7 +118,10 @@ CompressionResult Compress(const CompressionRequest& request, StatisticsStore& s
     result.nominal = matched.nominal;
     CompressionJob job(statistics, sink, std::move(matched.plan.config), request.seed);
     job.report().allocation = std::move(matched.plan.allocation);
-    if (!job.report().allocation.empty()) job.report().influence = context.known_influence();
+    if (!job.report().allocation.empty()) {
+      job.report().influence = context.known_influence();
+      job.report().curves = context.Curves();
+    }
     request.method.Compress(job);
     result.config = job.config();
     CONDENSE_CHECK(CountParameters(result.config).Total() == planned,

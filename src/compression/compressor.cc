@@ -10,10 +10,19 @@
 
 namespace condense {
 
-Allocation PlanContext::Allocate(double removed) const {
+AllocationRequest PlanContext::RequestOf(double removed) const {
   CONDENSE_CHECK(allocator_ != nullptr, "this method was given no allocator");
-  return allocator_->Allocate(
-      {.dense = dense(), .target = removed, .statistics = scores_, .trials = trials_});
+  return {.dense = dense(), .target = removed, .statistics = scores_, .trials = trials_};
+}
+
+Allocation PlanContext::Allocate(double removed) const {
+  const AllocationRequest request = RequestOf(removed);
+  return allocator_->Allocate(request);
+}
+
+std::vector<ModuleCurve> PlanContext::Curves() const {
+  const AllocationRequest request = RequestOf(0);
+  return allocator_->Curves(request);
 }
 
 Random MakeLayerRandom(uint64_t seed, const std::string& purpose, int64_t layer) {

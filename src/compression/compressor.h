@@ -13,6 +13,7 @@
 #include "calibration/statistics.h"
 #include "calibration/statistics_store.h"
 #include "compression/allocation.h"
+#include "compression/module_trials.h"
 #include "model/activation_stream.h"
 #include "model/model_source.h"
 #include "model/parameters.h"
@@ -41,6 +42,7 @@ struct CompressionReport {
   std::vector<LayerReport> layers;
   Allocation allocation;                  // empty when the method uses no allocator
   std::vector<double> influence;          // layer scores that were used, if any
+  std::vector<ModuleCurve> curves;        // what the allocator measured, if anything
   std::map<std::string, double> seconds;  // by phase
 };
 
@@ -139,6 +141,8 @@ class PlanContext {
   const ModelConfig& dense() const { return statistics_.model().config(); }
   // The allocation for a fraction of block weights to remove.
   Allocation Allocate(double removed) const;
+  // What the allocator measured in order to allocate.
+  std::vector<ModuleCurve> Curves() const;
   const std::vector<double>& influence() const { return scores_.Influence(); }
   // The block influence if somebody asked for it, else empty.
   std::vector<double> known_influence() const { return scores_.known_influence(); }
@@ -148,6 +152,8 @@ class PlanContext {
   uint64_t seed() const { return seed_; }  // of the job that will follow
 
  private:
+  AllocationRequest RequestOf(double removed) const;
+
   StatisticsStore& statistics_;
   StatisticsStore& scores_;
   const Allocator* allocator_;

@@ -194,6 +194,16 @@ StageResult CompressedResult(const CompressionResult& result, double ratio, Matc
   if (!result.report.influence.empty()) {
     stage.samples.push_back({kModuleReport.id, "", "influence", {result.report.influence}});
   }
+  for (const ModuleCurve& curve : result.report.curves) {
+    SampleArray points{.values = {}, .columns = 2};  // fraction removed, divergence
+    auto& values = points.values.emplace<std::vector<double>>();
+    for (size_t i = 0; i < curve.removed.size(); ++i) {
+      values.insert(values.end(), {curve.removed[i], curve.divergence[i]});
+    }
+    stage.samples.push_back({kModuleReport.id,
+                             fmt::format("layer {} {}", curve.layer, curve.part.name), "kl_curve",
+                             std::move(points)});
+  }
   return stage;
 }
 

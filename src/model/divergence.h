@@ -20,4 +20,8 @@ struct HeadedStates {
 std::vector<LogitComparison> CompareNextTokens(const HeadedStates& p, const HeadedStates& q,
                                                const Tensor& targets, int64_t vocabulary);
 
+// sum over rows of KL(p || q), for each of several q under one head: the logits of p are made once
+// for all of them. p, q: residual streams before the final norm, [rows, width].
+std::vector<double> SumDivergences(const Head& head, const Tensor& p, const std::vector<Tensor>& q);
+
 }  // namespace condense

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/error.h"
 #include "tensor/vector_math.h"
@@ -71,6 +72,18 @@ int64_t CommonIds(const TopFive& a, const TopFive& b) {
   return common;
 }
 
+float LargestOf(const float* x, int64_t count) {
+  float largest = kLowest;
+  int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    // The order of integers is turned back into the one of floats by the same operation.
+    largest = std::max(largest,
+                       std::bit_cast<float>(Ordered(std::bit_cast<float>(LargestOfBlock(x + i)))));
+  }
+  for (; i < count; ++i) largest = std::max(largest, x[i]);
+  return largest;
+}
+
 struct RowSums {
   double p = 0, q = 0;    // sum of e^(a - max a), of e^(b - max b)
   double difference = 0;  // sum of e^(a - max a) ((a - max a) - (b - max b))
@@ -115,6 +128,11 @@ RowSums SumsOf(const float* a, const float* b, float max_a, float max_b, int64_t
     sums.difference += weight * (x - y);
   }
   return sums;
+}
+
+double DivergenceOfRow(const float* a, const float* b, int64_t count) {
+  const RowSums sums = SumsOf(a, b, LargestOf(a, count), LargestOf(b, count), count);
+  return sums.difference / sums.p - (std::log(sums.p) - std::log(sums.q));
 }
 
 LogitComparison CompareRow(const float* a, const float* b, int64_t target, int64_t count) {
@@ -181,6 +199,27 @@ std::vector<LogitComparison> CompareLogitsComposed(const Tensor& a, const Tensor
                    .common_top5 = common.const_data_ptr<int64_t>()[row]};
   }
   return result;
+}
+
+double SumOfDivergences(const Tensor& a, const Tensor& b) {
+  CONDENSE_CHECK(a.sizes() == b.sizes() && a.dim() == 2, "{}, {}", ShapeString(a.sizes()),
+                 ShapeString(b.sizes()));
+  if (!a.is_cpu() || !b.is_cpu()) {
+    const Tensor log_p = a.log_softmax(-1, kF32), log_q = b.log_softmax(-1, kF32);
+    return (log_p.exp() * (log_p - log_q)).sum(-1, false, kF64).sum().item<double>();
+  }
+  const Tensor rows_a = Rows(a), rows_b = Rows(b);
+  const int64_t count = a.size(1);
+  const float* from_a = rows_a.const_data_ptr<float>();
+  const float* from_b = rows_b.const_data_ptr<float>();
+  std::vector<double> of_row(static_cast<size_t>(a.size(0)));
+  at::parallel_for(0, a.size(0), (1 << 14) / count + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      of_row[static_cast<size_t>(row)] =
+          DivergenceOfRow(from_a + row * rows_a.stride(0), from_b + row * rows_b.stride(0), count);
+    }
+  });
+  return std::accumulate(of_row.begin(), of_row.end(), 0.0);
 }
 
 }  // namespace condense

@@ -28,4 +28,7 @@ std::vector<LogitComparison> CompareLogits(const Tensor& a, const Tensor& b, con
 std::vector<LogitComparison> CompareLogitsComposed(const Tensor& a, const Tensor& b,
                                                    const Tensor& targets);
 
+// The sum over rows of the divergence alone, on any device.
+double SumOfDivergences(const Tensor& a, const Tensor& b);
+
 }  // namespace condense

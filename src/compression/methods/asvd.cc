@@ -19,7 +19,8 @@ class Asvd final : public LowRankMethod {
       LowRankOptions::Fields(field);
     }
   };
-  explicit Asvd(Params params) : LowRankMethod(params), alpha_(params.alpha) {}
+  explicit Asvd(const Params& params)
+      : LowRankMethod(params, MethodKey("asvd", params)), alpha_(params.alpha) {}
 
  protected:
   std::optional<StatKind> InputStatistic() const override { return StatKind::kMeanAbs; }

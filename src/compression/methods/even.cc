@@ -11,7 +11,7 @@ class EvenPruning final : public UnitPruning {
       : UnitPruning({.options = params,
                      .mlp = MakeEven(),
                      .attention = MakeEven(),
-                     .key = PruningKey("even", params)}) {}
+                     .key = MethodKey("even", params)}) {}
 };
 
 CONDENSE_REGISTER(Compressor, EvenPruning, "even", 1, "keeps heads and channels at even spacing");

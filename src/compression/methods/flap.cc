@@ -49,7 +49,7 @@ class FlapMethod : public UnitPruning {
 class Flap final : public FlapMethod {
  public:
   using Params = FlapPruningOptions;
-  explicit Flap(const Params& params) : FlapMethod(params, PruningKey("flap", params)) {}
+  explicit Flap(const Params& params) : FlapMethod(params, MethodKey("flap", params)) {}
 };
 CONDENSE_REGISTER(Compressor, Flap, "flap", 1,
                   "replaces the heads and channels that fluctuate least by their mean (An et al. "
@@ -60,7 +60,7 @@ class FlapLs final : public FlapMethod {
   struct Params : FlapPruningOptions {
     Params() { refit.refit = Refit::kDelta; }
   };
-  explicit FlapLs(const Params& params) : FlapMethod(params, PruningKey("flap_ls", params)) {}
+  explicit FlapLs(const Params& params) : FlapMethod(params, MethodKey("flap_ls", params)) {}
 };
 CONDENSE_REGISTER(Compressor, FlapLs, "flap_ls", 1,
                   "flap with a least-squares refit of the consumers");

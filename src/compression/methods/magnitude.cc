@@ -20,7 +20,7 @@ class Magnitude final : public UnitPruning {
                      .pooled = params.pooled(),
                      .mlp = MakeMagnitude(params.score),
                      .attention = MakeMagnitude(params.score),
-                     .key = PruningKey("magnitude", params)}) {}
+                     .key = MethodKey("magnitude", params)}) {}
 };
 
 CONDENSE_REGISTER(Compressor, Magnitude, "magnitude", 1,

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "compression/methods/modegpt_modules.h"
+#include "compression/parts/method_key.h"
 
 namespace condense {
 
@@ -41,7 +42,8 @@ namespace {
 
 class ModeGptMethod : public Compressor, public ModuleTrials {
  public:
-  explicit ModeGptMethod(ModeGptOptions options) : options_(std::move(options)) {}
+  ModeGptMethod(ModeGptOptions options, std::string key)
+      : options_(std::move(options)), key_(std::move(key)) {}
 
   bool UsesAllocator() const override { return true; }
   const ModuleTrials* trials() const override { return this; }
@@ -97,34 +99,39 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
     });
   }
 
+  std::string TrialKey() const override { return key_; }
+
+  std::vector<TrialPart> TrialParts() const override {
+    std::vector<TrialPart> parts;
+    for (const Module module : kModules) {
+      if (options_.modules.of(module)) parts.push_back({ModuleName(module), {module}});
+    }
+    return parts;
+  }
+
   StatRequests TrialRequests() const override {
     StatRequests requests;
-    for (const Module module : kModules) requests.merge(RequestsOf(module));
+    for (const Module module : kModules) {
+      if (options_.modules.of(module)) requests.merge(RequestsOf(module));
+    }
     return requests;
   }
 
-  Block CompressModule(const ModelConfig& config, const Block& dense,
-                       const BlockStatistics& statistics, int64_t layer, Module module,
-                       double removed) const override {
-    const Rounding rounding = options_.RoundingFor(config);
-    const bool is_mlp = module == Module::kMlp;
-    const int64_t unit = is_mlp                  ? rounding.mlp_unit
-                         : module == Module::kQk ? rounding.qk_unit
-                                                 : rounding.vo_unit;
-    const int64_t width =
-        RoundWidths({removed}, is_mlp ? config.intermediate_size : config.head_dim, unit,
-                    RoundingMode::kNearest)
-            .front();
-    Block block = dense;
-    const ModuleInput input{
-        .options = options_,
-        .model = config,
-        .dense = dense,
-        .statistics = statistics,
-        .layer = layer,
-        .random = Random(0, fmt::format("{}/layer {}", ModuleName(module), layer))};
-    CompressOne(module, input, width, block);
-    return block;
+  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+                                   const std::vector<double>& removed) const override {
+    const Module module = part.modules.front();
+    std::vector<Block> blocks;
+    for (const double fraction : removed) {
+      blocks.push_back(input.dense);
+      const ModuleInput one{.options = options_,
+                            .model = input.model,
+                            .dense = input.dense,
+                            .statistics = input.statistics,
+                            .layer = input.layer,
+                            .random = MakeLayerRandom(0, ModuleName(module), input.layer)};
+      CompressOne(module, one, WidthLeft(input.model, module, fraction), blocks.back());
+    }
+    return blocks;
   }
 
  private:
@@ -138,6 +145,16 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
         return ValueOutputRequests(options_);
     }
     return {};
+  }
+
+  int64_t WidthLeft(const ModelConfig& model, Module module, double removed) const {
+    ModuleSparsity alone;
+    alone.of(module) = removed;
+    Rounding rounding = options_.RoundingFor(model);
+    rounding.mode = RoundingMode::kNearest;
+    const ModelConfig narrowed =
+        NarrowedConfig(model, Allocation(model.layers.size(), alone), rounding);
+    return WidthOf(narrowed.layers.front(), module);
   }
 
   static int64_t WidthOf(const LayerConfig& layer, Module module) {
@@ -175,12 +192,13 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
   }
 
   ModeGptOptions options_;
+  std::string key_;
 };
 
 class ModeGpt final : public ModeGptMethod {
  public:
   using Params = ModeGptOptions;
-  using ModeGptMethod::ModeGptMethod;
+  explicit ModeGpt(const Params& params) : ModeGptMethod(params, MethodKey("modegpt", params)) {}
 };
 CONDENSE_REGISTER(Compressor, ModeGpt, "modegpt", 1,
                   "Nystrom, CR and SVD on the module pairs of a block (Lin et al. 2024)");
@@ -188,7 +206,8 @@ CONDENSE_REGISTER(Compressor, ModeGpt, "modegpt", 1,
 class ModeGptPlus final : public ModeGptMethod {
  public:
   using Params = ModeGptPlusOptions;
-  explicit ModeGptPlus(Params params) : ModeGptMethod(std::move(params)) {}
+  explicit ModeGptPlus(const Params& params)
+      : ModeGptMethod(params, MethodKey("modegpt_plus", params)) {}
 };
 CONDENSE_REGISTER(Compressor, ModeGptPlus, "modegpt_plus", 1,
                   "MoDeGPT with elimination, gains, attended values and refreshed statistics");

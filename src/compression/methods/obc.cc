@@ -30,7 +30,7 @@ class ObcPruning final : public UnitPruning {
                      .pooled = params.pooled(),
                      .mlp = MakeObc(params.score),
                      .attention = MakeObc(params.score),
-                     .key = PruningKey("obc", params)}),
+                     .key = MethodKey("obc", params)}),
         options_(params.score) {}
 
   const char* default_allocator() const override { return Compressor::default_allocator(); }

@@ -12,7 +12,7 @@ class RandomPruning final : public UnitPruning {
       : UnitPruning({.options = params,
                      .mlp = MakeRandomUnits(),
                      .attention = MakeRandomUnits(),
-                     .key = PruningKey("random", params)}) {}
+                     .key = MethodKey("random", params)}) {}
 };
 
 CONDENSE_REGISTER(Compressor, RandomPruning, "random", 1, "removes heads and channels at random");

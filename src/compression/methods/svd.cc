@@ -9,7 +9,7 @@ namespace {
 class Svd final : public LowRankMethod {
  public:
   using Params = LowRankOptions;
-  explicit Svd(Params params) : LowRankMethod(params) {}
+  explicit Svd(const Params& params) : LowRankMethod(params, MethodKey("svd", params)) {}
 
  protected:
   std::optional<StatKind> InputStatistic() const override { return std::nullopt; }

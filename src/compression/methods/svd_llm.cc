@@ -32,7 +32,8 @@ class SvdLlm final : public LowRankMethod {
       LowRankOptions::Fields(field);
     }
   };
-  explicit SvdLlm(Params params) : LowRankMethod(params), params_(params) {}
+  explicit SvdLlm(const Params& params)
+      : LowRankMethod(params, MethodKey("svd_llm", params)), params_(params) {}
 
   void Compress(CompressionJob& job) const override {
     if (!params_.update) return LowRankMethod::Compress(job);

@@ -20,7 +20,7 @@ class WandaStructured final : public UnitPruning {
                      .pooled = params.pooled(),
                      .mlp = MakeWanda(),
                      .attention = MakeWanda(),
-                     .key = PruningKey("wanda_structured", params)}) {}
+                     .key = MethodKey("wanda_structured", params)}) {}
 };
 
 CONDENSE_REGISTER(Compressor, WandaStructured, "wanda_structured", 1,

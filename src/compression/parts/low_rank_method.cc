@@ -111,4 +111,25 @@ void LowRankMethod::FactorBlock(int64_t layer, const LayerConfig& plan,
   }
 }
 
+std::vector<TrialPart> LowRankMethod::TrialParts() const {
+  std::vector<TrialPart> parts;
+  for (const Module module : kModules) parts.push_back({ModuleName(module), {module}});
+  return parts;
+}
+
+std::vector<Block> LowRankMethod::CompressAlone(const TrialInput& input, const TrialPart& part,
+                                                const std::vector<double>& removed) const {
+  std::vector<Block> blocks;
+  for (const double fraction : removed) {
+    ModuleSparsity alone;
+    alone.of(part.modules.front()) = fraction;
+    const ModelConfig plan =
+        FactoredConfig(input.model, Allocation(input.model.layers.size(), alone), options_);
+    blocks.push_back(input.dense);
+    LayerReport report;
+    FactorBlock(input.layer, plan.layers.front(), input.statistics, blocks.back(), report);
+  }
+  return blocks;
+}
+
 }  // namespace condense

@@ -8,9 +8,11 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compression/compressor.h"
+#include "compression/parts/method_key.h"
 #include "compression/solvers/low_rank.h"
 #include "config/fields.h"
 
@@ -48,14 +50,24 @@ ModelConfig FactoredConfig(const ModelConfig& dense, const Allocation& allocatio
 // The two factors in place of the matrix; the bias stays.
 void ReplaceByFactors(const LowRank& factors, Linear& linear);
 
-class LowRankMethod : public Compressor {
+class LowRankMethod : public Compressor, public ModuleTrials {
  public:
-  explicit LowRankMethod(LowRankOptions options) : options_(options) {}
+  // `key`: MethodKey().
+  LowRankMethod(LowRankOptions options, std::string key)
+      : options_(options), key_(std::move(key)) {}
 
   bool UsesAllocator() const override { return true; }
   const char* default_allocator() const override { return "uniform"; }
   Plan MakePlan(const PlanContext& context, double nominal) const override;
   void Compress(CompressionJob& job) const override;
+
+  // All maps of a module at once, by the first stage where a method has more.
+  const ModuleTrials* trials() const override { return this; }
+  std::string TrialKey() const override { return key_; }
+  std::vector<TrialPart> TrialParts() const override;
+  StatRequests TrialRequests() const override { return Requests(); }
+  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+                                   const std::vector<double>& removed) const override;
 
  protected:
   // What has to be known of the inputs of a map, if anything.
@@ -70,6 +82,7 @@ class LowRankMethod : public Compressor {
 
  private:
   LowRankOptions options_;
+  std::string key_;
 };
 
 }  // namespace condense

@@ -52,20 +52,30 @@ StatRequests UnitPruning::RequestsOf(UnitPart part) const {
 
 namespace {
 
-double RemovedFrom(UnitPart part, const ModuleSparsity& layer, const ModelConfig& dense) {
+// The modules that a unit of the part belongs to.
+std::vector<Module> ModulesOf(UnitPart part) {
   switch (part) {
     case UnitPart::kMlp:
-      return layer.mlp;
+      return {Module::kMlp};
     case UnitPart::kQueryKey:
-      return layer.qk;
+      return {Module::kQk};
     case UnitPart::kValueOutput:
-      return layer.vo;
+      return {Module::kVo};
     case UnitPart::kGroups:
     case UnitPart::kQueryHeads:
-      break;
+      return {Module::kQk, Module::kVo};
   }
-  const double qk = ModuleShare(dense, Module::kQk), vo = ModuleShare(dense, Module::kVo);
-  return (qk * layer.qk + vo * layer.vo) / (qk + vo);
+  return {};
+}
+
+double RemovedFrom(UnitPart part, const ModuleSparsity& layer, const ModelConfig& dense) {
+  double removed = 0, whole = 0;
+  for (const Module module : ModulesOf(part)) {
+    const double share = ModuleShare(dense, module);
+    removed += share * layer.of(module);
+    whole += share;
+  }
+  return removed / whole;
 }
 
 // As RoundWidths, for units whose cost depends on how many stay: costs[l][k - 1] for k kept units
@@ -313,17 +323,25 @@ int64_t UnitPruning::PlannedUnits(UnitPart part, const ModelConfig& dense,
   return 0;
 }
 
+std::vector<Indices> UnitPruning::Select(UnitPart part, const std::vector<ChannelInput>& choices,
+                                         int64_t count) const {
+  std::vector<Indices> kept;
+  for (const ChannelInput& choice : choices) {
+    kept.push_back(count == choice.count() ? Complement({}, count)
+                                           : SelectorOf(part).Select(choice, count));
+  }
+  return kept;
+}
+
 void UnitPruning::Prune(UnitPart part, const CompressionJob& job, const BlockStatistics& statistics,
                         BlockTask& task) const {
   const Stopwatch watch;
   const ModelConfig& dense = job.dense().config();
   const int64_t count = PlannedUnits(part, dense, task.plan);
-  std::vector<Indices> kept;
-  for (const ChannelInput& choice : ChoicesOf(part, dense, *task.dense, statistics,
-                                              job.MakeRandom(PartName(part), task.layer))) {
-    kept.push_back(count == UnitCount(part, dense) ? Complement({}, count)
-                                                   : SelectorOf(part).Select(choice, count));
-  }
+  const std::vector<Indices> kept = Select(
+      part,
+      ChoicesOf(part, dense, *task.dense, statistics, job.MakeRandom(PartName(part), task.layer)),
+      count);
   ModuleReport report = KeepUnits(part, dense, kept, setup_.options.refit, statistics, task.block);
   report.seconds = watch.Seconds();
   task.report->modules[PartName(part)] = std::move(report);
@@ -350,6 +368,40 @@ void UnitPruning::Compress(CompressionJob& job) const {
       }
     }
   });
+}
+
+// --- Trials
+// -------------------------------------------------------------------------------------
+
+std::vector<TrialPart> UnitPruning::TrialParts() const {
+  std::vector<TrialPart> trial_parts;
+  for (const UnitPart part : parts()) trial_parts.push_back({PartName(part), ModulesOf(part)});
+  return trial_parts;
+}
+
+StatRequests UnitPruning::TrialRequests() const {
+  StatRequests requests;
+  for (const UnitPart part : parts()) requests.merge(RequestsOf(part));
+  return requests;
+}
+
+std::vector<Block> UnitPruning::CompressAlone(const TrialInput& input, const TrialPart& trial_part,
+                                              const std::vector<double>& removed) const {
+  const std::vector<UnitPart> all = parts();
+  const UnitPart part = *std::find_if(all.begin(), all.end(), [&](UnitPart candidate) {
+    return PartName(candidate) == trial_part.name;
+  });
+  const auto choices = ChoicesOf(part, input.model, input.dense, input.statistics,
+                                 MakeLayerRandom(0, PartName(part), input.layer));
+  std::vector<Block> blocks;
+  for (const double fraction : removed) {
+    const int64_t count =
+        RoundWidths({fraction}, UnitCount(part, input.model), 1, RoundingMode::kNearest).front();
+    blocks.push_back(input.dense);
+    KeepUnits(part, input.model, Select(part, choices, count), setup_.options.refit,
+              input.statistics, blocks.back());
+  }
+  return blocks;
 }
 
 }  // namespace condense

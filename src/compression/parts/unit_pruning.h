@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compression/compressor.h"
+#include "compression/parts/method_key.h"
 #include "compression/parts/option_names.h"
 #include "compression/parts/units.h"
 #include "compression/selectors/selectors.h"
@@ -83,13 +84,13 @@ struct Ranking {
   std::vector<double> priority;  // of order[i]
 };
 
-class UnitPruning : public Compressor {
+class UnitPruning : public Compressor, public ModuleTrials {
  public:
   struct Setup {
     UnitOptions options;
     bool pooled = false;  // one list over all layers, by Rank()
     SelectorPointer mlp, attention;
-    std::string key;  // method and options: what is kept between plans is kept under it
+    std::string key;  // MethodKey(): what is kept between plans is kept under it
   };
   explicit UnitPruning(Setup setup) : setup_(std::move(setup)) {}
 
@@ -97,6 +98,14 @@ class UnitPruning : public Compressor {
   const char* default_allocator() const override { return "uniform"; }
   Plan MakePlan(const PlanContext& context, double nominal) const override;
   void Compress(CompressionJob& job) const override;
+
+  // Whole heads take queries, keys, values and outputs with them: they are one part then.
+  const ModuleTrials* trials() const override { return this; }
+  std::string TrialKey() const override { return setup_.key; }
+  std::vector<TrialPart> TrialParts() const override;
+  StatRequests TrialRequests() const override;
+  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+                                   const std::vector<double>& removed) const override;
 
  protected:
   // Only where a method offers `pooled`; `cost`: parameters of a unit. Default: scores of channels,
@@ -126,16 +135,14 @@ class UnitPruning : public Compressor {
   const std::vector<std::vector<Indices>>& QueryHeadChoices(const PlanContext& context) const;
   void Narrow(const PlanContext& context, const std::vector<Counts>& counts,
               ModelConfig& config) const;
+  // Which units of each choice stay.
+  std::vector<Indices> Select(UnitPart part, const std::vector<ChannelInput>& choices,
+                              int64_t count) const;
   int64_t PlannedUnits(UnitPart part, const ModelConfig& dense, const LayerConfig& plan) const;
   void Prune(UnitPart part, const CompressionJob& job, const BlockStatistics& statistics,
              BlockTask& task) const;
 
   Setup setup_;
 };
-
-template <class Params>
-std::string PruningKey(const char* name, const Params& params) {
-  return fmt::format("{} {}", name, CanonicalText(params));
-}
 
 }  // namespace condense

@@ -215,18 +215,21 @@ TEST(ModeGpt, TrialsCompressAsTheMethodDoes) {
     TinyModel tiny(options);
     const auto method = Method("{use: modegpt_plus, refresh: none}");
     ASSERT_NE(method->trials(), nullptr);
-    tiny.statistics.ForEachLayer(
-        method->trials()->TrialRequests(), [&](int64_t l, const BlockStatistics& statistics) {
-          for (const Module module : kModules) {
-            ModuleSparsity removed;
-            removed.of(module) = 0.5;
-            const Compressed whole =
-                CompressFixed(tiny, "{use: modegpt_plus, refresh: none}", removed);
-            const Block trial = method->trials()->CompressModule(
-                tiny.model->config(), tiny.model->LoadBlock(l), statistics, l, module, 0.5);
-            EXPECT_TRUE(SameTensors(trial, whole.model->LoadBlock(l))) << ModuleName(module);
-          }
-        });
+    const ModuleTrials& trials = *method->trials();
+    tiny.statistics.ForEachLayer(trials.TrialRequests(), [&](int64_t l,
+                                                             const BlockStatistics& statistics) {
+      const Block dense = tiny.model->LoadBlock(l);
+      for (const TrialPart& part : trials.TrialParts()) {
+        ModuleSparsity removed;
+        removed.of(part.modules.front()) = 0.5;
+        const Compressed whole = CompressFixed(tiny, "{use: modegpt_plus, refresh: none}", removed);
+        const auto blocks = trials.CompressAlone(
+            {.model = tiny.model->config(), .dense = dense, .statistics = statistics, .layer = l},
+            part, {0.25, 0.5});
+        ASSERT_EQ(blocks.size(), 2u);
+        EXPECT_TRUE(SameTensors(blocks[1], whole.model->LoadBlock(l))) << part.name;
+      }
+    });
   }
 }
 

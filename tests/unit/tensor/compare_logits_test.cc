@@ -40,6 +40,16 @@ TEST_P(CompareLogitsOf, EqualsTheDefinitionInDouble) {
   }
 }
 
+TEST_P(CompareLogitsOf, GivesTheSumOfTheDivergencesAlone) {
+  double sum = 0;
+  for (const LogitComparison& one : CompareLogits(a_, b_, targets_)) sum += one.divergence;
+  EXPECT_NEAR(SumOfDivergences(a_, b_), sum, 1e-9 * sum);
+  EXPECT_EQ(SumOfDivergences(a_, a_.clone()), 0);
+  Tensor bad = b_.clone();
+  bad[2][0] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_FALSE(std::isfinite(SumOfDivergences(a_, bad)));
+}
+
 TEST_P(CompareLogitsOf, AgreesExactlyWithItself) {
   for (const LogitComparison& one : CompareLogits(a_, a_.clone(), targets_)) {
     EXPECT_EQ(one.divergence, 0);

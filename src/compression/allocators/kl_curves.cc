@@ -1,0 +1,141 @@
+// Allocation by measured damage (flagship.md 3): for each module of each layer the divergence of
+// the model's predictions is measured with this module alone compressed, at several levels, by the
+// method's own solvers; the budget is then spent by equal slope.
+//
+// It takes damages to add up. The curves are made once for a model, a calibration set and the
+// options of the method, and serve all ratios; they are kept beside the statistics.
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/system.h"
+#include "calibration/statistics_store.h"
+#include "compression/parts/module_curves.h"
+#include "compression/parts/spending.h"
+#include "config/registry.h"
+
+namespace condense {
+namespace {
+
+class KlCurves final : public Allocator {
+ public:
+  struct Params {
+    int64_t windows = 8;
+    std::optional<int64_t> tokens;
+    std::vector<double> levels = {0.0625, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875};
+    double cap = 0.875;
+    template <class V>
+    void Fields(V&& field) {
+      field("windows", windows,
+            "sequences that are looked at, evenly spread over the calibration set",
+            Range::AtLeast(1));
+      field("tokens", tokens, "the first tokens of each sequence only", Range::AtLeast(1));
+      field("levels", levels, "fractions of a module that are tried, ascending",
+            Range{0, 1}.OpenBelow().OpenAbove(), NonEmpty{});
+      field("cap", cap, "no module loses more than this fraction; tried where levels go beyond it",
+            Range{0, 1}.OpenBelow().OpenAbove());
+    }
+    void Validate(const Node& at, Problems& problems) const {
+      if (!std::is_sorted(levels.begin(), levels.end(), std::less_equal<>())) {
+        problems.Add(at, "levels must ascend");
+      }
+    }
+  };
+  explicit KlCurves(Params params) : params_(std::move(params)) {
+    std::erase_if(params_.levels, [&](double level) { return level > params_.cap; });
+    if (params_.levels.empty() || params_.levels.back() < params_.cap)
+      params_.levels.push_back(params_.cap);
+  }
+
+  Allocation Allocate(const AllocationRequest& request) const override {
+    const std::vector<ModuleCurve> curves = Curves(request);
+    const auto layers = static_cast<double>(request.dense.num_layers());
+    std::vector<DamageCurve> damages;
+    double most = 0;
+    for (const ModuleCurve& curve : curves) {
+      DamageCurve damage{.cost = 0, .taken = curve.removed, .damage = curve.divergence};
+      for (const Module module : curve.part.modules) {
+        damage.cost += ModuleShare(request.dense, module) / layers;
+      }
+      most += damage.cost * damage.taken.back();
+      damages.push_back(std::move(damage));
+    }
+    if (request.target > most * (1 + 1e-12)) {
+      throw MakeError<ConfigError>(
+          "cannot remove {:.4f} of the block weights: the modules that the method compresses can "
+          "lose {:.4f} at most under a cap of {}; ask for a smaller ratio or raise the cap",
+          request.target, most, params_.cap);
+    }
+    const std::vector<double> taken = SpendByEqualSlope(damages, request.target);
+    Allocation allocation(request.dense.layers.size());
+    for (size_t i = 0; i < curves.size(); ++i) {
+      for (const Module module : curves[i].part.modules) {
+        allocation[static_cast<size_t>(curves[i].layer)].of(module) = taken[i];
+      }
+    }
+    return allocation;
+  }
+
+  std::vector<ModuleCurve> Curves(const AllocationRequest& request) const override {
+    if (request.trials == nullptr) {
+      throw ConfigError(
+          "allocator 'kl_curves' measures what compressing one module alone does, which this "
+          "method "
+          "does not offer; use another allocator, as 'block_influence'");
+    }
+    const auto& kept = request.statistics.DerivedTensors(
+        fmt::format("kl_curves 1 {} {}", CanonicalText(params_), request.trials->TrialKey()),
+        [&] { return ToTensors(Measure(request)); });
+    return FromTensors(kept, *request.trials, request.dense.num_layers());
+  }
+
+ private:
+  std::vector<ModuleCurve> Measure(const AllocationRequest& request) const {
+    const Stopwatch watch;
+    std::vector<ModuleCurve> curves = MeasureCurves(
+        request.statistics, *request.trials,
+        {.windows = params_.windows, .tokens = params_.tokens, .levels = params_.levels});
+    size_t trials = 0;
+    for (const ModuleCurve& curve : curves) trials += curve.removed.size() - 1;
+    LogInfo("measured {} curves by {} trials in {}", curves.size(), trials,
+            HumanDuration(watch.Seconds()));
+    return curves;
+  }
+
+  // How curves are kept: [2, points] of fractions and divergences.
+  static std::string NameOf(int64_t layer, const TrialPart& part) {
+    return fmt::format("{:03d}.{}", layer, part.name);
+  }
+  static StatisticsStore::Tensors ToTensors(const std::vector<ModuleCurve>& curves) {
+    StatisticsStore::Tensors tensors;
+    for (const ModuleCurve& curve : curves) {
+      tensors[NameOf(curve.layer, curve.part)] =
+          at::stack({at::tensor(curve.removed, kF64), at::tensor(curve.divergence, kF64)});
+    }
+    return tensors;
+  }
+  static std::vector<ModuleCurve> FromTensors(const StatisticsStore::Tensors& tensors,
+                                              const ModuleTrials& trials, int64_t layers) {
+    std::vector<ModuleCurve> curves;
+    for (int64_t l = 0; l < layers; ++l) {
+      for (const TrialPart& part : trials.TrialParts()) {
+        const Tensor points = tensors.at(NameOf(l, part)).contiguous();
+        const double* removed = points.const_data_ptr<double>();
+        const double* divergence = removed + points.size(1);
+        curves.push_back({.layer = l,
+                          .part = part,
+                          .removed = {removed, removed + points.size(1)},
+                          .divergence = {divergence, divergence + points.size(1)}});
+      }
+    }
+    return curves;
+  }
+
+  Params params_;
+};
+
+CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 1,
+                  "measures what each module's loss does to the predictions, and spends by equal "
+                  "slope");
+
+}  // namespace
+}  // namespace condense

@@ -1,0 +1,27 @@
+// Spends a budget where it does least damage: minimises the sum of convex curves under one linear
+// constraint (flagship.md 3). Knows nothing of models.
+#pragma once
+
+#include <vector>
+
+namespace condense {
+
+// Damage as a function of what is taken from one place: piecewise linear between points. Begins at
+// {0, 0}.
+struct DamageCurve {
+  double cost = 1;  // of taking all, in units of the budget
+  std::vector<double> taken, damage;
+};
+
+// The damage made monotone (a place does not get better by losing more, so that what is below an
+// earlier point is noise) and then convex from below: at slopes that fall, half of a step costs
+// more than it seems to, and whole steps are what is left. Points on the hull only.
+DamageCurve ConvexHull(const DamageCurve& curve);
+
+// What to take from each curve so that sum cost x taken equals the budget and the damage on the
+// convex hulls is least. Steps are taken in the order of their slopes, equal slopes in proportion,
+// so that more budget takes more everywhere, and at most the places of one slope end between
+// points. An internal error if the budget exceeds what the curves reach.
+std::vector<double> SpendByEqualSlope(const std::vector<DamageCurve>& curves, double budget);
+
+}  // namespace condense

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "calibration/score_statistics.h"
 #include "tensor/linalg.h"
 
 namespace condense {
@@ -102,6 +103,10 @@ const char* KindName(StatKind kind) {
       return "influence";
     case StatKind::kAngle:
       return "angle";
+    case StatKind::kPairMetric:
+      return "pair_metric";
+    case StatKind::kKeyCovariance:
+      return "key_covariance";
   }
   return "?";
 }
@@ -121,7 +126,10 @@ std::vector<int64_t> HeadWidths(const LayerConfig& layer, Tap tap) {
 
 }  // namespace
 
-std::string StatRequest::Name() const { return fmt::format("{}.{}", TapName(tap), KindName(kind)); }
+std::string StatRequest::Name() const {
+  const std::string name = fmt::format("{}.{}", TapName(tap), KindName(kind));
+  return query_stride == 1 ? name : fmt::format("{}.every{}", name, query_stride);
+}
 
 const Tensor& BlockStatistics::Get(const StatRequest& request) const {
   const auto found = values_.find(request);
@@ -155,9 +163,11 @@ std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind,
       return std::make_unique<MeanAccumulator<Absolute>>();
     case StatKind::kCosine:
     case StatKind::kAngle:
+    case StatKind::kPairMetric:
+    case StatKind::kKeyCovariance:
       break;
   }
-  CONDENSE_CHECK(false, "what compares input and output of a block has no accumulator");
+  CONDENSE_CHECK(false, "'{}' looks at more than the rows of one tap", KindName(kind));
   return nullptr;
 }
 
@@ -165,6 +175,7 @@ struct StatisticsCollector::State {
   StatRequests requests;
   std::set<Tap> taps;
   std::map<StatRequest, std::unique_ptr<Accumulator>> accumulators;
+  std::map<StatRequest, std::unique_ptr<ScoreAccumulator>> score_accumulators;
   int64_t tokens = 0, sequences = 0;
   bool counts_tap_known = false;
   Tap counting_tap = Tap::kBlockInput;
@@ -173,6 +184,14 @@ struct StatisticsCollector::State {
   Tensor block_input;
   double cosine_sum = 0, angle_sum = 0;
   int64_t cosine_count = 0, angle_count = 0, skipped = 0;
+
+  // Tokens are counted at the first tap that reports.
+  void Count(Tap tap, const Tensor& activations) {
+    if (!counts_tap_known) counts_tap_known = true, counting_tap = tap;
+    if (tap != counting_tap) return;
+    tokens += activations.size(0) * activations.size(1);
+    sequences += activations.size(0);
+  }
 
   void AddCosine(const Tensor& output) {
     const Tensor in = block_input.to(kF64), out = output.to(kF64);  // [batch, tokens, width]
@@ -203,6 +222,11 @@ StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfi
       state_->taps.insert(Tap::kBlockInput);
       continue;
     }
+    if (request.tap == Tap::kScores) {
+      state_->score_accumulators[request] =
+          MakeScoreAccumulator(request.kind, layer.heads, request.query_stride);
+      continue;
+    }
     state_->accumulators[request] = MakeAccumulator(request.kind, HeadWidths(layer, request.tap));
   }
 }
@@ -212,11 +236,7 @@ StatisticsCollector::~StatisticsCollector() = default;
 bool StatisticsCollector::Wants(Tap tap) const { return state_->taps.count(tap) > 0; }
 
 void StatisticsCollector::OnTap(Tap tap, const Tensor& activations) {
-  if (!state_->counts_tap_known) state_->counts_tap_known = true, state_->counting_tap = tap;
-  if (tap == state_->counting_tap) {
-    state_->tokens += activations.size(0) * activations.size(1);
-    state_->sequences += activations.size(0);
-  }
+  state_->Count(tap, activations);
   const bool compares = state_->wants_influence || state_->wants_angle;
   if (compares && tap == Tap::kBlockInput) state_->block_input = activations;
   if (compares && tap == Tap::kBlockOutput) state_->AddCosine(activations);
@@ -228,15 +248,27 @@ void StatisticsCollector::OnTap(Tap tap, const Tensor& activations) {
   }
 }
 
+void StatisticsCollector::OnScores(const Tensor& queries, const Tensor& keys, double scale) {
+  state_->Count(Tap::kScores, queries);
+  for (auto& [request, accumulator] : state_->score_accumulators) {
+    accumulator->Add(queries, keys, scale);
+  }
+}
+
 BlockStatistics StatisticsCollector::Finish(const std::string& where) const {
   BlockStatistics statistics;
+  const auto set = [&](const StatRequest& request, Tensor value) {
+    RequireFinite(value, fmt::format("{}, statistic {}", where, request.Name()));
+    statistics.Set(request, std::move(value));
+  };
   statistics.tokens = state_->tokens;
   statistics.sequences = state_->sequences;
   statistics.skipped = state_->skipped;
   for (const auto& [request, accumulator] : state_->accumulators) {
-    Tensor value = accumulator->Finish(state_->tokens);
-    RequireFinite(value, fmt::format("{}, statistic {}", where, request.Name()));
-    statistics.Set(request, std::move(value));
+    set(request, accumulator->Finish(state_->tokens));
+  }
+  for (const auto& [request, accumulator] : state_->score_accumulators) {
+    set(request, accumulator->Finish());
   }
   if (state_->wants_influence) {
     const double mean = state_->cosine_count == 0 ? 1 : state_->cosine_sum / state_->cosine_count;

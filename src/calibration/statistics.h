@@ -27,13 +27,18 @@ enum class StatKind {
   kMeanAbs,       // mean of absolute values             [p]
   kCosine,  // 1 - mean cos(block input, block output): block influence, scalar; tap kBlockOutput
   kAngle,   // mean over sequences of the angle between them at the last token, in units of pi
+  // Of queries and their keys together, tap kScores (calibration/score_statistics.h):
+  kPairMetric,     // covariances of what rotary pairs add to the logits    [query heads, w, w]
+  kKeyCovariance,  // covariance of the keys under each query's attention   [query heads, w, w]
 };
 
 struct StatRequest {
   Tap tap;
   StatKind kind;
+  // Of kinds that visit queries: every n-th of them. Others use all tokens.
+  int64_t query_stride = 1;
   auto operator<=>(const StatRequest&) const = default;
-  std::string Name() const;  // "mlp_hidden.gram"
+  std::string Name() const;  // "mlp_hidden.gram", "scores.pair_metric.every8"
 };
 using StatRequests = std::set<StatRequest>;
 
@@ -43,6 +48,12 @@ inline StatRequest Mean(Tap tap) { return {tap, StatKind::kMean}; }
 inline StatRequest SecondMoment(Tap tap) { return {tap, StatKind::kSecondMoment}; }
 inline StatRequest BlockInfluence() { return {Tap::kBlockOutput, StatKind::kCosine}; }
 inline StatRequest BlockAngle() { return {Tap::kBlockOutput, StatKind::kAngle}; }
+inline StatRequest PairMetric(int64_t query_stride = 1) {
+  return {Tap::kScores, StatKind::kPairMetric, query_stride};
+}
+inline StatRequest KeyCovariance(int64_t query_stride = 1) {
+  return {Tap::kScores, StatKind::kKeyCovariance, query_stride};
+}
 
 // Finished statistics of one block.
 class BlockStatistics {
@@ -83,6 +94,7 @@ class StatisticsCollector final : public TapSink {
   ~StatisticsCollector() override;
   bool Wants(Tap tap) const override;
   void OnTap(Tap tap, const Tensor& activations) override;
+  void OnScores(const Tensor& queries, const Tensor& keys, double scale) override;
   // NumericError, naming `where` (layer, batch) and the statistic, if a value is not finite.
   BlockStatistics Finish(const std::string& where) const;
 

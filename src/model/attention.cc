@@ -2,6 +2,7 @@
 #include <optional>
 #include <tuple>
 
+#include "base/error.h"
 #include "model/block.h"
 #include "tensor/one_pass.h"
 #include "tensor/packed_attention.h"
@@ -173,7 +174,8 @@ Tensor Attention::Forward(const Tensor& x, const BlockContext& context) const {
 void Attention::ReportRotated(const Tensor& q_all, const Tensor& k_all,
                               const BlockContext& context) const {
   const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
-  if (!wants(Tap::kQueryRotated) && !wants(Tap::kKeyRotated)) return;
+  const bool scores = wants(Tap::kScores);
+  if (!wants(Tap::kQueryRotated) && !wants(Tap::kKeyRotated) && !scores) return;
   const Rotations rotations = RotationsFor(context, nullptr, q_all);
   std::vector<Tensor> queries, keys;
   for (const HeadRun& run : RunsOf(heads)) {
@@ -181,8 +183,13 @@ void Attention::ReportRotated(const Tensor& q_all, const Tensor& k_all,
     queries.push_back(MergeHeads(rotated.queries));
     keys.push_back(MergeHeads(rotated.keys));
   }
-  if (wants(Tap::kQueryRotated)) context.taps->OnTap(Tap::kQueryRotated, JoinRuns(queries));
-  if (wants(Tap::kKeyRotated)) context.taps->OnTap(Tap::kKeyRotated, JoinRuns(keys));
+  const Tensor all_queries = JoinRuns(queries), all_keys = JoinRuns(keys);
+  if (wants(Tap::kQueryRotated)) context.taps->OnTap(Tap::kQueryRotated, all_queries);
+  if (wants(Tap::kKeyRotated)) context.taps->OnTap(Tap::kKeyRotated, all_keys);
+  if (!scores) return;
+  CONDENSE_CHECK(context.layout == nullptr && context.cache == nullptr,
+                 "scores are tapped where each row of the batch is one whole sequence");
+  context.taps->OnScores(all_queries, all_keys, scale);
 }
 
 Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,

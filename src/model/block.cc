@@ -19,6 +19,8 @@ const char* TapName(Tap tap) {
       return "query_rotated";
     case Tap::kKeyRotated:
       return "key_rotated";
+    case Tap::kScores:
+      return "scores";
     case Tap::kValue:
       return "value";
     case Tap::kValueMix:

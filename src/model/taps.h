@@ -12,6 +12,7 @@ enum class Tap {
   kKey,             // k
   kQueryRotated,    // q^     after RoPE (equal to q without RoPE), before the attention scale
   kKeyRotated,      // k^
+  kScores,          // q^ and k^ side by side, as they enter the scores: OnScores()
   kValue,           // v      after the bias
   kValueMix,        // z      input of the output projection, heads concatenated
   kResidualMid,     // r_mid  residual after attention
@@ -28,6 +29,9 @@ class TapSink {
   virtual ~TapSink() = default;
   virtual bool Wants(Tap tap) const = 0;
   virtual void OnTap(Tap tap, const Tensor& activations) = 0;
+  // Tap::kScores. Each row of the batch is one sequence, in which a token attends to itself and to
+  // those before it by softmax(scale * queries keys^T).
+  virtual void OnScores(const Tensor& /*queries*/, const Tensor& /*keys*/, double /*scale*/) {}
 };
 
 }  // namespace condense

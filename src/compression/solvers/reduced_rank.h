@@ -1,0 +1,73 @@
+// Value subspaces and the output projection of all heads together, by reduced-rank regression.
+//
+// Y [N, n_h d_h] is what the output projection reads, T [N, d] what it should give. A key/value
+// head j keeps the channels Y_j P_j, P_j [d_h, k] shared by the query heads of its group, and Z =
+// blockdiag(P) leaves ||T - Y Z W||^2 + ridge ||Z W - W_old||^2 to be minimised over P and W. For
+// one head among fixed others the best P has a closed form (multi-head attention), or comes from
+// alternating least squares (grouped queries); heads are visited in turn.
+//
+// Everything is a function of the normal equations; no solve has d right-hand sides but the last.
+#pragma once
+
+#include <vector>
+
+#include "compression/solvers/regression.h"
+
+namespace condense {
+
+struct ReducedRankOptions {
+  double relative_ridge = 1e-4;  // of mean(diag C), towards W_old
+  int64_t sweeps = 2;            // visits of each head; in the first one later heads are still full
+  int64_t rounds = 2;            // of alternating least squares at a visit, with grouped queries
+  bool balance = true;           // keep the root mean square of the dense channels of Y
+};
+
+struct ReducedRankFit {
+  std::vector<Tensor>
+      value;  // P of each key/value head [d_h, k]: W_V' = W_V P; full width: identity
+  std::vector<int64_t> queries;  // query heads of each
+  Tensor output;                 // W_O' [sum over query heads of k, d]
+  // What the subspaces add to the penalised squared error, from full width with the best W on.
+  double excess = 0;
+  std::vector<double> excess_after_sweep;  // never increases
+  double squared_error = 0;                // ||T - Y Z W||^2, without the ridge
+  double squared_norm = 0;                 // ||T||^2
+  double damping = 0;                      // absolute, beyond the ridge
+  double condition = 1;                    // of Z^T C Z: a lower bound
+
+  // rows [..., n_h d_h] -> rows Z [..., sum of k], as for the mean of Y behind an intercept.
+  Tensor Narrow(const Tensor& rows) const;
+};
+
+class ReducedRank {
+ public:
+  // queries: query heads of each key/value head, side by side in Y. w_old: [n_h d_h, d].
+  ReducedRank(const Regression& r, const Tensor& w_old, std::vector<int64_t> queries,
+              const ReducedRankOptions& options);
+
+  // For each key/value head [d_h]: what every further direction takes off the penalised squared
+  // error when the other heads are full; what PooledWidths() wants. The excess of a fit in which
+  // this head alone has width k is the tail from k on, exactly without grouped queries and else
+  // an upper bound.
+  const std::vector<Tensor>& spectra() const { return spectra_; }
+
+  // Widths of the key/value heads.
+  ReducedRankFit Fit(const std::vector<int64_t>& widths) const;
+
+ private:
+  struct Heads;
+  struct Conditional;
+  Conditional Given(const Heads& heads, int64_t j) const;
+  Tensor Subspace(const Conditional& given, int64_t j, int64_t width) const;
+
+  ReducedRankOptions options_;
+  std::vector<int64_t> queries_;
+  Regression data_;       // as given
+  Tensor c_, b_, w_old_;  // C + ridge, B + ridge W_old
+  int64_t width_ = 0;     // d_h
+  double explained_ = 0;  // by full width
+  double damping_ = 0;
+  std::vector<Tensor> spectra_;
+};
+
+}  // namespace condense

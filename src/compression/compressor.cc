@@ -65,7 +65,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
                                   const std::function<void(BlockTask&)>& fn) {
   CONDENSE_CHECK(!loop.paired || loop.schedule != Schedule::kDense,
                  "paired streams need a schedule that follows the compressed model");
-  if (!loop.requests.empty()) RequireEnoughTokens(config_, statistics_);
+  if (!loop.requests.empty() || loop.paired) RequireEnoughTokens(config_, statistics_);
   const ModelSource& model = dense();
   const ModelConfig& dense_config = model.config();
   const Embedding embedding = model.LoadEmbedding();
@@ -92,7 +92,8 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
   };
 
   Progress progress("compressing", dense_config.num_layers(), "layers");
-  const auto compress = [&](int64_t l, const Block& dense_block, const BlockStatistics* stats) {
+  const auto compress = [&](int64_t l, const Block& dense_block, const BlockStatistics* stats,
+                            const BlockStatistics* dense_stats) {
     LayerReport layer_report{.layer = l, .modules = {}};
     BlockTask task;
     task.layer = l;
@@ -100,6 +101,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     task.block = dense_block;
     task.plan = config_.layers[static_cast<size_t>(l)];
     task.stats = stats;
+    task.dense_stats = dense_stats;
     task.report = &layer_report;
     task.context_ = context;
     task.collect_ = [&](const StatRequests& requests) {
@@ -119,17 +121,23 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     progress.Advance();
   };
 
-  if (loop.schedule == Schedule::kDense) {
-    statistics_.ForEachLayer(loop.requests, [&](int64_t l, const BlockStatistics& stats) {
-      compress(l, model.LoadBlock(l), &stats);
+  const bool follows = loop.schedule != Schedule::kDense;
+  StatRequests dense_requests = loop.dense_requests;
+  if (!follows) dense_requests.insert(loop.requests.begin(), loop.requests.end());
+  const auto visit = [&](int64_t l, const BlockStatistics* dense_stats) {
+    const Block dense_block = model.LoadBlock(l);
+    std::optional<BlockStatistics> present;
+    if (follows && !loop.requests.empty()) present = collect(dense_block, l, loop.requests);
+    compress(l, dense_block, follows ? (present ? &*present : nullptr) : dense_stats, dense_stats);
+  };
+  if (!follows || !dense_requests.empty()) {
+    statistics_.ForEachLayer(dense_requests, [&](int64_t l, const BlockStatistics& dense_stats) {
+      visit(l, &dense_stats);
     });
   } else {
     for (int64_t l = 0; l < dense_config.num_layers(); ++l) {
       CheckInterrupt();
-      const Block dense_block = model.LoadBlock(l);
-      std::optional<BlockStatistics> stats;
-      if (!loop.requests.empty()) stats = collect(dense_block, l, loop.requests);
-      compress(l, dense_block, stats ? &*stats : nullptr);
+      visit(l, nullptr);
     }
   }
 

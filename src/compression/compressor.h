@@ -64,6 +64,7 @@ class BlockTask {
   Block block;                             // to be changed; a copy of the dense block at first
   LayerConfig plan;                        // the widths this layer should get
   const BlockStatistics* stats = nullptr;  // of the requests given to ForEachBlock
+  const BlockStatistics* dense_stats = nullptr;  // of its dense_requests
   LayerReport* report = nullptr;
 
   // Statistics of `block` as it is now, on the present inputs (schedules kLayer and kModule).
@@ -91,7 +92,8 @@ using PairedVisit =
 struct BlockLoop {
   StatRequests requests;
   Schedule schedule = Schedule::kDense;
-  bool paired = false;  // keep the dense stream beside the compressed one
+  bool paired = false;          // keep the dense stream beside the compressed one
+  StatRequests dense_requests;  // statistics of the dense model beside those, in any schedule
   // With `paired`: changes the head, given the streams that reach it.
   std::function<void(const PairedVisit& visit, Head& head)> refit_head;
 };

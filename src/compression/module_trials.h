@@ -33,7 +33,7 @@ class ModuleTrials {
   virtual std::string TrialKey() const = 0;
   // What the method compresses at all, with its present options.
   virtual std::vector<TrialPart> TrialParts() const = 0;
-  virtual StatRequests TrialRequests() const = 0;
+  virtual StatRequests TrialRequests(const ModelConfig& model) const = 0;
   // Copies of the dense block in which one part is compressed, one for each fraction to remove
   // (ascending, each below 1). They come at once so that a method can share what they have in
   // common. Fractions may be rounded to what the method can do: how much is gone shows in the

@@ -7,26 +7,16 @@
 // condense_value_output.cc and condense_mlp.cc, the refit in parts/residual_target.h. With
 // `inputs: dense` all of it is fitted to statistics of the dense model instead, which is also how
 // modules are tried one by one for allocators that measure.
-#include <optional>
+#include <memory>
 #include <utility>
 
 #include "base/error.h"
 #include "base/system.h"
 #include "compression/methods/condense_modules.h"
+#include "compression/parts/method_key.h"
 #include "config/registry.h"
 
 namespace condense {
-
-bool HasIntercept(Module module, const Block& block, bool narrows) {
-  if (module == Module::kMlp) return block.mlp.down.bias.defined();
-  return block.attention.o.bias.defined() || (narrows && block.attention.v.bias.defined());
-}
-
-StatRequests CondenseFitRequests(Module module) {
-  if (module == Module::kQk) return {};
-  const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
-  return {Gram(tap), Mean(tap)};
-}
 
 namespace {
 
@@ -53,6 +43,18 @@ const Linear& Writer(Module module, const Block& block) {
 
 Tensor Wide(const Tensor& tensor) { return tensor.defined() ? tensor.to(kF64) : tensor; }
 
+// Whether the fit of a consumer has an intercept: where it ends up with a bias. A narrowed value
+// head passes its bias on.
+bool HasIntercept(Module module, const Block& block, bool narrows) {
+  if (module == Module::kMlp) return block.mlp.down.bias.defined();
+  return block.attention.o.bias.defined() || (narrows && block.attention.v.bias.defined());
+}
+
+ModuleReport Untouched(Module module, const Block& block, int64_t width) {
+  const size_t heads = module == Module::kMlp ? 1 : block.attention.heads.size();
+  return {.widths = std::vector<int64_t>(heads, width)};
+}
+
 // One block, fitted to the streams.
 class FollowedBlock {
  public:
@@ -77,40 +79,33 @@ class FollowedBlock {
     const int64_t width = WidthOf(task_.plan, module);
     const bool narrows = width < DenseWidth(context_.model, module);
     changed_ = changed_ || narrows;
-    if (module == Module::kQk && narrows) {
-      return NarrowQueryKey(context_, DenseQueryKeyStatistics(), width, task_.block);
-    }
     // While nothing differs there is nothing to make up for, and the module stays bit for bit.
-    if (module == Module::kQk || !changed_) {
-      const size_t heads = module == Module::kMlp ? 1 : task_.dense->attention.heads.size();
-      return {.widths = std::vector<int64_t>(heads, width)};
+    if (!changed_ || (module == Module::kQk && !narrows)) {
+      return Untouched(module, task_.block, width);
+    }
+    if (module == Module::kQk) {
+      return MakeQueryKeyNarrower(context_, *task_.dense_stats, task_.block)
+          ->Narrow(width, task_.block);
     }
     BlockStatistics values;
     const TargetFit fit = FitOf(module, narrows, values);
-    return module == Module::kMlp ? FitMlp(context_, fit, width, task_.block)
-                                  : FitValueOutput(context_, fit, values, width, task_.block);
+    const ModuleNarrowerPointer narrower =
+        module == Module::kMlp ? MakeMlpNarrower(context_, fit, task_.block, width)
+                               : MakeValueOutputNarrower(context_, fit, values, task_.block);
+    return narrower->Narrow(width, task_.block);
   }
 
   // Calls fn with the inputs of the block, dense and compressed, and the dense stream after
   // attention, which is made once and kept on the host.
   template <class Visit>
-  void VisitWithMid(TapSink* dense_taps, Visit&& visit) {
+  void VisitWithMid(Visit&& visit) {
     size_t index = 0;
-    BlockContext tapped = task_.context();
-    tapped.taps = dense_taps;
     task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
-      if (index == dense_mid_.size() || dense_taps != nullptr) {
-        const Tensor mid = task_.dense->ForwardAttention(dense, tapped);
-        if (index == dense_mid_.size()) dense_mid_.push_back(mid.cpu());
+      if (index == dense_mid_.size()) {
+        dense_mid_.push_back(task_.dense->ForwardAttention(dense, task_.context()).cpu());
       }
       visit(dense, input, dense_mid_[index++].to(input.device()));
     });
-  }
-
-  BlockStatistics DenseQueryKeyStatistics() {
-    StatisticsCollector collector(CondenseQueryKeyRequests(options_), ShapeOf(*task_.dense));
-    VisitWithMid(&collector, [](const Tensor&, const Tensor&, const Tensor&) {});
-    return collector.Finish(Where());
   }
 
   // The fit of the matrix that writes to the stream, and statistics of its values beside it.
@@ -120,7 +115,7 @@ class FollowedBlock {
     const StatRequests requests =
         module == Module::kVo ? CondenseValueRequests(options_) : StatRequests();
     StatisticsCollector collector(requests, ShapeOf(block));
-    VisitWithMid(nullptr, [&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
+    VisitWithMid([&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
       if (module == Module::kVo) {
         const Tensor normed = block.norm1.Forward(input);
         const Tensor v = block.attention.v.Forward(normed);
@@ -155,7 +150,7 @@ class FollowedBlock {
   void FollowInputs(Module module) {
     Block& block = task_.block;
     TargetSums sums;
-    VisitWithMid(nullptr, [&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
+    VisitWithMid([&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
       if (module == Module::kMlp) {
         const Tensor mid = block.ForwardAttention(input, task_.context());
         sums.Add(block.norm2.Forward(mid), block.norm2.Forward(dense_mid), {});
@@ -179,12 +174,60 @@ class FollowedBlock {
   std::vector<Tensor> dense_mid_;
 };
 
+// Statistics of the dense model for the fit of a matrix that writes to the stream.
+StatRequests DenseFitRequests(Module module) {
+  if (module == Module::kQk) return {};
+  const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+  return {Gram(tap), Mean(tap)};
+}
+
+// A module fitted to statistics of the dense model.
+class DenseModule {
+ public:
+  // least: the smallest width that will be asked for.
+  DenseModule(const CondenseContext& context, const BlockStatistics& statistics, Module module,
+              const Block& block, int64_t least)
+      : module_(module), full_(DenseWidth(context.model, module)) {
+    if (least == full_) return;
+    if (module == Module::kQk) {
+      narrower_ = MakeQueryKeyNarrower(context, statistics, block);
+      return;
+    }
+    const Linear& writer = Writer(module, block);
+    const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+    const Device device = writer.weight.device();
+    Tensor mean;
+    if (HasIntercept(module, block, /*narrows=*/true)) {
+      mean = statistics.Get(Mean(tap)).to(device);
+    }
+    fit_ = DenseFit(statistics.Get(Gram(tap)).to(device), mean, statistics.tokens,
+                    writer.weight.t().to(kF64), Wide(writer.bias));
+    narrower_ = module == Module::kMlp ? MakeMlpNarrower(context, fit_, block, least)
+                                       : MakeValueOutputNarrower(context, fit_, statistics, block);
+  }
+  DenseModule(const DenseModule&) = delete;
+  DenseModule& operator=(const DenseModule&) = delete;
+
+  // At full width the module stays as it is.
+  ModuleReport Narrow(int64_t width, Block& block) const {
+    if (width == full_) return Untouched(module_, block, width);
+    return narrower_->Narrow(width, block);
+  }
+
+ private:
+  Module module_;
+  int64_t full_;
+  TargetFit fit_;
+  ModuleNarrowerPointer narrower_;
+};
+
 class Condense final : public Compressor, public ModuleTrials {
  public:
   using Params = CondenseOptions;
-  explicit Condense(Params params) : options_(std::move(params)) {}
+  explicit Condense(const Params& params) : options_(params), key_(MethodKey("condense", params)) {}
 
   bool UsesAllocator() const override { return true; }
+  const char* default_allocator() const override { return "kl_curves"; }
   const ModuleTrials* trials() const override { return this; }
 
   Plan MakePlan(const PlanContext& context, double nominal) const override {
@@ -200,7 +243,7 @@ class Condense final : public Compressor, public ModuleTrials {
         if (!options_.modules.of(module)) layer.of(module) = 0;
       }
     }
-    ModelConfig config = NarrowedConfig(dense, allocation, RoundingOf());
+    ModelConfig config = NarrowedConfig(dense, allocation, {.mode = options_.rounding});
     for (LayerConfig& layer : config.layers) {
       if (layer.heads.front().vo_width == dense.head_dim || !layer.HasBias("attention.v")) continue;
       layer.bias.erase("attention.v");
@@ -211,14 +254,13 @@ class Condense final : public Compressor, public ModuleTrials {
 
   void Compress(CompressionJob& job) const override {
     const ModelConfig& model = job.dense().config();
-    BlockLoop loop;
     if (!options_.follows()) {
-      loop.requests = TrialRequests();
-      job.ForEachBlock(loop, [&](BlockTask& task) { CompressFromStatistics(model, task); });
+      job.ForEachBlock({.requests = TrialRequests(model)},
+                       [&](BlockTask& task) { CompressFromStatistics(model, task); });
       return;
     }
-    loop.schedule = Schedule::kModule;
-    loop.paired = true;
+    BlockLoop loop{.schedule = Schedule::kModule, .paired = true};
+    if (options_.modules.qk) loop.dense_requests = CondenseQueryKeyRequests(options_, model);
     if (options_.head_refit) {
       loop.refit_head = [](const PairedVisit& visit, Head& head) {
         TargetSums sums;
@@ -235,70 +277,66 @@ class Condense final : public Compressor, public ModuleTrials {
     });
   }
 
-  StatRequests TrialRequests() const override {
+  // --- Trials: on dense statistics, as with `inputs: dense`
+
+  std::string TrialKey() const override { return key_; }
+
+  std::vector<TrialPart> TrialParts() const override {
+    std::vector<TrialPart> parts;
+    for (const Module module : kModules) {
+      if (options_.modules.of(module)) parts.push_back({ModuleName(module), {module}});
+    }
+    return parts;
+  }
+
+  StatRequests TrialRequests(const ModelConfig& model) const override {
     StatRequests requests;
     for (const Module module : kModules) {
-      if (options_.modules.of(module)) requests.merge(RequestsOf(module));
+      if (!options_.modules.of(module)) continue;
+      requests.merge(DenseFitRequests(module));
+      if (module == Module::kQk) requests.merge(CondenseQueryKeyRequests(options_, model));
+      if (module == Module::kVo) requests.merge(CondenseValueRequests(options_));
     }
     return requests;
   }
 
-  Block CompressModule(const ModelConfig& config, const Block& dense,
-                       const BlockStatistics& statistics, int64_t layer, Module module,
-                       double removed) const override {
-    const int64_t unit = module == Module::kQk && config.HasRope() ? 2 : 1;
-    const int64_t width =
-        RoundWidths({removed}, DenseWidth(config, module), unit, RoundingMode::kNearest).front();
-    Block block = dense;
-    CompressOne({.options = options_, .model = config, .layer = layer}, statistics, module, width,
-                block);
-    return block;
+  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+                                   const std::vector<double>& removed) const override {
+    const Module module = part.modules.front();
+    std::vector<int64_t> widths;
+    for (const double fraction : removed)
+      widths.push_back(WidthLeft(input.model, module, fraction));
+    const CondenseContext context{.options = options_, .model = input.model, .layer = input.layer};
+    const DenseModule dense(context, input.statistics, module, input.dense, widths.back());
+    std::vector<Block> blocks;
+    for (const int64_t width : widths) {
+      blocks.push_back(input.dense);
+      dense.Narrow(width, blocks.back());
+    }
+    return blocks;
   }
 
  private:
-  Rounding RoundingOf() const { return {.mode = options_.rounding}; }
-
-  StatRequests RequestsOf(Module module) const {
-    StatRequests requests = CondenseFitRequests(module);
-    if (module == Module::kQk) requests.merge(CondenseQueryKeyRequests(options_));
-    if (module == Module::kVo) requests.merge(CondenseValueRequests(options_));
-    return requests;
+  static int64_t WidthLeft(const ModelConfig& model, Module module, double removed) {
+    const int64_t unit = module == Module::kQk && model.HasRope() ? 2 : 1;
+    return RoundWidths({removed}, DenseWidth(model, module), unit, RoundingMode::kNearest).front();
   }
 
   void CompressFromStatistics(const ModelConfig& model, BlockTask& task) const {
+    const CondenseContext context{.options = options_, .model = model, .layer = task.layer};
     for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
       if (!options_.modules.of(module)) continue;
       const Stopwatch watch;
+      const int64_t width = WidthOf(task.plan, module);
       ModuleReport report =
-          CompressOne({.options = options_, .model = model, .layer = task.layer}, *task.stats,
-                      module, WidthOf(task.plan, module), task.block);
+          DenseModule(context, *task.stats, module, *task.dense, width).Narrow(width, task.block);
       report.seconds = watch.Seconds();
       task.report->modules[ModuleName(module)] = std::move(report);
     }
   }
 
-  // One module of `block`, from statistics of the dense model. At full width it stays as it is.
-  static ModuleReport CompressOne(const CondenseContext& context, const BlockStatistics& statistics,
-                                  Module module, int64_t width, Block& block) {
-    if (width == DenseWidth(context.model, module)) {
-      const size_t heads = module == Module::kMlp ? 1 : block.attention.heads.size();
-      return {.widths = std::vector<int64_t>(heads, width)};
-    }
-    if (module == Module::kQk) return NarrowQueryKey(context, statistics, width, block);
-    const Linear& writer = Writer(module, block);
-    const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
-    const Device device = writer.weight.device();
-    Tensor mean;
-    if (HasIntercept(module, block, /*narrows=*/true)) {
-      mean = statistics.Get(Mean(tap)).to(device);
-    }
-    const TargetFit fit = DenseFit(statistics.Get(Gram(tap)).to(device), mean, statistics.tokens,
-                                   writer.weight.t().to(kF64), Wide(writer.bias));
-    return module == Module::kMlp ? FitMlp(context, fit, width, block)
-                                  : FitValueOutput(context, fit, statistics, width, block);
-  }
-
   CondenseOptions options_;
+  std::string key_;
 };
 
 CONDENSE_REGISTER(Compressor, Condense, "condense", 1,

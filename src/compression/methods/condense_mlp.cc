@@ -7,39 +7,60 @@
 namespace condense {
 namespace {
 
-Indices KeptChannels(const CondenseOptions& options, const TargetFit& fit, const Tensor& w,
-                     int64_t width) {
-  const int64_t channels = fit.c.size(0);
-  if (width == channels) return Complement({}, channels);
-  if (options.mlp == MlpSelection::kLeverage) {
-    return SmallestIndices(RidgeInverseDiagonal(fit.c, fit.Ridge(options.lambda)).values, width);
+class MlpNarrower final : public ModuleNarrower {
+ public:
+  MlpNarrower(const CondenseOptions& options, const TargetFit& fit, const Block& block,
+              int64_t least)
+      : options_(options), fit_(fit), w_(block.mlp.down.weight.t().to(kF64)) {
+    const int64_t removed = channels() - least;
+    if (removed == 0) return;
+    if (options.mlp == MlpSelection::kLeverage) {
+      inverse_diagonal_ = RidgeInverseDiagonal(fit.regression.c, fit.Ridge(options.lambda)).values;
+      return;
+    }
+    order_ =
+        EliminateTowards(fit.regression, w_, removed,
+                         {.relative_damping = options.lambda, .drop_block = options.drop_block})
+            .order;
   }
-  const Elimination elimination =
-      EliminateBackward(fit.c, fit.Solution(w, options.lambda), channels - width,
-                        {.relative_damping = options.lambda, .drop_block = options.drop_block});
-  Indices removed = elimination.order;
-  std::sort(removed.begin(), removed.end());
-  return Complement(removed, channels);
-}
+
+  ModuleReport Narrow(int64_t width, Block& block) const override {
+    Mlp& mlp = block.mlp;
+    ModuleReport report{.widths = {width}};
+    report.kept = Kept(width);
+    const FittedMap fitted = FitKept(fit_, report.kept, w_, options_.lambda);
+    report.damping = fitted.damping;
+    report.condition = fitted.condition;
+    report.relative_error = fitted.relative_error;
+    const DType dtype = mlp.down.weight.scalar_type();
+    mlp.KeepChannels(IndexTensor(report.kept));
+    mlp.down.weight = fitted.weight.t().to(dtype).contiguous();
+    if (fitted.bias.defined()) mlp.down.bias = fitted.bias.to(dtype);
+    return report;
+  }
+
+ private:
+  int64_t channels() const { return w_.size(0); }
+
+  Indices Kept(int64_t width) const {
+    if (inverse_diagonal_.defined()) return SmallestIndices(inverse_diagonal_, width);
+    Indices removed(order_.begin(), order_.begin() + (channels() - width));
+    std::sort(removed.begin(), removed.end());
+    return Complement(removed, channels());
+  }
+
+  const CondenseOptions& options_;
+  const TargetFit& fit_;
+  Tensor w_;                 // [m, d]
+  Indices order_;            // of elimination
+  Tensor inverse_diagonal_;  // with leverage
+};
 
 }  // namespace
 
-ModuleReport FitMlp(const CondenseContext& context, const TargetFit& fit, int64_t width,
-                    Block& block) {
-  const double lambda = context.options.lambda;
-  Mlp& mlp = block.mlp;
-  const Tensor w = mlp.down.weight.t().to(kF64);  // [m, d]
-  ModuleReport report{.widths = {width}};
-  report.kept = KeptChannels(context.options, fit, w, width);
-  const FittedMap fitted = FitKept(fit, report.kept, w, lambda);
-  report.damping = fitted.damping;
-  report.condition = fitted.condition;
-  report.relative_error = fitted.relative_error;
-  const DType dtype = mlp.down.weight.scalar_type();
-  mlp.KeepChannels(IndexTensor(report.kept));
-  mlp.down.weight = fitted.weight.t().to(dtype).contiguous();
-  if (fitted.bias.defined()) mlp.down.bias = fitted.bias.to(dtype);
-  return report;
+ModuleNarrowerPointer MakeMlpNarrower(const CondenseContext& context, const TargetFit& fit,
+                                      const Block& block, int64_t least) {
+  return std::make_unique<MlpNarrower>(context.options, fit, block, least);
 }
 
 }  // namespace condense

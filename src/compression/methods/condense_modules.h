@@ -2,6 +2,8 @@
 // of a block, the solvers and the refit.
 #pragma once
 
+#include <memory>
+
 #include "compression/compressor.h"
 #include "compression/methods/condense_options.h"
 
@@ -13,25 +15,29 @@ struct CondenseContext {
   int64_t layer = 0;
 };
 
+// A module that can be narrowed to any width; what the widths have in common is made once.
+class ModuleNarrower {
+ public:
+  virtual ~ModuleNarrower() = default;
+  // Replaces the module in `block`, where it is the one that this was made from. At full width an
+  // output matrix is refitted, queries and keys stay as they are.
+  virtual ModuleReport Narrow(int64_t width, Block& block) const = 0;
+};
+using ModuleNarrowerPointer = std::unique_ptr<const ModuleNarrower>;
+
 // Statistics of the dense model that queries and keys are narrowed by.
-StatRequests CondenseQueryKeyRequests(const CondenseOptions& options);
+StatRequests CondenseQueryKeyRequests(const CondenseOptions& options, const ModelConfig& model);
 // Statistics of values beside the fit.
 StatRequests CondenseValueRequests(const CondenseOptions& options);
-// Statistics of the dense model from which DenseFit() makes the fits of the other two.
-StatRequests CondenseFitRequests(Module module);
 
-// Whether the fit of a consumer has an intercept: where it ends up with a bias. A narrowed value
-// head passes its bias on.
-bool HasIntercept(Module module, const Block& block, bool narrows);
-
-// Replace one module of `block`, as wide as in the dense model so far, by one of the given width.
-// At full width queries and keys stay as they are, the output matrices are refitted.
-ModuleReport NarrowQueryKey(const CondenseContext& context, const BlockStatistics& dense,
-                            int64_t width, Block& block);
+// The arguments must outlive what they make; `block` is the one to be narrowed.
+ModuleNarrowerPointer MakeQueryKeyNarrower(const CondenseContext& context,
+                                           const BlockStatistics& dense, const Block& block);
 // fit: of the output projection on the mix of the values as they are.
-ModuleReport FitValueOutput(const CondenseContext& context, const TargetFit& fit,
-                            const BlockStatistics& values, int64_t width, Block& block);
-ModuleReport FitMlp(const CondenseContext& context, const TargetFit& fit, int64_t width,
-                    Block& block);
+ModuleNarrowerPointer MakeValueOutputNarrower(const CondenseContext& context, const TargetFit& fit,
+                                              const BlockStatistics& values, const Block& block);
+// least: the smallest width that will be asked for.
+ModuleNarrowerPointer MakeMlpNarrower(const CondenseContext& context, const TargetFit& fit,
+                                      const Block& block, int64_t least);
 
 }  // namespace condense

@@ -47,9 +47,11 @@ struct CondenseOptions {
   TokenWeight token_weight = TokenWeight::kNone;
   double lambda = 1e-4;
   double drift = 0;
-  QkMetric query_key = QkMetric::kScores;
+  QkMetric query_key = QkMetric::kSoftmax;
+  int64_t query_stride = 1;
   bool gains = true;
-  ValueBasis value = ValueBasis::kAttended;
+  ValueBasis value = ValueBasis::kRegression;
+  int64_t sweeps = 2;
   bool joint_output = true;
   MlpSelection mlp = MlpSelection::kElimination;
   int64_t drop_block = 32;
@@ -79,12 +81,15 @@ struct CondenseOptions {
           Range{0, 1});
     field("query_key", query_key,
           "what query/key columns are chosen by: the attention weights, or all scores alike");
+    field("query_stride", query_stride, "with softmax: every n-th query is looked at",
+          Range::AtLeast(1));
     field("gains", gains,
           "rescale what is kept of the queries: a complex gain for each rotary pair; without "
           "rotary positions subspaces in place of columns");
     field("value", value,
           "subspaces of values: by regression of the target on all heads, or head by head from "
           "attended values or from values as such");
+    field("sweeps", sweeps, "of the regression: visits of each head", Range::AtLeast(1));
     field("joint_output", joint_output,
           "refit the output projection over all heads together, to the target; false: each head to "
           "what it adds by itself");

@@ -1,78 +1,149 @@
 // `condense`, queries and keys: which columns stay, and what is done to the queries that remain.
-// Keys are only narrowed. Gains commute with the rotation, so they cost nothing at run time.
+//
+// With rotary positions pairs of columns are eliminated one by one in the metric of the softmax,
+// and complex gains, which commute with the rotation, are folded into the query map. Without, the
+// best subspaces are kept, with the keys weighted by the attention that they get. Keys are not
+// rescaled. `query_key: scores` looks at all scores alike instead, as MoDeGPT does.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "compression/methods/condense_modules.h"
 #include "compression/parts/query_key_maps.h"
+#include "compression/solvers/pair_elimination.h"
 
 namespace condense {
 namespace {
 
-// By the Gram matrices of queries and keys: the least error over all scores, attended to or not.
-HeadMaps MapsByScores(const CondenseOptions& options, const Tensor& q, const Tensor& k, bool rotary,
-                      int64_t width) {
-  HeadMaps maps;
-  const int64_t dense_width = k.size(0), heads = q.size(0);
-  if (!rotary && options.gains) {
-    const QkSubspaces best = QkBestRank(q.sum(0), k);
-    maps.key = best.key.narrow(1, 0, width);
-    maps.query.assign(static_cast<size_t>(heads), best.query.narrow(1, 0, width));
-    maps.selects_queries = false;
+// What is known of one key/value head and of its query heads.
+struct HeadScores {
+  Tensor metric;  // of pairs, for each query head [g, 2f, 2f]; or undefined and both others:
+  Tensor q, k;    // Gram matrices [g, d_h, d_h] and [d_h, d_h]
+  std::optional<Elimination> elimination;
+};
+
+class QueryKeyNarrower final : public ModuleNarrower {
+ public:
+  QueryKeyNarrower(const CondenseContext& context, const BlockStatistics& dense, const Block& block)
+      : gains_(context.options.gains),
+        rotary_(context.model.HasRope()),
+        width_(context.model.head_dim) {
+    const Device device = block.attention.q.weight.device();
+    const auto statistic = [&](const StatRequest& request) {
+      return dense.Get(request).to(device);
+    };
+    const bool softmax = context.options.query_key == QkMetric::kSoftmax;
+    const int64_t stride = context.options.query_stride;
+    Tensor metric, q, k;
+    if (softmax && rotary_) {
+      metric = statistic(PairMetric(stride));
+    } else {
+      q = statistic(HeadGram(Tap::kQueryRotated));
+      k = statistic(softmax ? KeyCovariance(stride) : HeadGram(Tap::kKeyRotated));
+    }
+    int64_t query = 0;
+    for (size_t j = 0; j < block.attention.heads.size(); ++j) {
+      const int64_t g = block.attention.heads[j].queries;
+      HeadScores head;
+      if (metric.defined()) {
+        head.metric = metric.narrow(0, query, g);
+        head.elimination = EliminatePairs(head.metric);
+      } else {
+        head.q = q.narrow(0, query, g);
+        // Covariances of the keys differ between the query heads that look at them.
+        head.k = softmax ? k.narrow(0, query, g).sum(0) : k[static_cast<int64_t>(j)];
+      }
+      heads_.push_back(std::move(head));
+      query += g;
+    }
+  }
+
+  ModuleReport Narrow(int64_t width, Block& block) const override {
+    ModuleReport report{.widths = std::vector<int64_t>(heads_.size(), width)};
+    if (width == width_) return report;
+    std::vector<HeadMaps> maps;
+    double error = 0, norm = 0;
+    const int64_t units = rotary_ ? width_ / 2 : width_;
+    for (size_t j = 0; j < heads_.size(); ++j) {
+      const HeadScores& head = heads_[j];
+      maps.push_back(head.metric.defined() ? MapsByMetric(head, width / 2, error, norm)
+                                           : MapsByGrams(head, width, error, norm));
+      report.damping = std::max(report.damping, maps.back().damping);
+      for (const int64_t unit : maps.back().units) {
+        report.kept.push_back(static_cast<int64_t>(j) * units + unit);
+      }
+    }
+    if (norm > 0) report.relative_error = std::sqrt(std::max(0.0, error) / norm);
+    ApplyQueryKeyMaps(maps, width_, rotary_, block.attention);
+    return report;
+  }
+
+ private:
+  // error, norm: of the logits, are added to.
+  HeadMaps MapsByMetric(const HeadScores& head, int64_t pairs, double& error, double& norm) const {
+    HeadMaps maps;
+    maps.units = LastOf(*head.elimination, pairs);
+    maps.columns = PairColumns(maps.units, width_);
+    maps.key = SelectionMap(maps.columns, width_, head.metric.options());
+    maps.selects_queries = !gains_;
+    for (int64_t i = 0; i < head.metric.size(0); ++i) {
+      const PairGain gain =
+          gains_ ? FitPairGain(head.metric[i], maps.units) : NoPairGain(head.metric[i], maps.units);
+      maps.query.push_back(gain.map);
+      maps.damping = std::max(maps.damping, gain.damping);
+      error += gain.squared_error;
+      norm += gain.squared_norm;
+    }
     return maps;
   }
-  maps.units = LargestIndices(QkScores(q, k, rotary, PairScore::kExact, GroupScore::kRss),
-                              rotary ? width / 2 : width);
-  maps.columns = rotary ? PairColumns(maps.units, dense_width) : maps.units;
-  maps.key = SelectionMap(maps.columns, dense_width, k.options());
-  maps.selects_queries = !options.gains;
-  for (int64_t i = 0; i < heads; ++i) {
-    if (maps.selects_queries) {
-      maps.query.push_back(maps.key);
-      continue;
+
+  HeadMaps MapsByGrams(const HeadScores& head, int64_t width, double& error, double& norm) const {
+    HeadMaps maps;
+    const int64_t queries = head.q.size(0);
+    if (!rotary_ && gains_) {
+      const QkSubspaces best = QkBestRank(head.q.sum(0), head.k);
+      maps.key = best.key.narrow(1, 0, width);
+      maps.query.assign(static_cast<size_t>(queries), best.query.narrow(1, 0, width));
+      maps.selects_queries = false;
+    } else {
+      maps.units =
+          LargestIndices(QkScores(head.q, head.k, rotary_, PairScore::kExact, GroupScore::kRss),
+                         rotary_ ? width / 2 : width);
+      maps.columns = rotary_ ? PairColumns(maps.units, width_) : maps.units;
+      maps.key = SelectionMap(maps.columns, width_, head.k.options());
+      maps.selects_queries = !gains_;
+      for (int64_t i = 0; i < queries; ++i) {
+        const Gain gain =
+            gains_ ? ComplexGain(head.q[i], head.k, maps.units) : Gain{.map = maps.key};
+        maps.query.push_back(gain.map);
+        maps.damping = std::max(maps.damping, gain.damping);
+      }
     }
-    const Gain gain = ComplexGain(q[i], k, maps.units);
-    maps.query.push_back(gain.map);
-    maps.damping = std::max(maps.damping, gain.damping);
+    for (int64_t i = 0; i < queries; ++i) {
+      const Tensor map = at::matmul(maps.query[static_cast<size_t>(i)], maps.key.t());
+      error += QkMapError(head.q[i], head.k, map);
+      norm += QkSquaredNorm(head.q[i], head.k);
+    }
+    return maps;
   }
-  return maps;
-}
+
+  bool gains_, rotary_;
+  int64_t width_;  // dense width of a head
+  std::vector<HeadScores> heads_;
+};
 
 }  // namespace
 
-StatRequests CondenseQueryKeyRequests(const CondenseOptions&) {
-  return {HeadGram(Tap::kQueryRotated), HeadGram(Tap::kKeyRotated)};
+StatRequests CondenseQueryKeyRequests(const CondenseOptions& options, const ModelConfig& model) {
+  const bool softmax = options.query_key == QkMetric::kSoftmax;
+  if (softmax && model.HasRope()) return {PairMetric(options.query_stride)};
+  return {HeadGram(Tap::kQueryRotated),
+          softmax ? KeyCovariance(options.query_stride) : HeadGram(Tap::kKeyRotated)};
 }
 
-ModuleReport NarrowQueryKey(const CondenseContext& context, const BlockStatistics& dense,
-                            int64_t width, Block& block) {
-  const int64_t dense_width = context.model.head_dim;
-  const std::vector<HeadConfig> heads = block.attention.heads;
-  ModuleReport report{.widths = std::vector<int64_t>(heads.size(), width)};
-  if (width == dense_width) return report;
-  const bool rotary = context.model.HasRope();
-  const Device device = block.attention.q.weight.device();
-  const Tensor q = dense.Get(HeadGram(Tap::kQueryRotated)).to(device);
-  const Tensor k = dense.Get(HeadGram(Tap::kKeyRotated)).to(device);
-  std::vector<HeadMaps> maps;
-  int64_t first = 0;
-  double error = 0, norm = 0;
-  for (size_t j = 0; j < heads.size(); ++j) {
-    const Tensor own_k = k[static_cast<int64_t>(j)], own_q = q.narrow(0, first, heads[j].queries);
-    maps.push_back(MapsByScores(context.options, own_q, own_k, rotary, width));
-    first += heads[j].queries;
-    report.damping = std::max(report.damping, maps[j].damping);
-    const auto base = static_cast<int64_t>(j) * (rotary ? dense_width / 2 : dense_width);
-    for (const int64_t unit : maps[j].units) report.kept.push_back(base + unit);
-    for (int64_t i = 0; i < heads[j].queries; ++i) {
-      const Tensor map = at::matmul(maps[j].query[static_cast<size_t>(i)], maps[j].key.t());
-      error += QkMapError(own_q[i], own_k, map);
-      norm += QkSquaredNorm(own_q[i], own_k);
-    }
-  }
-  if (norm > 0) report.relative_error = std::sqrt(std::max(0.0, error) / norm);
-  ApplyQueryKeyMaps(maps, dense_width, rotary, block.attention);
-  return report;
+ModuleNarrowerPointer MakeQueryKeyNarrower(const CondenseContext& context,
+                                           const BlockStatistics& dense, const Block& block) {
+  return std::make_unique<QueryKeyNarrower>(context, dense, block);
 }
 
 }  // namespace condense

@@ -4,98 +4,172 @@
 //
 // Softmax rows sum to one, so a constant of the values may move to the output bias; a narrowed head
 // passes its value bias on in this way.
-#include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "compression/methods/condense_modules.h"
+#include "compression/solvers/reduced_rank.h"
 #include "tensor/linalg.h"
 
 namespace condense {
 namespace {
 
-class ValueOutput {
+// W_V' = W_V P for each key/value head, and W_O' behind them.
+struct Narrowed {
+  std::vector<Tensor> subspaces;  // P [d_h, k]
+  FittedMap output;
+};
+
+class ValueOutputNarrower final : public ModuleNarrower {
  public:
-  ValueOutput(const CondenseContext& context, const TargetFit& fit, const BlockStatistics& values,
-              const Block& block)
+  ValueOutputNarrower(const CondenseContext& context, const TargetFit& fit,
+                      const BlockStatistics& values, const Block& block)
       : options_(context.options),
         fit_(fit),
         values_(values),
-        attention_(block.attention),
+        heads_(block.attention.heads),
         width_(context.model.head_dim),
-        w_o_(attention_.o.weight.t().to(kF64)) {}
-
-  // Orthonormal columns for each key/value head: [d_h, k].
-  std::vector<Tensor> Subspaces(int64_t width) const {
-    std::vector<Tensor> subspaces;
-    for (size_t j = 0; j < attention_.heads.size(); ++j) {
-      std::vector<Tensor> w_o;
-      for (int64_t i = 0; i < attention_.heads[j].queries; ++i) w_o.push_back(OutputOf(j, i));
-      const ValueSubspaces head(GramOf(j), std::move(w_o), {.balance = false});
-      subspaces.push_back(SignFixedColumns(std::get<0>(at::linalg_qr(head.Keep(width).value))));
+        w_o_(block.attention.o.weight.t().to(kF64)) {
+    if (block.attention.o.bias.defined()) bias_ = block.attention.o.bias.to(kF64);
+    if (block.attention.v.bias.defined()) {
+      value_bias_ = SharedByQueries(block.attention.v.bias.to(kF64));
     }
-    return subspaces;
+    if (options_.value != ValueBasis::kRegression) return;
+    std::vector<int64_t> queries;
+    for (const HeadConfig& head : heads_) queries.push_back(head.queries);
+    regression_.emplace(
+        fit.regression, w_o_, queries,
+        ReducedRankOptions{.relative_ridge = options_.lambda, .sweeps = options_.sweeps});
   }
 
-  FittedMap Output(const std::vector<Tensor>& subspaces, const Tensor& shift) const {
-    TargetFit fit = options_.joint_output ? fit_ : HeadByHead();
-    if (shift.defined()) fit.input_mean = fit.input_mean - shift;
-    std::vector<Tensor> blocks;
-    for (size_t j = 0; j < subspaces.size(); ++j) {
-      blocks.insert(blocks.end(), static_cast<size_t>(attention_.heads[j].queries), subspaces[j]);
+  ModuleReport Narrow(int64_t width, Block& block) const override {
+    ModuleReport report{.widths = std::vector<int64_t>(heads_.size(), width)};
+    Attention& attention = block.attention;
+    const DType dtype = attention.o.weight.scalar_type();
+    FittedMap output;
+    if (width == width_) {
+      if (!options_.joint_output) return report;
+      output = FitKept(fit_, Complement({}, w_o_.size(0)), w_o_, options_.lambda);
+    } else {
+      const Narrowed narrowed =
+          options_.joint_output && regression_ ? ByRegression(width) : BehindSubspaces(width);
+      output = narrowed.output;
+      std::vector<Tensor> rows;
+      for (size_t j = 0; j < heads_.size(); ++j) {
+        const Tensor own =
+            attention.v.weight.narrow(0, static_cast<int64_t>(j) * width_, width_).to(kF64);
+        rows.push_back(at::matmul(narrowed.subspaces[j].t(), own));
+        attention.heads[j].vo_width = width;
+      }
+      attention.v.weight = at::cat(rows, 0).to(dtype);
+      attention.v.bias = Tensor();
     }
-    return FitThrough(fit, at::block_diag(blocks), w_o_, options_.lambda);
+    report.damping = output.damping;
+    report.condition = output.condition;
+    report.relative_error = output.relative_error;
+    attention.o.weight = output.weight.t().to(dtype).contiguous();
+    if (output.bias.defined()) attention.o.bias = output.bias.to(dtype);
+    return report;
   }
 
  private:
   int64_t FirstRow(size_t j) const {
     int64_t queries = 0;
-    for (size_t i = 0; i < j; ++i) queries += attention_.heads[i].queries;
+    for (size_t i = 0; i < j; ++i) queries += heads_[i].queries;
     return queries * width_;
   }
-  // W_O of query head i of key/value head j: [d_h, d].
-  Tensor OutputOf(size_t j, int64_t i) const {
-    return w_o_.narrow(0, FirstRow(j) + i * width_, width_);
+
+  // A row over key/value heads, repeated for the query heads of each: [n_h d_h].
+  Tensor SharedByQueries(const Tensor& row) const {
+    std::vector<Tensor> parts;
+    for (size_t j = 0; j < heads_.size(); ++j) {
+      parts.insert(parts.end(), static_cast<size_t>(heads_[j].queries),
+                   row.narrow(0, static_cast<int64_t>(j) * width_, width_));
+    }
+    return at::cat(parts);
   }
-  // What the subspace of key/value head j has to carry: [d_h, d_h].
+
+  // The fit on values without their bias.
+  TargetFit WithoutValueBias(TargetFit fit) const {
+    if (value_bias_.defined()) fit.input_mean = fit.input_mean - value_bias_;
+    return fit;
+  }
+
+  Narrowed ByRegression(int64_t width) const {
+    ReducedRankFit ranks = regression_->Fit(std::vector<int64_t>(heads_.size(), width));
+    FittedMap output{
+        .weight = ranks.output, .damping = ranks.damping, .condition = ranks.condition};
+    if (ranks.squared_norm > 0) {
+      output.relative_error = std::sqrt(ranks.squared_error / ranks.squared_norm);
+    }
+    if (fit_.intercept()) {
+      output.bias = Intercept(ranks.Narrow(WithoutValueBias(fit_).input_mean), fit_.target_mean,
+                              ranks.output);
+    }
+    return {std::move(ranks.value), std::move(output)};
+  }
+
+  Narrowed BehindSubspaces(int64_t width) const {
+    Narrowed narrowed;
+    std::vector<Tensor> blocks;
+    const std::vector<Tensor> found =
+        regression_ ? regression_->Fit(std::vector<int64_t>(heads_.size(), width)).value
+                    : HeadSubspaces(width);
+    for (size_t j = 0; j < heads_.size(); ++j) {
+      narrowed.subspaces.push_back(SignFixedColumns(std::get<0>(at::linalg_qr(found[j]))));
+      blocks.insert(blocks.end(), static_cast<size_t>(heads_[j].queries),
+                    narrowed.subspaces.back());
+    }
+    const TargetFit fit = WithoutValueBias(options_.joint_output ? fit_ : HeadByHead());
+    narrowed.output = FitThrough(fit, at::block_diag(blocks), w_o_, options_.lambda);
+    return narrowed;
+  }
+
+  // The best for each head alone, with its dense output maps.
+  std::vector<Tensor> HeadSubspaces(int64_t width) const {
+    std::vector<Tensor> subspaces;
+    for (size_t j = 0; j < heads_.size(); ++j) {
+      std::vector<Tensor> w_o;
+      for (int64_t i = 0; i < heads_[j].queries; ++i) {
+        w_o.push_back(w_o_.narrow(0, FirstRow(j) + i * width_, width_));
+      }
+      const ValueSubspaces head(GramOf(j), std::move(w_o), {.balance = false});
+      subspaces.push_back(head.Keep(width).value);
+    }
+    return subspaces;
+  }
+
+  // Of the values of key/value head j, or of what its query heads mix from them: [d_h, d_h].
   Tensor GramOf(size_t j) const {
     if (options_.value == ValueBasis::kValues) {
       return values_.Get(HeadGram(Tap::kValue))[static_cast<int64_t>(j)].to(w_o_.device());
     }
     Tensor sum = at::zeros({width_, width_}, w_o_.options());
-    for (int64_t i = 0; i < attention_.heads[j].queries; ++i) {
-      const int64_t row = FirstRow(j) + i * width_;
-      sum += fit_.c.narrow(0, row, width_).narrow(1, row, width_);
-    }
+    for (int64_t i = 0; i < heads_[j].queries; ++i) sum += OwnGram(FirstRow(j) + i * width_);
     return sum;
   }
+  Tensor OwnGram(int64_t row) const {
+    return fit_.regression.c.narrow(0, row, width_).narrow(1, row, width_);
+  }
+
   // Each query head by itself, fitted to what it adds.
   TargetFit HeadByHead() const {
     TargetFit fit = fit_;
     std::vector<Tensor> blocks;
-    for (int64_t row = 0; row < fit_.c.size(0); row += width_) {
-      blocks.push_back(fit_.c.narrow(0, row, width_).narrow(1, row, width_));
-    }
-    fit.c = at::block_diag(blocks);
-    return fit.WithOwnTargets(w_o_,
-                              attention_.o.bias.defined() ? attention_.o.bias.to(kF64) : Tensor());
+    for (int64_t row = 0; row < w_o_.size(0); row += width_) blocks.push_back(OwnGram(row));
+    fit.regression.c = at::block_diag(blocks);
+    return fit.WithOwnTargets(w_o_, bias_);
   }
 
   const CondenseOptions& options_;
   const TargetFit& fit_;
   const BlockStatistics& values_;
-  const Attention& attention_;
-  int64_t width_;  // dense width of a head
-  Tensor w_o_;     // [n_h d_h, d]
+  std::vector<HeadConfig> heads_;
+  int64_t width_;             // dense width of a head
+  Tensor w_o_;                // [n_h d_h, d]
+  Tensor bias_, value_bias_;  // b_O [d], b_V [n_h d_h]; or undefined
+  std::optional<ReducedRank> regression_;
 };
-
-// A row over key/value heads, repeated for the query heads of each: [n_h d_h].
-Tensor SharedByQueries(const Tensor& row, const std::vector<HeadConfig>& heads, int64_t width) {
-  std::vector<Tensor> parts;
-  for (size_t j = 0; j < heads.size(); ++j) {
-    parts.insert(parts.end(), static_cast<size_t>(heads[j].queries),
-                 row.narrow(0, static_cast<int64_t>(j) * width, width));
-  }
-  return at::cat(parts);
-}
 
 }  // namespace
 
@@ -104,42 +178,9 @@ StatRequests CondenseValueRequests(const CondenseOptions& options) {
   return {};
 }
 
-ModuleReport FitValueOutput(const CondenseContext& context, const TargetFit& fit,
-                            const BlockStatistics& values, int64_t width, Block& block) {
-  Attention& attention = block.attention;
-  const int64_t dense_width = context.model.head_dim;
-  const bool narrows = width < dense_width;
-  const DType dtype = attention.o.weight.scalar_type();
-  ModuleReport report{.widths = std::vector<int64_t>(attention.heads.size(), width)};
-  if (!narrows && !context.options.joint_output) return report;
-
-  const ValueOutput module(context, fit, values, block);
-  Tensor shift;
-  if (narrows && attention.v.bias.defined()) {
-    shift = SharedByQueries(attention.v.bias.to(kF64), attention.heads, dense_width);
-  }
-  const std::vector<Tensor> subspaces =
-      narrows ? module.Subspaces(width)
-              : std::vector<Tensor>(attention.heads.size(), at::eye(dense_width, fit.c.options()));
-  const FittedMap fitted = module.Output(subspaces, shift);
-  report.damping = fitted.damping;
-  report.condition = fitted.condition;
-  report.relative_error = fitted.relative_error;
-
-  if (narrows) {
-    std::vector<Tensor> rows;
-    for (size_t j = 0; j < subspaces.size(); ++j) {
-      const Tensor own =
-          attention.v.weight.narrow(0, static_cast<int64_t>(j) * dense_width, dense_width);
-      rows.push_back(at::matmul(subspaces[j].t(), own.to(kF64)));
-      attention.heads[j].vo_width = width;
-    }
-    attention.v.weight = at::cat(rows, 0).to(dtype);
-    attention.v.bias = Tensor();
-  }
-  attention.o.weight = fitted.weight.t().to(dtype).contiguous();
-  if (fitted.bias.defined()) attention.o.bias = fitted.bias.to(dtype);
-  return report;
+ModuleNarrowerPointer MakeValueOutputNarrower(const CondenseContext& context, const TargetFit& fit,
+                                              const BlockStatistics& values, const Block& block) {
+  return std::make_unique<ValueOutputNarrower>(context, fit, values, block);
 }
 
 }  // namespace condense

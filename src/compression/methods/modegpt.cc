@@ -109,7 +109,7 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
     return parts;
   }
 
-  StatRequests TrialRequests() const override {
+  StatRequests TrialRequests(const ModelConfig&) const override {
     StatRequests requests;
     for (const Module module : kModules) {
       if (options_.modules.of(module)) requests.merge(RequestsOf(module));

@@ -65,7 +65,7 @@ class LowRankMethod : public Compressor, public ModuleTrials {
   const ModuleTrials* trials() const override { return this; }
   std::string TrialKey() const override { return key_; }
   std::vector<TrialPart> TrialParts() const override;
-  StatRequests TrialRequests() const override { return Requests(); }
+  StatRequests TrialRequests(const ModelConfig&) const override { return Requests(); }
   std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
                                    const std::vector<double>& removed) const override;
 

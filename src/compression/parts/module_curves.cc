@@ -63,7 +63,7 @@ class CurveMeter {
       top.Transform([&](const Tensor& x) { return block.Forward(x, context_); });
     }
     statistics_.ForEachLayer(
-        trials_.TrialRequests(), [&](int64_t l, const BlockStatistics& statistics) {
+        trials_.TrialRequests(model_.config()), [&](int64_t l, const BlockStatistics& statistics) {
           const InferenceScope inference;
           const Block dense = model_.LoadBlock(l);
           const std::vector<Trial> made = MakeTrials(

@@ -18,29 +18,12 @@ double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>
 
 void AddTo(Tensor& sum, const Tensor& part) { sum = sum.defined() ? sum.add_(part) : part; }
 
-struct Reduced {
-  Tensor gram, right;  // [k, k], [k, out]
-  Tensor start;        // [k, out]
-  Tensor mean;         // [k]; undefined without an intercept
-};
-
-FittedMap Solve(const TargetFit& fit, const Reduced& reduced, double ridge) {
-  FittedMap fitted{.weight = reduced.start};
-  if (reduced.gram.diagonal().max().item<double>() > 0) {
-    Tensor ridged = reduced.gram.clone();
-    ridged.diagonal().add_(ridge);
-    const Factor factor = CholeskyEscalated(ridged, "Gram matrix of the inputs of a refit");
-    fitted.damping = factor.damping;
-    fitted.condition = ConditionOf(factor);
-    fitted.weight = reduced.start +
-                    CholeskySolve(factor, reduced.right - at::matmul(reduced.gram, reduced.start));
+FittedMap Fitted(const RefitResult& refit, const Tensor& input_mean, const Tensor& target_mean) {
+  FittedMap fitted{.weight = refit.weight, .damping = refit.damping, .condition = refit.condition};
+  if (refit.squared_norm > 0) {
+    fitted.relative_error = std::sqrt(refit.squared_error / refit.squared_norm);
   }
-  if (fit.target_norm > 0) {
-    const double error = fit.target_norm - 2 * Dot(reduced.right, fitted.weight) +
-                         Dot(fitted.weight, at::matmul(reduced.gram, fitted.weight));
-    fitted.relative_error = std::sqrt(std::max(0.0, error) / fit.target_norm);
-  }
-  if (fit.intercept()) fitted.bias = fit.target_mean - at::matmul(reduced.mean, fitted.weight);
+  if (input_mean.defined()) fitted.bias = Intercept(input_mean, target_mean, refit.weight);
   return fitted;
 }
 
@@ -56,8 +39,8 @@ Tensor TokenWeights(TokenWeight rule, const Tensor& stream) {
 
 TargetFit TargetFit::WithOwnTargets(const Tensor& w, const Tensor& bias) const {
   TargetFit own = *this;
-  own.b = at::matmul(c, w);
-  own.target_norm = Dot(w, own.b);
+  own.regression.b = at::matmul(regression.c, w);
+  own.regression.target_norm = Dot(w, own.regression.b);
   if (intercept()) {
     own.target_mean = at::matmul(input_mean, w);
     if (bias.defined()) own.target_mean = own.target_mean + bias;
@@ -66,13 +49,7 @@ TargetFit TargetFit::WithOwnTargets(const Tensor& w, const Tensor& bias) const {
 }
 
 double TargetFit::Ridge(double relative) const {
-  return relative * c.diagonal().mean().item<double>();
-}
-
-Tensor TargetFit::Solution(const Tensor& start, double relative_ridge) const {
-  return Solve(*this, {.gram = c, .right = b, .start = start, .mean = input_mean},
-               Ridge(relative_ridge))
-      .weight;
+  return relative * regression.c.diagonal().mean().item<double>();
 }
 
 void TargetSums::Add(const Tensor& inputs, const Tensor& targets, const Tensor& weights) {
@@ -103,47 +80,53 @@ void TargetSums::Add(const Tensor& inputs, const Tensor& targets, const Tensor& 
 TargetFit TargetSums::Finish(bool intercept, const std::string& where) const {
   CONDENSE_CHECK(weight_.defined(), "{}: no batch was added", where);
   const double weight = weight_.item<double>();
-  TargetFit fit{.c = gram_->Finish(std::llround(weight)).to(products_.device()),
-                .b = products_.clone(),
-                .target_norm = target_norm_.item<double>()};
-  RequireFinite(fit.c, where + ": Gram matrix of the inputs of a refit");
-  RequireFinite(fit.b, where + ": products of inputs and targets of a refit");
+  TargetFit fit{.regression = {.c = gram_->Finish(std::llround(weight)).to(products_.device()),
+                               .b = products_.clone(),
+                               .target_norm = target_norm_.item<double>()}};
+  Regression& r = fit.regression;
+  RequireFinite(r.c, where + ": Gram matrix of the inputs of a refit");
+  RequireFinite(r.b, where + ": products of inputs and targets of a refit");
   if (!intercept || weight == 0) return fit;
   fit.input_mean = input_sum_ / weight;
   fit.target_mean = target_sum_ / weight;
-  fit.c = fit.c - at::outer(fit.input_mean, input_sum_);
-  fit.b = fit.b - at::outer(fit.input_mean, target_sum_);
-  fit.target_norm = std::max(0.0, fit.target_norm - Dot(fit.target_mean, target_sum_));
+  r.c = r.c - at::outer(fit.input_mean, input_sum_);
+  r.b = r.b - at::outer(fit.input_mean, target_sum_);
+  r.target_norm = std::max(0.0, r.target_norm - Dot(fit.target_mean, target_sum_));
   return fit;
 }
 
 TargetFit DenseFit(const Tensor& gram, const Tensor& mean, int64_t tokens, const Tensor& w,
                    const Tensor& bias) {
-  TargetFit fit{.c = gram};
+  TargetFit fit{.regression = {.c = gram}};
   if (mean.defined()) {
-    fit.c = ShiftedGram(gram, mean, mean, tokens);
+    fit.regression.c = ShiftedGram(gram, mean, mean, tokens);
     fit.input_mean = mean;
   }
   return fit.WithOwnTargets(w, bias);
 }
 
-FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& start,
-                     double relative_ridge) {
-  Reduced reduced{.gram = Symmetrised(at::matmul(first.t(), at::matmul(fit.c, first))),
-                  .right = at::matmul(first.t(), fit.b),
-                  .start = at::matmul(first.t(), start)};
-  if (fit.intercept()) reduced.mean = at::matmul(fit.input_mean, first);
-  return Solve(fit, reduced, fit.Ridge(relative_ridge));
-}
-
 FittedMap FitKept(const TargetFit& fit, const Indices& kept, const Tensor& start,
                   double relative_ridge) {
-  const Tensor rows = IndexTensor(kept).to(fit.c.device());
-  Reduced reduced{.gram = fit.c.index_select(0, rows).index_select(1, rows),
-                  .right = fit.b.index_select(0, rows),
-                  .start = start.index_select(0, rows)};
-  if (fit.intercept()) reduced.mean = fit.input_mean.index_select(0, rows);
-  return Solve(fit, reduced, fit.Ridge(relative_ridge));
+  Tensor mean;
+  if (fit.intercept()) {
+    mean = fit.input_mean.index_select(0, IndexTensor(kept).to(fit.input_mean.device()));
+  }
+  return Fitted(RefitTowards(fit.regression, start, kept, relative_ridge), mean, fit.target_mean);
+}
+
+FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& start,
+                     double relative_ridge) {
+  const Regression behind{
+      .c = Symmetrised(at::matmul(first.t(), at::matmul(fit.regression.c, first))),
+      .b = at::matmul(first.t(), fit.regression.b),
+      .target_norm = fit.regression.target_norm};
+  const double mean_energy = behind.c.diagonal().mean().item<double>();
+  const double relative = mean_energy > 0 ? fit.Ridge(relative_ridge) / mean_energy : 0;
+  Tensor mean;
+  if (fit.intercept()) mean = at::matmul(fit.input_mean, first);
+  return Fitted(
+      RefitTowards(behind, at::matmul(first.t(), start), Complement({}, first.size(1)), relative),
+      mean, fit.target_mean);
 }
 
 void FollowDrift(const TargetSums& sums, double share, const std::string& where,
@@ -155,8 +138,9 @@ void FollowDrift(const TargetSums& sums, double share, const std::string& where,
     }
     if (members.empty()) continue;
     const TargetFit fit = sums.Finish(biased, where);
-    const Tensor identity = at::eye(fit.c.size(0), fit.c.options());
-    const FittedMap back = FitThrough(fit, identity, identity, kDriftRidge);
+    const int64_t width = fit.regression.c.size(0);
+    const Tensor identity = at::eye(width, fit.regression.c.options());
+    const FittedMap back = FitKept(fit, Complement({}, width), identity, kDriftRidge);
     const Tensor map = (1 - share) * identity + share * back.weight;
     for (Linear* linear : members) {
       const DType dtype = linear->weight.scalar_type();

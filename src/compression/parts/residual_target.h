@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "calibration/statistics.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/regression.h"
 #include "config/fields.h"
 #include "model/linear.h"
 
@@ -30,21 +30,17 @@ struct EnumNames<TokenWeight> {
 // inverse_norm: 1 / ||x||^2, which a norm that follows would divide by.
 Tensor TokenWeights(TokenWeight rule, const Tensor& stream);
 
-// Normal equations of a refit. All float64.
+// What a refit is fitted to.
 struct TargetFit {
-  Tensor c;                        // Y^T Y [in, in]
-  Tensor b;                        // Y^T T [in, out]
-  Tensor input_mean, target_mean;  // with an intercept; C, B and the norm are centred then
-  double target_norm = 0;          // sum of squares of T
+  Regression regression;           // of T on Y, centred with an intercept
+  Tensor input_mean, target_mean;  // with an intercept
 
   bool intercept() const { return input_mean.defined(); }
   // The same inputs, with what the map y W + bias makes of them as targets. Without an intercept
   // the bias is no part of the targets.
   TargetFit WithOwnTargets(const Tensor& w, const Tensor& bias) const;
-  // lambda * mean(diag C).
+  // relative * mean(diag C).
   double Ridge(double relative) const;
-  // argmin over W [in, out] of the error + ridge ||W - start||^2.
-  Tensor Solution(const Tensor& start, double relative_ridge) const;
 };
 
 // Sums over batches.
@@ -68,17 +64,17 @@ TargetFit DenseFit(const Tensor& gram, const Tensor& mean, int64_t tokens, const
 struct FittedMap {
   Tensor weight;       // [k, out]
   Tensor bias;         // [out]; undefined without an intercept
-  double damping = 0;  // absolute, that the factorisation needed beyond the ridge
+  double damping = 0;  // absolute, beyond the ridge
   double condition = 1;
   std::optional<double> relative_error;  // ||T - Y Z W||_F / ||T||_F
 };
-// The map behind Z: argmin over W of sum ||t - y Z W - c||^2 + ridge ||W - Z^T start||^2.
-// first: Z [in, k], orthonormal columns; start [in, out].
-FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& start,
-                     double relative_ridge);
-// The same for a selection of inputs.
+// The map behind a selection of inputs: argmin over W of sum ||t - y_S W - c||^2 + ridge
+// ||W - start_S||^2. start [in, out].
 FittedMap FitKept(const TargetFit& fit, const Indices& kept, const Tensor& start,
                   double relative_ridge);
+// The same behind a subspace of the inputs, first: Z [in, k] with orthonormal columns.
+FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& start,
+                     double relative_ridge);
 
 // Moves maps that read the stream along with it: sums of the stream as it is now, normed, with the
 // dense one as targets. W' = ((1 - share) I + share R) W, where R takes the present inputs to the

@@ -379,7 +379,7 @@ std::vector<TrialPart> UnitPruning::TrialParts() const {
   return trial_parts;
 }
 
-StatRequests UnitPruning::TrialRequests() const {
+StatRequests UnitPruning::TrialRequests(const ModelConfig&) const {
   StatRequests requests;
   for (const UnitPart part : parts()) requests.merge(RequestsOf(part));
   return requests;

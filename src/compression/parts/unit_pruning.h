@@ -103,7 +103,7 @@ class UnitPruning : public Compressor, public ModuleTrials {
   const ModuleTrials* trials() const override { return this; }
   std::string TrialKey() const override { return setup_.key; }
   std::vector<TrialPart> TrialParts() const override;
-  StatRequests TrialRequests() const override;
+  StatRequests TrialRequests(const ModelConfig& model) const override;
   std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
                                    const std::vector<double>& removed) const override;
 

@@ -173,7 +173,8 @@ TEST_P(Curves, EqualWholeModelsWithOnePartReplaced) {
   ASSERT_EQ(curves.size(), 3 * trials.TrialParts().size());
   auto curve = curves.begin();
   tiny_.statistics.ForEachLayer(
-      trials.TrialRequests(), [&](int64_t l, const BlockStatistics& statistics) {
+      trials.TrialRequests(tiny_.model->config()),
+      [&](int64_t l, const BlockStatistics& statistics) {
         const Block dense = tiny_.model->LoadBlock(l);
         const TrialInput input{
             .model = tiny_.model->config(), .dense = dense, .statistics = statistics, .layer = l};
@@ -278,7 +279,9 @@ class CountedTrials final : public ModuleTrials {
       : trials_(trials), suffix_(std::move(suffix)) {}
   std::string TrialKey() const override { return trials_.TrialKey() + suffix_; }
   std::vector<TrialPart> TrialParts() const override { return trials_.TrialParts(); }
-  StatRequests TrialRequests() const override { return trials_.TrialRequests(); }
+  StatRequests TrialRequests(const ModelConfig& model) const override {
+    return trials_.TrialRequests(model);
+  }
   std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
                                    const std::vector<double>& removed) const override {
     ++calls;

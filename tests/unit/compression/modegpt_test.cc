@@ -216,20 +216,24 @@ TEST(ModeGpt, TrialsCompressAsTheMethodDoes) {
     const auto method = Method("{use: modegpt_plus, refresh: none}");
     ASSERT_NE(method->trials(), nullptr);
     const ModuleTrials& trials = *method->trials();
-    tiny.statistics.ForEachLayer(trials.TrialRequests(), [&](int64_t l,
-                                                             const BlockStatistics& statistics) {
-      const Block dense = tiny.model->LoadBlock(l);
-      for (const TrialPart& part : trials.TrialParts()) {
-        ModuleSparsity removed;
-        removed.of(part.modules.front()) = 0.5;
-        const Compressed whole = CompressFixed(tiny, "{use: modegpt_plus, refresh: none}", removed);
-        const auto blocks = trials.CompressAlone(
-            {.model = tiny.model->config(), .dense = dense, .statistics = statistics, .layer = l},
-            part, {0.25, 0.5});
-        ASSERT_EQ(blocks.size(), 2u);
-        EXPECT_TRUE(SameTensors(blocks[1], whole.model->LoadBlock(l))) << part.name;
-      }
-    });
+    tiny.statistics.ForEachLayer(
+        trials.TrialRequests(tiny.model->config()),
+        [&](int64_t l, const BlockStatistics& statistics) {
+          const Block dense = tiny.model->LoadBlock(l);
+          for (const TrialPart& part : trials.TrialParts()) {
+            ModuleSparsity removed;
+            removed.of(part.modules.front()) = 0.5;
+            const Compressed whole =
+                CompressFixed(tiny, "{use: modegpt_plus, refresh: none}", removed);
+            const auto blocks = trials.CompressAlone({.model = tiny.model->config(),
+                                                      .dense = dense,
+                                                      .statistics = statistics,
+                                                      .layer = l},
+                                                     part, {0.25, 0.5});
+            ASSERT_EQ(blocks.size(), 2u);
+            EXPECT_TRUE(SameTensors(blocks[1], whole.model->LoadBlock(l))) << part.name;
+          }
+        });
   }
 }
 

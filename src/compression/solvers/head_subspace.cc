@@ -1,6 +1,7 @@
 #include "compression/solvers/head_subspace.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "tensor/linalg.h"
@@ -58,7 +59,7 @@ HeadSubspace::HeadSubspace(const Tensor& c, const Tensor& e, int64_t queries)
 }
 
 Tensor HeadSubspace::OfGroup(const Tensor& subspace) const {
-  return queries_ == 1 ? subspace : at::kron(at::eye(queries_, c_.options()), subspace);
+  return at::block_diag(std::vector<Tensor>(static_cast<size_t>(queries_), subspace));
 }
 
 Tensor HeadSubspace::Spectrum() const {
@@ -74,7 +75,7 @@ Tensor HeadSubspace::Spectrum() const {
       CholeskyEscalated(Symmetrised(at::matmul(z.t(), at::matmul(c_, z))), "directions of a head")
           .lower;
   const Tensor explained = Whitened(lower, at::matmul(z.t(), at::matmul(e_, z))).diagonal();
-  return explained.view({width_, queries_}).sum(1).clamp_min(0);
+  return explained.reshape({width_, queries_}).sum(1).clamp_min(0);
 }
 
 double HeadSubspace::Loss(const Tensor& subspace) const {
@@ -94,7 +95,7 @@ Tensor HeadSubspace::Alternated(const Tensor& subspace) const {
       CholeskyEscalated(Symmetrised(at::matmul(z.t(), at::matmul(c_, z))), "channels of a group");
   const Tensor seen = CholeskySolve(factor, at::matmul(z.t(), e_));  // N B~^T [g k, g d_h]
   const Tensor outer = Symmetrised(CholeskySolve(factor, at::matmul(seen, z).t()));  // N N^T
-  const Tensor blocks = outer.view({queries_, k, queries_, k});                      // y, :, x, :
+  const Tensor blocks = outer.reshape({queries_, k, queries_, k});                   // y, :, x, :
   Tensor right = at::zeros_like(subspace);  // sum_x B~_x N_x^T
   for (int64_t x = 0; x < queries_; ++x) {
     right += seen.narrow(0, x * k, k).narrow(1, x * width_, width_).t();

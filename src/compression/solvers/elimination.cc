@@ -4,11 +4,14 @@
 // and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
 // memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
 // then one update for the block. Groups (heads) are few and wide: they go one at a time, at
-// tr(W_g^T (Hi_gg)^-1 W_g). The costs add up to the error of a least-squares refit of what remains.
+// tr(W_g^T (Hi_gg)^-1 W_g). With a target of its own (regression.h) only the weights that one
+// starts from differ. The costs add up to the error of a least-squares refit of what remains.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
+#include "compression/solvers/regression.h"
 #include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
@@ -59,8 +62,9 @@ struct Remainder {
   Tensor inverse;  // Hi [m, m]
   double damping = 0;
 
-  Remainder(const Tensor& c, const Tensor& w, double relative_damping)
-      : weights(w.clone()), damping(relative_damping * c.diagonal().mean().item<double>()) {
+  // Without weights so far.
+  Remainder(const Tensor& c, double relative_damping)
+      : damping(relative_damping * c.diagonal().mean().item<double>()) {
     Tensor damped = c.clone();
     damped.diagonal().add_(damping);
     const Factor factor = CholeskyEscalated(damped, "Gram matrix of the channels");
@@ -79,42 +83,56 @@ struct Remainder {
   }
 };
 
-}  // namespace
-
-Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
-                              const EliminationOptions& options) {
-  const int64_t m = c.size(0);
-  CONDENSE_CHECK(count >= 0 && count <= m && options.drop_block >= 1, "{} of {} in blocks of {}",
-                 count, m, options.drop_block);
-  Remainder rest(c, w, options.relative_damping);
+// Removes `count` single channels.
+Elimination RemoveChannels(Remainder rest, int64_t count, int64_t drop_block) {
+  const int64_t m = rest.weights.size(0);
+  CONDENSE_CHECK(count >= 0 && count <= m && drop_block >= 1, "{} of {} in blocks of {}", count, m,
+                 drop_block);
   Elimination result;
   result.damping = rest.damping;
   std::vector<double> costs;
-  Tensor alive = at::ones({m}, c.options().dtype(at::kBool));
+  Tensor alive = at::ones({m}, rest.weights.options().dtype(at::kBool));
   while (static_cast<int64_t>(result.order.size()) < count) {
     const auto removed = static_cast<int64_t>(result.order.size());
     const Tensor scores = (rest.weights.square().sum(1) / rest.inverse.diagonal())
                               .masked_fill(alive.logical_not(), std::numeric_limits<double>::max());
     const Indices candidates =
-        SmallestIndices(scores, std::min(kCandidatesPerRemoval * options.drop_block, m - removed));
-    const Tensor s = IndexTensor(candidates).to(c.device());
+        SmallestIndices(scores, std::min(kCandidatesPerRemoval * drop_block, m - removed));
+    const Tensor s = IndexTensor(candidates).to(rest.weights.device());
     const Tensor candidate_weights = rest.weights.index_select(0, s);  // [s, out]
     const Removals removals =
         RemoveAmong(rest.inverse.index_select(0, s).index_select(1, s).to(at::kCPU),
                     at::matmul(candidate_weights, candidate_weights.t()).to(at::kCPU),
-                    std::min(options.drop_block, count - removed));
+                    std::min(drop_block, count - removed));
     Indices block;
     for (const int64_t position : removals.positions) {
       block.push_back(candidates[static_cast<size_t>(position)]);
     }
     result.order.insert(result.order.end(), block.begin(), block.end());
     costs.insert(costs.end(), removals.costs.begin(), removals.costs.end());
-    const Tensor r = IndexTensor(block).to(c.device());
+    const Tensor r = IndexTensor(block).to(rest.weights.device());
     rest.Remove(r);
     alive.index_fill_(0, r, false);
   }
   result.costs = at::tensor(costs, at::TensorOptions().dtype(kF64));
   return result;
+}
+
+}  // namespace
+
+Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
+                              const EliminationOptions& options) {
+  Remainder rest(c, options.relative_damping);
+  rest.weights = w.clone();
+  return RemoveChannels(std::move(rest), count, options.drop_block);
+}
+
+Elimination EliminateTowards(const Regression& r, const Tensor& w_old, int64_t count,
+                             const EliminationOptions& options) {
+  Remainder rest(r.c, options.relative_damping);
+  // (C + ridge)^-1 (B + ridge W_old), written as a change: exact where the old weights are right.
+  rest.weights = w_old + at::matmul(rest.inverse, r.b - at::matmul(r.c, w_old));
+  return RemoveChannels(std::move(rest), count, options.drop_block);
 }
 
 Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& units, int64_t count,
@@ -123,7 +141,8 @@ Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& unit
   CONDENSE_CHECK(units.dim() == 2 && count >= 0 && count <= groups, "{} of {} groups", count,
                  groups);
   const Tensor rows = units.to(c.device());
-  Remainder rest(c, w, relative_damping);
+  Remainder rest(c, relative_damping);
+  rest.weights = w.clone();
   Elimination result;
   result.damping = rest.damping;
   std::vector<double> costs;

@@ -84,6 +84,18 @@ Indices PairColumns(const Indices& pairs, int64_t head_dim) {
   return columns;
 }
 
+Tensor ComplexGainMap(const Tensor& pairs, int64_t head_dim, const Tensor& scale,
+                      const Tensor& turn) {
+  const int64_t f = head_dim / 2, k = pairs.size(0);
+  Tensor map = at::zeros({head_dim, 2 * k}, scale.options());
+  const Tensor columns = at::arange(k, pairs.options());
+  map.index_put_({pairs, columns}, scale);
+  map.index_put_({pairs, columns + k}, turn);
+  map.index_put_({pairs + f, columns}, -turn);
+  map.index_put_({pairs + f, columns + k}, scale);
+  return map;
+}
+
 Gain ComplexGain(const Tensor& c_q, const Tensor& c_k, const Indices& pairs) {
   // Basis: E_p the identity of pair p and F_p its quarter-turn [[0, -1], [1, 0]].
   // M_ij = tr(E_i^T C_Q E_j C_K), r_i = tr(E_i^T C_Q C_K), written out by quarters (C_K symmetric).
@@ -101,8 +113,7 @@ Gain ComplexGain(const Tensor& c_q, const Tensor& c_k, const Indices& pairs) {
   };
   const Tensor right = at::cat({at_pairs(0, 0) + at_pairs(f, f), at_pairs(f, 0) - at_pairs(0, f)});
 
-  Gain gain{.map = at::zeros({head_dim, 2 * k}, c_q.options()), .damping = 0};
-  const Tensor columns = at::arange(k, kept.options());
+  Gain gain;
   Tensor ones = at::ones({k}, c_q.options()), turns = at::zeros({k}, c_q.options());
   // A head without queries or keys has nothing to fit; it is left as it is.
   if (system.diagonal().sum().item<double>() > 0) {
@@ -111,10 +122,7 @@ Gain ComplexGain(const Tensor& c_q, const Tensor& c_k, const Indices& pairs) {
     gain.damping = factor.damping;
     ones = solution.narrow(0, 0, k), turns = solution.narrow(0, k, k);
   }
-  gain.map.index_put_({kept, columns}, ones);
-  gain.map.index_put_({kept, columns + k}, -turns);
-  gain.map.index_put_({kept + f, columns}, turns);
-  gain.map.index_put_({kept + f, columns + k}, ones);
+  gain.map = ComplexGainMap(kept, head_dim, ones, -turns);
   return gain;
 }
 

@@ -6,9 +6,11 @@
 // one head among fixed others the best P has a closed form (multi-head attention), or comes from
 // alternating least squares (grouped queries); heads are visited in turn.
 //
-// Everything is a function of the normal equations; no solve has d right-hand sides but the last.
+// Everything is a function of the normal equations. Only the last solve, for W, has d right-hand
+// sides; what is done at a visit are products, and a factor of what the other heads keep.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "compression/solvers/regression.h"
@@ -42,32 +44,29 @@ struct ReducedRankFit {
 class ReducedRank {
  public:
   // queries: query heads of each key/value head, side by side in Y. w_old: [n_h d_h, d].
-  ReducedRank(const Regression& r, const Tensor& w_old, std::vector<int64_t> queries,
+  ReducedRank(Regression r, const Tensor& w_old, std::vector<int64_t> queries,
               const ReducedRankOptions& options);
 
   // For each key/value head [d_h]: what every further direction takes off the penalised squared
-  // error when the other heads are full; what PooledWidths() wants. The excess of a fit in which
-  // this head alone has width k is the tail from k on, exactly without grouped queries and else
-  // an upper bound.
-  const std::vector<Tensor>& spectra() const { return spectra_; }
+  // error while the other heads are full; what PooledWidths() wants. The excess of a fit in which
+  // this head alone has width k is the tail from k on: exactly with one query head, else at most.
+  std::vector<Tensor> Spectra() const;
 
   // Widths of the key/value heads.
   ReducedRankFit Fit(const std::vector<int64_t>& widths) const;
 
  private:
-  struct Heads;
-  struct Conditional;
-  Conditional Given(const Heads& heads, int64_t j) const;
-  Tensor Subspace(const Conditional& given, int64_t j, int64_t width) const;
+  int64_t heads() const { return static_cast<int64_t>(queries_.size()); }
+  int64_t FirstQuery(int64_t j) const;
+  // P with the balance that was asked for.
+  Tensor Balanced(int64_t j, const Tensor& subspace) const;
 
-  ReducedRankOptions options_;
+  Regression r_;  // C + ridge, B + ridge W_old
+  Tensor w_old_;
   std::vector<int64_t> queries_;
-  Regression data_;       // as given
-  Tensor c_, b_, w_old_;  // C + ridge, B + ridge W_old
-  int64_t width_ = 0;     // d_h
-  double explained_ = 0;  // by full width
-  double damping_ = 0;
-  std::vector<Tensor> spectra_;
+  ReducedRankOptions options_;
+  int64_t width_ = 0;  // d_h
+  double ridge_ = 0;   // absolute
 };
 
 }  // namespace condense

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "compression/solvers/regression.h"
 #include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
@@ -72,13 +73,13 @@ struct Correction {
   double damping = 0, condition = 1;
 };
 
-// (A + mu I)^-1 right, mu relative to mean(diag A). Without a ridge, rows and columns that are zero
-// are left out and get no correction.
-Correction SolveRidge(const Tensor& a, const Tensor& right, double relative_mu,
-                      const std::string& what) {
+double MeanDiagonal(const Tensor& a) { return a.diagonal().mean().item<double>(); }
+
+// (A + mu I)^-1 right. Without a ridge, rows and columns that are zero are left out and get no
+// correction.
+Correction SolveRidge(const Tensor& a, const Tensor& right, double mu, const std::string& what) {
   Correction correction;
   const Tensor diagonal = a.diagonal();
-  const double mu = relative_mu * diagonal.mean().item<double>();
   const auto solve = [&](const Tensor& matrix, const Tensor& target) {
     const Factor factor = RegularFactor(matrix, what);
     correction.damping = factor.damping;
@@ -115,9 +116,9 @@ Tensor ShiftedGram(const Tensor& c, const Tensor& mean, const Tensor& shift, int
 RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, double relative_mu) {
   const Pieces p = Split(c, w, kept);
   const Loss loss = LossOf(p);
-  const Correction solved =
-      SolveRidge(p.c_jj, loss.right, relative_mu, "Gram matrix of kept channels");
-  const double ridge = relative_mu * p.c_jj.diagonal().mean().item<double>() + solved.damping;
+  const double mu = relative_mu * MeanDiagonal(p.c_jj);
+  const Correction solved = SolveRidge(p.c_jj, loss.right, mu, "Gram matrix of kept channels");
+  const double ridge = mu + solved.damping;
   RefitResult result;
   result.weight = p.w_j + solved.delta;
   result.damping = solved.damping;
@@ -175,9 +176,9 @@ RefitResult RefitSecondFactor(const Tensor& c, const Tensor& a, const Tensor& w,
   const Tensor seen = at::matmul(c, missing);
   const Tensor gram = at::matmul(a.t(), at::matmul(c, a));  // [k, k]
   const Tensor right = at::matmul(a.t(), seen);
-  const Correction solved =
-      SolveRidge(gram, right, relative_mu, "Gram matrix behind the first factor");
-  const double ridge = relative_mu * gram.diagonal().mean().item<double>() + solved.damping;
+  const double mu = relative_mu * MeanDiagonal(gram);
+  const Correction solved = SolveRidge(gram, right, mu, "Gram matrix behind the first factor");
+  const double ridge = mu + solved.damping;
   RefitResult result;
   result.weight = start + solved.delta;
   result.damping = solved.damping;
@@ -185,6 +186,40 @@ RefitResult RefitSecondFactor(const Tensor& c, const Tensor& a, const Tensor& w,
   result.squared_norm = Dot(w, at::matmul(c, w));
   result.squared_error = std::max(
       0.0, Dot(missing, seen) - Dot(solved.delta, right) - ridge * Dot(solved.delta, solved.delta));
+  return result;
+}
+
+Regression Centred(const Regression& r, const Tensor& mean_y, const Tensor& mean_t,
+                   int64_t tokens) {
+  const auto n = static_cast<double>(tokens);
+  return {.c = ShiftedGram(r.c, mean_y, mean_y, tokens),
+          .b = r.b - n * at::outer(mean_y, mean_t),
+          .target_norm = r.target_norm - n * Dot(mean_t, mean_t)};
+}
+
+Tensor Intercept(const Tensor& mean_y, const Tensor& mean_t, const Tensor& w) {
+  return mean_t - at::matmul(mean_y, w);
+}
+
+RefitResult RefitTowards(const Regression& r, const Tensor& w_old, const Indices& kept,
+                         double relative_ridge) {
+  CONDENSE_CHECK(r.c.size(0) == w_old.size(0) && r.b.sizes() == w_old.sizes() && !kept.empty(),
+                 "C {}, B {}, W {}, {} kept", ShapeString(r.c.sizes()), ShapeString(r.b.sizes()),
+                 ShapeString(w_old.sizes()), kept.size());
+  const Tensor s = IndexTensor(kept).to(r.c.device());
+  const Tensor c = r.c.index_select(0, s).index_select(1, s), b = r.b.index_select(0, s);
+  const Tensor old = w_old.index_select(0, s);
+  // (C + ridge)^-1 (B + ridge W_old), written as a change of the old rows.
+  const Correction solved =
+      SolveRidge(c, b - at::matmul(c, old), relative_ridge * MeanDiagonal(r.c),
+                 "Gram matrix of kept channels");
+  RefitResult result;
+  result.weight = old + solved.delta;
+  result.damping = solved.damping;
+  result.condition = solved.condition;
+  result.squared_norm = r.target_norm;
+  result.squared_error = std::max(0.0, r.target_norm - 2 * Dot(result.weight, b) +
+                                           Dot(result.weight, at::matmul(c, result.weight)));
   return result;
 }
 

@@ -97,6 +97,12 @@ double QkSquaredNorm(const Tensor& c_q, const Tensor& c_k);
 // The columns of the kept pairs: pairs, then pairs + f.
 Indices PairColumns(const Indices& pairs, int64_t head_dim);
 
+// The map [d_h, 2k] that turns q of kept pairs into scale q + turn r, r = (-q_{j+f}, q_j): columns
+// as PairColumns() orders them. Such maps, and no others, commute with the rotation. pairs: [k]
+// int64; scale, turn: [k].
+Tensor ComplexGainMap(const Tensor& pairs, int64_t head_dim, const Tensor& scale,
+                      const Tensor& turn);
+
 struct Gain {
   Tensor map;          // [d_h, k]: W_Q' = W_Q map; its rows outside the kept columns are zero
   double damping = 0;  // absolute
@@ -117,6 +123,11 @@ QkSubspaces QkBestRank(const Tensor& c_q, const Tensor& c_k);
 
 // --- Value/output (1.4)
 // ----------------------------------------------------------------------------
+
+// Factors for the columns of a value subspace [d_h, k] that give each channel the root mean square
+// of the dense ones; c_v: Gram matrix of the values. A direction in which there are no data has no
+// energy to go by; it gets unit length.
+Tensor ValueBalance(const Tensor& c_v, const Tensor& subspace, double relative_delta);
 
 struct ValueOptions {
   bool joint = true;    // all query heads of the group together; false: eigenvectors of C_V alone
@@ -141,8 +152,6 @@ class ValueSubspaces {
   ValueSubspace Keep(int64_t k) const;
 
  private:
-  Tensor BalanceOf(const Tensor& subspace) const;
-
   ValueOptions options_;
   Tensor c_v_;
   std::vector<Tensor> w_o_;

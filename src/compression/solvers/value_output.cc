@@ -18,6 +18,16 @@ constexpr double kTiny = 1e-300;  // keeps quotients finite where a direction is
 
 }  // namespace
 
+Tensor ValueBalance(const Tensor& c_v, const Tensor& subspace, double relative_delta) {
+  // B_ii = rms of the dense value channels / rms of channel i; the number of tokens cancels.
+  const double mean = c_v.diagonal().mean().item<double>();
+  const Tensor energy = (subspace * at::matmul(c_v, subspace)).sum(0);  // [k]
+  const Tensor norm = subspace.square().sum(0);
+  const Tensor measured = energy > 2 * relative_delta * mean * norm;
+  return at::where(measured, (mean / energy.clamp_min(kTiny)).sqrt(),
+                   norm.clamp_min(kTiny).rsqrt());
+}
+
 ValueSubspaces::ValueSubspaces(const Tensor& c_v, std::vector<Tensor> w_o,
                                const ValueOptions& options)
     : options_(options), c_v_(Symmetrised(c_v)), w_o_(std::move(w_o)) {
@@ -53,22 +63,11 @@ ValueSubspaces::ValueSubspaces(const Tensor& c_v, std::vector<Tensor> w_o,
   spectrum_ = eigen.values.clamp_min(0);
 }
 
-Tensor ValueSubspaces::BalanceOf(const Tensor& subspace) const {
-  // B_ii = rms of the dense value channels / rms of channel i; the number of tokens cancels.
-  const double mean = c_v_.diagonal().mean().item<double>();
-  const Tensor energy = (subspace * at::matmul(c_v_, subspace)).sum(0);  // [k]
-  const Tensor norm = subspace.square().sum(0);
-  // A direction in which there is no data has no energy to go by; it gets unit length.
-  const Tensor measured = energy > 2 * options_.relative_delta * mean * norm;
-  return at::where(measured, (mean / energy.clamp_min(kTiny)).sqrt(),
-                   norm.clamp_min(kTiny).rsqrt());
-}
-
 ValueSubspace ValueSubspaces::Keep(int64_t k) const {
   CONDENSE_CHECK(k >= 1 && k <= c_v_.size(0), "{} of {} value channels", k, c_v_.size(0));
   Tensor value = value_.narrow(1, 0, k), output = output_.narrow(0, 0, k);
   if (options_.balance && !dead_) {
-    const Tensor balance = BalanceOf(value);
+    const Tensor balance = ValueBalance(c_v_, value, options_.relative_delta);
     value = value * balance;
     output = output / balance.unsqueeze(1);
   }

@@ -77,6 +77,9 @@ TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
                                     "{use: condense, joint_output: false}",
                                     "{use: condense, mlp: leverage}",
                                     "{use: condense, drop_block: 1}",
+                                    "{use: condense, query_stride: 4}",
+                                    "{use: condense, sweeps: 1}",
+                                    "{use: condense, value: attended, joint_output: false}",
                                     "{use: condense, rounding: floor}",
                                     "{use: condense, modules: {mlp: false}}"};
   if (!GetParam().opt) settings.emplace_back("{use: condense, head_refit: true}");
@@ -186,6 +189,33 @@ TEST_P(Condense, PassesAValueBiasOnToTheOutput) {
   const Compressed full = CompressFixed(tiny, "condense", {.qk = 0.5});
   EXPECT_EQ(full.model->blocks()[0].attention.v.bias.defined(), GetParam().opt);
   EXPECT_EQ(full.model->blocks()[0].mlp.down.bias.defined(), GetParam().opt);
+}
+
+TEST_P(Condense, TrialsCompressAsTheMethodDoesOnDenseInputs) {
+  TinyModel tiny(GetParam());
+  const auto method = Method("condense");
+  const ModuleTrials& trials = *method->trials();
+  const std::vector<double> removed{0.25, 0.5};
+  for (const TrialPart& part : trials.TrialParts()) {
+    std::vector<Compressed> whole;
+    for (const double fraction : removed) {
+      ModuleSparsity alone;
+      alone.of(part.modules.front()) = fraction;
+      whole.push_back(CompressFixed(tiny, "{use: condense, inputs: dense}", alone));
+    }
+    tiny.statistics.ForEachLayer(
+        trials.TrialRequests(tiny.model->config()),
+        [&](int64_t l, const BlockStatistics& statistics) {
+          const Block dense = tiny.model->LoadBlock(l);
+          const std::vector<Block> blocks = trials.CompressAlone(
+              {.model = tiny.model->config(), .dense = dense, .statistics = statistics, .layer = l},
+              part, removed);
+          ASSERT_EQ(blocks.size(), 2u);
+          for (size_t i = 0; i < 2; ++i) {
+            EXPECT_TRUE(SameTensors(blocks[i], whole[i].model->LoadBlock(l))) << part.name;
+          }
+        });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Condense, testing::Values(kLlama, kGrouped, kOpt),

@@ -85,11 +85,12 @@ TEST(ResidualTarget, SumsBatchesAsOne) {
            rows.t.narrow(0, 0, 60).view({3, 20, kOutputs}), {});
   sums.Add(rows.y.narrow(0, 60, 140), rows.t.narrow(0, 60, 140), {});
   const TargetFit parts = sums.Finish(true, "test");
-  EXPECT_LT(MaxDifference(whole.c, parts.c), 1e-9);
-  EXPECT_LT(MaxDifference(whole.b, parts.b), 1e-9);
+  EXPECT_LT(MaxDifference(whole.regression.c, parts.regression.c), 1e-9);
+  EXPECT_LT(MaxDifference(whole.regression.b, parts.regression.b), 1e-9);
   EXPECT_LT(MaxDifference(whole.input_mean, parts.input_mean), 1e-12);
   EXPECT_LT(MaxDifference(whole.target_mean, parts.target_mean), 1e-12);
-  EXPECT_NEAR(whole.target_norm, parts.target_norm, 1e-9 * whole.target_norm);
+  EXPECT_NEAR(whole.regression.target_norm, parts.regression.target_norm,
+              1e-9 * whole.regression.target_norm);
 }
 
 TEST(ResidualTarget, AWeightOfTwoIsTheTokenTwice) {
@@ -99,10 +100,11 @@ TEST(ResidualTarget, AWeightOfTwoIsTheTokenTwice) {
   const TargetFit weighted = FitOf(rows.y, rows.t, true, weights);
   const TargetFit twice = FitOf(at::cat({rows.y, rows.y.narrow(0, 0, 50)}),
                                 at::cat({rows.t, rows.t.narrow(0, 0, 50)}), true);
-  EXPECT_LT(MaxDifference(weighted.c, twice.c), 1e-9);
-  EXPECT_LT(MaxDifference(weighted.b, twice.b), 1e-9);
+  EXPECT_LT(MaxDifference(weighted.regression.c, twice.regression.c), 1e-9);
+  EXPECT_LT(MaxDifference(weighted.regression.b, twice.regression.b), 1e-9);
   EXPECT_LT(MaxDifference(weighted.target_mean, twice.target_mean), 1e-12);
-  EXPECT_NEAR(weighted.target_norm, twice.target_norm, 1e-9 * twice.target_norm);
+  EXPECT_NEAR(weighted.regression.target_norm, twice.regression.target_norm,
+              1e-9 * twice.regression.target_norm);
 }
 
 TEST(ResidualTarget, WeighsTokensByTheInverseSquaredNorm) {
@@ -118,10 +120,11 @@ TEST(ResidualTarget, StatisticsOfTheDenseModelGiveTheSameFit) {
   const Tensor own = at::matmul(rows.y, rows.w) + rows.bias;
   const TargetFit direct = FitOf(rows.y, own, true);
   const TargetFit dense = DenseFit(GramOf(rows.y), rows.y.mean(0), kTokens, rows.w, rows.bias);
-  EXPECT_LT(MaxDifference(direct.c, dense.c), 1e-9);
-  EXPECT_LT(MaxDifference(direct.b, dense.b), 1e-9);
+  EXPECT_LT(MaxDifference(direct.regression.c, dense.regression.c), 1e-9);
+  EXPECT_LT(MaxDifference(direct.regression.b, dense.regression.b), 1e-9);
   EXPECT_LT(MaxDifference(direct.target_mean, dense.target_mean), 1e-10);
-  EXPECT_NEAR(direct.target_norm, dense.target_norm, 1e-9 * dense.target_norm);
+  EXPECT_NEAR(direct.regression.target_norm, dense.regression.target_norm,
+              1e-9 * dense.regression.target_norm);
 }
 
 TEST(ResidualTarget, InputsWithoutDataKeepTheirOldRows) {

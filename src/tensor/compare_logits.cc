@@ -1,7 +1,5 @@
 #include "tensor/compare_logits.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -9,6 +7,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "tensor/parallel_loops.h"
 #include "tensor/vector_math.h"
 
 namespace condense {

@@ -7,8 +7,8 @@
 // alternating least squares (grouped queries). Every head starts from its best among full others;
 // then they are visited in turn.
 //
-// Everything is a function of the normal equations. Only the last solve, for W, has d right-hand
-// sides; what is done at a visit are products, and a factor of what the other heads keep.
+// Everything is a function of the normal equations. Solves with d right-hand sides are made for W
+// alone; a visit takes products, and a factor of what the other heads keep.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ struct ReducedRankOptions {
 };
 
 struct ReducedRankFit {
-  std::vector<Tensor>
-      value;  // P of each key/value head [d_h, k]: W_V' = W_V P; full width: identity
+  // P of each key/value head [d_h, k]: W_V' = W_V P. The identity at full width.
+  std::vector<Tensor> value;
   std::vector<int64_t> queries;  // query heads of each
   Tensor output;                 // W_O' [sum over query heads of k, d]
   // What the subspaces add to the penalised squared error, from full width with the best W on.

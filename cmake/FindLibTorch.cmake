@@ -1,4 +1,5 @@
-# LibTorch as one imported target, LibTorch::cpu: headers, libtorch_cpu and libc10.
+# LibTorch as an imported target, LibTorch::cpu: headers, libtorch_cpu and libc10. LibTorch::openmp is
+# the OpenMP runtime that it runs on, for loops of our own: a second one would bring its own threads.
 #
 # libtorch_cuda is not linked. It is opened at run time when a GPU is asked for, so that one binary
 # serves machines with and without one. Looked for in CMAKE_PREFIX_PATH (an unpacked LibTorch, or the
@@ -52,5 +53,13 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
     INTERFACE_COMPILE_DEFINITIONS "_GLIBCXX_USE_CXX11_ABI=1"
     # The wheel's library asks for the CUDA runtime, which lies in a folder that only its own RPATH names.
     INTERFACE_LINK_OPTIONS "LINKER:--allow-shlib-undefined;LINKER:--no-as-needed")
+  file(GLOB _openmp "${_root}/lib/libgomp*.so*")
+  if(NOT _openmp)  # built against the one of the system
+    find_library(_system_openmp NAMES gomp libgomp.so.1 REQUIRED)
+    set(_openmp "${_system_openmp}")
+  endif()
+  list(GET _openmp 0 _openmp)
+  add_library(LibTorch::openmp SHARED IMPORTED)
+  set_target_properties(LibTorch::openmp PROPERTIES IMPORTED_LOCATION "${_openmp}")
 endif()
 mark_as_advanced(LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_INCLUDE_DIR)

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 
 #include "base/error.h"
 #include "tensor/linalg.h"
@@ -10,11 +9,13 @@
 namespace condense {
 namespace {
 
-// Rows of attention (queries of all heads of a group) that are made at a time. Keys behind the last
-// query of a chunk are not visited: short chunks save work, long ones make better products.
-constexpr int64_t kChunkRows = 128;
+// Queries that are visited at a time. Keys behind the last query of a chunk are not visited: short
+// chunks save work, long ones make better products.
+constexpr int64_t kShortestChunk = 32, kLongestChunk = 128, kChunksOfASequence = 4;
 // Numbers in a block of products of keys.
 constexpr int64_t kBlockNumbers = int64_t{1} << 22;
+// Blocks of pairs, at least: what lies below the diagonal in a block is for nothing.
+constexpr int64_t kBlocksOfPairs = 4;
 
 // Some queries of one key/value head's group, with the keys that they see.
 struct Chunk {
@@ -77,7 +78,8 @@ class ScoreSums : public ScoreAccumulator {
     // A shift of all keys changes neither the attention nor a covariance, and digits are lost where
     // the mean is large.
     const Tensor centred = keys - keys.mean(1, /*keepdim=*/true);
-    const int64_t step = std::max<int64_t>(kChunkRows / g, 1);
+    const int64_t step =
+        std::clamp(places.size(0) / kChunksOfASequence, kShortestChunk, kLongestChunk);
     for (int64_t first = 0; first < places.size(0); first += step) {
       const int64_t count = std::min(step, places.size(0) - first);
       const Tensor at_tokens = places.narrow(0, first, count);
@@ -115,17 +117,10 @@ class KeyCovarianceSums final : public ScoreSums {
   }
 };
 
-// Column j of one half beside column j of the other, as a complex number: [..., w] -> [..., w / 2].
-Tensor PairsOf(const Tensor& x) {
-  const int64_t f = x.size(-1) / 2;
-  return at::complex(x.narrow(-1, 0, f), x.narrow(-1, f, f));
-}
-
-// With complex pairs z, e_j + i e'_j = conj(z_q,j) z_k,j. So all covariances of e and e' follow
-// from
-//   x_jl = sum_t conj(z_q,j) z_q,l cov_t(z_k,j, conj(z_k,l)) = cov(e_j + i e'_j, e_l - i e'_l)
-//   y_jl = sum_t conj(z_q,j  z_q,l) cov_t(z_k,j, z_k,l)      = cov(e_j + i e'_j, e_l + i e'_l),
-// x hermitian and y symmetric: half as many products as the full D_t takes.
+// Second moments first, the part of the means from them at the end. With the halves q_1, q_2 of a
+// query, G_ee[j, l] = sum_t sum_ab q_aj q_bl D_ab,jl, where D_ab,jl = sum_s P_ts k_aj k_bl, and e'
+// on a side has (r_1, r_2) = (-q_2, q_1) there. Only j <= l is made: half of what D_t takes. Tokens
+// are the last dimension throughout, so that every operation runs along memory.
 class PairMetricSums final : public ScoreSums {
  public:
   PairMetricSums(const std::vector<HeadConfig>& heads, int64_t query_stride)
@@ -136,42 +131,68 @@ class PairMetricSums final : public ScoreSums {
  private:
   Tensor OfChunk(const Chunk& chunk) const override {
     const int64_t g = chunk.queries.size(1), f = width() / 2;
-    const Tensor q = PairsOf(chunk.queries), k = PairsOf(chunk.keys);
-    const Tensor means = PairsOf(at::matmul(chunk.attention, chunk.keys.unsqueeze(1)));
-    const auto options = q.options().dtype(at::kComplexDouble);
-    Tensor x = at::zeros({g, f, f}, options), y = at::zeros({g, f, f}, options);
-    const int64_t numbers = 4 * k.size(0) * k.size(1) * f;  // of the products with one pair
-    const int64_t step = std::clamp<int64_t>(kBlockNumbers / std::max<int64_t>(numbers, 1), 1, f);
+    const Tensor k = chunk.keys.transpose(1, 2).contiguous().unflatten(1, {2, f});
+    const Tensor q = chunk.queries.transpose(2, 3).contiguous().unflatten(2, {2, f});
+    // q: [batch, g, half, pairs, queries]; k: [batch, half, pairs, keys]
+    Tensor sum = at::zeros({g, 2, f, 2, f}, q.options().dtype(kF64));
+    const int64_t numbers = 4 * k.size(0) * f * k.size(3);  // of the products with one pair
+    const int64_t step =
+        std::clamp<int64_t>(kBlockNumbers / numbers, 1, std::max<int64_t>(f / kBlocksOfPairs, 1));
     for (int64_t j = 0; j < f; j += step) {
-      const int64_t rows = std::min(step, f - j), columns = f - j;
-      const auto first = [&](const Tensor& z) { return z.narrow(-1, j, rows).unsqueeze(-1); };
-      const auto second = [&](const Tensor& z) { return z.narrow(-1, j, columns).unsqueeze(-2); };
-      const auto [with_conjugate, plain] =
-          Covariances(chunk.attention, first(k), second(k), first(means), second(means));
-      const auto add = [&](const Tensor& to, const Tensor& terms) {
-        to.narrow(1, j, rows).narrow(2, j, columns) += terms.sum(at::IntArrayRef{0, 2});
-      };
-      add(x, first(q).conj() * second(q) * with_conjugate);
-      add(y, (first(q) * second(q)).conj() * plain);
+      const int64_t rows = std::min(step, f - j);
+      const Tensor products =  // [batch, half, half, rows, columns, keys]
+          k.narrow(2, j, rows).unsqueeze(2).unsqueeze(4) *
+          k.narrow(2, j, f - j).unsqueeze(1).unsqueeze(3);
+      for (int64_t i = 0; i < g; ++i) {
+        const Tensor moments =
+            at::bmm(products.flatten(1, 4), chunk.attention.select(1, i).transpose(1, 2))
+                .view({-1, 2, 2, rows, f - j, q.size(4)});
+        sum[i].narrow(1, j, rows).narrow(3, j, f - j) += Contracted(moments, q.select(1, i), j);
+      }
     }
-    // The blocks reach below the diagonal here and there; only what is above counts.
-    x = x.triu() + x.triu(1).mH();
-    y = y.triu() + y.triu(1).mT();
-    const Tensor ee = (at::real(x) + at::real(y)) / 2, turned = (at::real(x) - at::real(y)) / 2;
-    const Tensor cross = (at::imag(y) - at::imag(x)) / 2;  // of e_j and e'_l
-    return at::cat({at::cat({ee, cross}, 2), at::cat({cross.mT(), turned}, 2)}, 1);
+    sum = Completed(sum);
+    const Tensor means = at::matmul(chunk.attention, chunk.keys.unsqueeze(1)).transpose(2, 3);
+    const Tensor terms = Terms(q, means.unflatten(2, {2, f}));  // [batch, g, 2f, queries]
+    return sum - at::matmul(terms, terms.transpose(2, 3)).to(kF64).sum(0);
   }
 
-  // cov_t(a, conj(b)) and cov_t(a, b) of products of key pairs, [batch, g, queries, rows, columns].
-  static std::pair<Tensor, Tensor> Covariances(const Tensor& attention, const Tensor& a,
-                                               const Tensor& b, const Tensor& mean_a,
-                                               const Tensor& mean_b) {
-    const Tensor products = at::view_as_real(at::stack({a * b.conj(), a * b}, 2));
-    const Tensor moments = at::bmm(attention.flatten(1, 2), products.flatten(2));
-    const auto sizes = attention.sizes();
-    const Tensor pairs = at::view_as_complex(
-        moments.view({sizes[0], sizes[1], sizes[2], 2, products.size(3), products.size(4), 2}));
-    return {pairs.select(3, 0) - mean_a * mean_b.conj(), pairs.select(3, 1) - mean_a * mean_b};
+  // moments: D of pairs `first` ... and of all from `first` on, [batch, a, b, rows, columns,
+  // queries]; q: [batch, half, pairs, queries]. The block of G: [side, rows, side, columns], a side
+  // is e or e'.
+  static Tensor Contracted(const Tensor& moments, const Tensor& q, int64_t first) {
+    const int64_t rows = moments.size(3), columns = moments.size(4);
+    const auto half = [&](int64_t b, int64_t count) {
+      return q.select(1, b).narrow(1, first, count);  // [batch, count, queries]
+    };
+    const auto over_columns = [&](int64_t b) { return half(b, columns).unsqueeze(1).unsqueeze(1); };
+    const Tensor d1 = moments.select(2, 0), d2 = moments.select(2, 1);
+    const Tensor q1 = over_columns(0), q2 = over_columns(1);
+    const Tensor sides[2] = {(d1 * q1).addcmul_(d2, q2), (d2 * q1).addcmul_(d1, q2, -1)};
+    // For each half a and pair: q_a beside r_a, [batch, a, rows, queries, 2].
+    const Tensor own = at::stack({at::stack({half(0, rows), half(1, rows)}, 1),
+                                  at::stack({-half(1, rows), half(0, rows)}, 1)},
+                                 4);
+    std::vector<Tensor> parts;
+    for (const Tensor& side : sides) {
+      const Tensor part = at::bmm(side.flatten(0, 2), own.flatten(0, 2));  // [.., columns, 2]
+      parts.push_back(part.view({-1, rows, columns, 2}).to(kF64).sum(0));
+    }
+    return at::stack(parts).permute({3, 1, 0, 2});
+  }
+
+  // [g, side, pairs, side, pairs], made for j <= l: the other half by symmetry, [g, 2f, 2f]. Blocks
+  // reach below the diagonal here and there; only what is above counts.
+  static Tensor Completed(const Tensor& sum) {
+    const Tensor upper = sum.permute({0, 1, 3, 2, 4}).triu();  // [g, side, side, j, l]
+    const Tensor strict = upper.triu(1).permute({0, 2, 1, 4, 3});
+    return (upper + strict).permute({0, 1, 3, 2, 4}).flatten(3, 4).flatten(1, 2);
+  }
+
+  // (e_j, e'_j) of queries with keys, [.., half, pairs, queries] -> [.., 2f, queries].
+  static Tensor Terms(const Tensor& q, const Tensor& k) {
+    const Tensor q1 = q.select(-3, 0), q2 = q.select(-3, 1);
+    const Tensor k1 = k.select(-3, 0), k2 = k.select(-3, 1);
+    return at::cat({q1 * k1 + q2 * k2, q1 * k2 - q2 * k1}, -2);
   }
 };
 

@@ -63,6 +63,16 @@ int64_t CountIgnoredTargets(const EvaluationText& text, TokenId ignored) {
   return count;
 }
 
+// Nothing but where it comes from. `corpus`: Corpus or CorpusText.
+EvaluationText TextOf(const NamedProtocol& named, const auto& corpus) {
+  EvaluationText text;
+  text.source = named.id;
+  text.corpus = corpus.name;
+  text.split = corpus.split;
+  text.data_sha256 = corpus.sha256;
+  return text;
+}
+
 }  // namespace
 
 int64_t EvaluationText::TokensPerWindow() const {
@@ -83,11 +93,7 @@ std::vector<TokenId> EvaluationText::Window(int64_t k) const {
 EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& corpus,
                                     const Tokenizer& tokenizer) {
   const auto& protocol = std::get<WindowedProtocol>(named.rules);
-  EvaluationText text;
-  text.source = named.id;
-  text.corpus = corpus.name;
-  text.split = corpus.split;
-  text.data_sha256 = corpus.sha256;
+  EvaluationText text = TextOf(named, corpus);
   const int64_t rows = protocol.take_rows.value_or(corpus.size());
   if (rows > corpus.size()) {
     throw MakeError<DataError>(
@@ -112,11 +118,7 @@ EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& co
 EvaluationText EvaluationFromChunks(const NamedProtocol& named, const CorpusText& corpus,
                                     const Tokenizer& tokenizer) {
   const auto& protocol = std::get<ChunkedProtocol>(named.rules);
-  EvaluationText text;
-  text.source = named.id;
-  text.corpus = corpus.name;
-  text.split = corpus.split;
-  text.data_sha256 = corpus.sha256;
+  EvaluationText text = TextOf(named, corpus);
   Tokenise(corpus.text, SpecialMode::kOnce, tokenizer, text);
   text.replaced_first = LeadingToken(tokenizer);
   if (!text.replaced_first) text.replaced_first = tokenizer.bos();

@@ -1,7 +1,5 @@
 #include "tensor/compare_logits.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -10,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "tensor/parallel_loops.h"
 #include "tensor/vector_math.h"
 
 namespace condense {

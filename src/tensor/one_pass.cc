@@ -1,11 +1,10 @@
 #include "tensor/one_pass.h"
 
-#include <ATen/Parallel.h>
-
 #include <array>
 #include <cmath>
 
 #include "base/error.h"
+#include "tensor/parallel_loops.h"
 #include "tensor/vector_math.h"
 
 namespace condense {

@@ -1,12 +1,11 @@
 #include "tensor/packed_attention.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "base/error.h"
+#include "tensor/parallel_loops.h"
 #include "tensor/vector_math.h"
 
 namespace condense {

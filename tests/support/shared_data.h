@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -42,6 +44,14 @@ inline std::filesystem::path GoldenText(const std::string& relative) {
     return SourceFolder() / "configs/bundled" / relative.substr(bundle.size());
   }
   return SharedFolder() / relative;
+}
+
+// A file or model as the name of a test instance, which has letters, digits and "_".
+inline std::string TestName(std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); },
+      '_');
+  return name;
 }
 
 }  // namespace condense

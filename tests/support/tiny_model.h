@@ -22,6 +22,12 @@ struct TinyModelOptions {
   DType dtype = kF32;
 };
 
+// Of an instance of a test: "opt", "llama", "llama_gqa".
+inline std::string FamilyName(const TinyModelOptions& options) {
+  if (options.opt) return "opt";
+  return options.kv_heads == options.heads ? "llama" : "llama_gqa";
+}
+
 inline ModelConfig TinyConfig(const TinyModelOptions& options) {
   ModelConfig config;
   config.family = options.opt ? "opt" : "llama";
@@ -139,5 +145,27 @@ inline Tensor TinyIds(const TinyModelOptions& options, int64_t length = 24) {
   at::manual_seed(options.seed + 200);
   return at::randint(options.vocab, {1, length}, kI64);
 }
+
+// A model that is read block by block although it is in memory.
+class StreamedModel final : public ModelSource {
+ public:
+  explicit StreamedModel(const CausalLm& model) : model_(model) {}
+  const ModelConfig& config() const override { return model_.config(); }
+  Embedding LoadEmbedding() const override { return model_.LoadEmbedding(); }
+  Block LoadBlock(int64_t position) const override {
+    ++loads;
+    return model_.LoadBlock(position);
+  }
+  Head LoadHead() const override { return model_.LoadHead(); }
+  bool resident() const override { return false; }
+  DType dtype() const override { return model_.dtype(); }
+  Device device() const override { return model_.device(); }
+  const std::string& digest() const override { return model_.digest(); }
+
+  mutable int loads = 0;  // of blocks
+
+ private:
+  const CausalLm& model_;
+};
 
 }  // namespace condense

@@ -34,17 +34,17 @@ class State {
         gram_(r.c.clone()),
         value_(queries.size()) {}
 
-  // Undefined: full.
+  // P of a head; undefined: full.
   const Tensor& value(int64_t j) const { return value_[static_cast<size_t>(j)]; }
 
   void Set(int64_t j, const Tensor& subspace) {
     value_[static_cast<size_t>(j)] = subspace;
-    const Tensor columns = Columns({j}), rows = RowsOf(j);
-    const Tensor cz = TimesBlocks(r_.c.index_select(1, rows), subspace);  // [n_h d_h, g k]
+    const Tensor columns = Columns({j});
+    const Tensor cz = TimesBlocks(Rows(r_.c, j).t(), subspace);  // [n_h d_h, g k]
     cz_.index_copy_(1, columns, cz);
-    zb_.index_copy_(0, columns, TimesBlocks(r_.b.index_select(0, rows).t(), subspace).t());
+    zb_.index_copy_(0, columns, TimesBlocks(Rows(r_.b, j).t(), subspace).t());
     for (int64_t p = 0; p < heads(); ++p) {
-      const Tensor own = cz.index_select(0, RowsOf(p)).t();  // [g k, g_p d_h]
+      const Tensor own = Rows(cz, p).t();  // [g k, g_p d_h]
       const Tensor block = value(p).defined() ? TimesBlocks(own, value(p)) : own;
       const Tensor others = Columns({p});
       gram_.index_put_({columns.unsqueeze(1), others}, block);
@@ -54,9 +54,8 @@ class State {
 
   // The normal equations of head j once the others have explained what they can.
   HeadSubspace Beside(int64_t j) const {
-    const Tensor rows = RowsOf(j);
-    Tensor c = r_.c.index_select(0, rows).index_select(1, rows);
-    Tensor b = r_.b.index_select(0, rows);
+    Tensor c = Rows(Rows(r_.c, j).t(), j);
+    Tensor b = Rows(r_.b, j);
     std::vector<int64_t> others(queries_.size());
     std::iota(others.begin(), others.end(), 0);
     others.erase(others.begin() + j);
@@ -64,8 +63,8 @@ class State {
       const Tensor o = Columns(others);
       const Factor factor =
           CholeskyEscalated(gram_.index_select(0, o).index_select(1, o), "channels of other heads");
-      const Tensor cross = cz_.index_select(0, rows).index_select(1, o);  // [g d_h, K]
-      const Tensor x = CholeskySolve(factor, cross.t());                  // [K, g d_h]
+      const Tensor cross = Rows(cz_, j).index_select(1, o);  // [g d_h, K]
+      const Tensor x = CholeskySolve(factor, cross.t());     // [K, g d_h]
       c = c - at::matmul(cross, x);
       b = b - at::matmul(x.t(), zb_.index_select(0, o));
     }
@@ -86,18 +85,19 @@ class State {
   int64_t FirstQuery(int64_t j) const {
     return std::accumulate(queries_.begin(), queries_.begin() + j, int64_t{0});
   }
-  Tensor RowsOf(int64_t j) const {
-    const int64_t first = FirstQuery(j) * width_;
-    return at::arange(first, first + queries_[static_cast<size_t>(j)] * width_,
-                      r_.c.options().dtype(kI64));
+  // The rows of a head, of a matrix with rows for all.
+  Tensor Rows(const Tensor& x, int64_t j) const {
+    return x.narrow(0, FirstQuery(j) * width_, queries_[static_cast<size_t>(j)] * width_);
   }
   // The columns that some heads use.
   Tensor Columns(const std::vector<int64_t>& some) const {
     std::vector<Tensor> parts;
     for (const int64_t j : some) {
       const int64_t k = value(j).defined() ? value(j).size(1) : width_;
-      const Tensor slots = RowsOf(j).view({-1, width_});
-      parts.push_back(slots.narrow(1, 0, k).flatten());
+      const int64_t first = FirstQuery(j) * width_;
+      const Tensor slots = at::arange(first, first + queries_[static_cast<size_t>(j)] * width_,
+                                      r_.c.options().dtype(kI64));
+      parts.push_back(slots.view({-1, width_}).narrow(1, 0, k).flatten());
     }
     return at::cat(parts);
   }
@@ -132,13 +132,14 @@ ReducedRank::ReducedRank(Regression r, const Tensor& w_old, std::vector<int64_t>
                      r_.c.size(0) == w_old.size(0) && r_.b.sizes() == w_old.sizes(),
                  "C {}, B {}, W {}, {} query heads", ShapeString(r_.c.sizes()),
                  ShapeString(r_.b.sizes()), ShapeString(w_old.sizes()), query_heads);
-  CONDENSE_CHECK(options.sweeps >= 1 && options.rounds >= 0, "{} sweeps, {} rounds", options.sweeps,
+  CONDENSE_CHECK(options.sweeps >= 0 && options.rounds >= 0, "{} sweeps, {} rounds", options.sweeps,
                  options.rounds);
   width_ = r_.c.size(0) / query_heads;
   ridge_ = options_.relative_ridge * r_.c.diagonal().mean().item<double>();
   r_.c = Symmetrised(r_.c);
   r_.c.diagonal().add_(ridge_);
   r_.b = r_.b + ridge_ * w_old;
+  SolveFull();
 }
 
 int64_t ReducedRank::FirstQuery(int64_t j) const {
@@ -158,62 +159,84 @@ Tensor ReducedRank::Balanced(int64_t j, const Tensor& subspace) const {
   return subspace * ValueBalance(c, subspace, kBalanceDelta);
 }
 
-std::vector<Tensor> ReducedRank::Spectra() const {
-  // With the others full, C~ = ((C^-1)_jj)^-1 and B~ = C~ (C^-1 B)_j: one inverse for all heads.
+void ReducedRank::SolveFull() {
   const Factor factor = CholeskyEscalated(r_.c, "Gram matrix of the output projection's inputs");
-  const Tensor inverse = InverseOfFactor(factor), solution = at::matmul(inverse, r_.b);
-  std::vector<Tensor> spectra;
+  damping_ = factor.damping;
+  condition_ = ConditionOf(factor);
+  solution_ = CholeskySolve(factor, r_.b);
+  // With the others full, C~ = ((C^-1)_jj)^-1 and B~ = C~ (C^-1 B)_j: one inverse for all heads.
+  const Tensor inverse = InverseOfFactor(factor);
   for (int64_t j = 0; j < heads(); ++j) {
     const int64_t g = queries_[static_cast<size_t>(j)];
     const int64_t first = FirstQuery(j) * width_, count = g * width_;
     const Tensor corner = Symmetrised(inverse.narrow(0, first, count).narrow(1, first, count));
-    const Tensor c =
-        InverseOfFactor(CholeskyEscalated(corner, "inverse Gram matrix of a head"));  // C~
-    const Tensor b = at::matmul(c, solution.narrow(0, first, count));
-    spectra.push_back(HeadSubspace(c, at::matmul(b, b.t()), g).Spectrum());
+    const Tensor c = InverseOfFactor(CholeskyEscalated(corner, "inverse Gram matrix of a head"));
+    const Tensor b = at::matmul(c, solution_.narrow(0, first, count));
+    const HeadSubspace head(c, at::matmul(b, b.t()), g);
+    directions_.push_back(head.directions());
+    spectra_.push_back(head.Spectrum());
   }
-  return spectra;
 }
 
 ReducedRankFit ReducedRank::Fit(const std::vector<int64_t>& widths) const {
   CONDENSE_CHECK(widths.size() == queries_.size(), "{} widths for {} heads", widths.size(),
                  queries_.size());
-  for (const int64_t width : widths) {
-    CONDENSE_CHECK(width >= 1 && width <= width_, "{} of {} value channels", width, width_);
-  }
-  ReducedRankFit fit;
-  fit.queries = queries_;
   State state(r_, queries_, width_);
-  for (int64_t sweep = 0; sweep < options_.sweeps; ++sweep) {
-    for (int64_t j = 0; j < heads(); ++j) {
-      const int64_t k = widths[static_cast<size_t>(j)];
-      if (k == width_) continue;
+  std::vector<int64_t> narrow;
+  for (int64_t j = 0; j < heads(); ++j) {
+    const int64_t k = widths[static_cast<size_t>(j)];
+    CONDENSE_CHECK(k >= 1 && k <= width_, "{} of {} value channels", k, width_);
+    if (k == width_) continue;
+    narrow.push_back(j);
+    state.Set(j, Balanced(j, directions_[static_cast<size_t>(j)].narrow(1, 0, k)));
+  }
+  std::vector<double> gains(static_cast<size_t>(narrow.empty() ? 0 : options_.sweeps));
+  for (double& gain : gains) {
+    for (const int64_t j : narrow) {
       const HeadSubspace head = state.Beside(j);
-      const Tensor& present = state.value(j);
-      const double before = present.defined() ? head.Loss(present) : 0;
-      Tensor start = head.directions().narrow(1, 0, k);
-      // Of grouped queries the start is a guess, and an earlier visit may have found better.
-      if (present.defined() && before < head.Loss(start)) start = present;
+      const Tensor present = state.value(j);
+      const double before = head.Loss(present);
+      Tensor start = head.directions().narrow(1, 0, present.size(1));
+      // Of grouped queries this is a guess, and what there is may be better.
+      if (before < head.Loss(start)) start = present;
       const Tensor subspace = head.Improved(start, options_.rounds);
       const double after = head.Loss(subspace);
-      if (present.defined() && !(after < before)) continue;
-      fit.excess += after - before;
+      if (!(after < before)) continue;
+      gain += before - after;
       state.Set(j, Balanced(j, SignFixedColumns(subspace)));
     }
-    fit.excess_after_sweep.push_back(fit.excess);
   }
 
-  const Regression narrowed = state.Narrowed();
-  const Factor factor = CholeskyEscalated(narrowed.c, "Gram matrix of kept value channels");
-  fit.output = CholeskySolve(factor, narrowed.b);
-  fit.damping = factor.damping;
-  fit.condition = ConditionOf(factor);
-  double penalty = 0;  // ||Z W - W_old||^2
-  int64_t row = 0;
+  ReducedRankFit fit;
+  fit.queries = queries_;
   for (int64_t j = 0; j < heads(); ++j) {
     const Tensor& subspace = state.value(j);
     fit.value.push_back(subspace.defined() ? subspace : at::eye(width_, r_.c.options()));
-    const Tensor& value = fit.value.back();
+  }
+  Finish(narrow.empty() ? r_ : state.Narrowed(), fit);
+  double excess = fit.excess;
+  fit.excess_after_sweep.assign(gains.size() + 1, excess);
+  for (size_t sweep = gains.size(); sweep > 0; --sweep) {
+    fit.excess_after_sweep[sweep - 1] = excess += gains[sweep - 1];
+  }
+  return fit;
+}
+
+void ReducedRank::Finish(const Regression& narrowed, ReducedRankFit& fit) const {
+  const bool full = narrowed.c.size(0) == r_.c.size(0);
+  fit.output = solution_, fit.damping = damping_, fit.condition = condition_;
+  if (!full) {
+    const Factor factor = CholeskyEscalated(narrowed.c, "Gram matrix of kept value channels");
+    fit.output = CholeskySolve(factor, narrowed.b);
+    fit.damping = factor.damping;
+    fit.condition = ConditionOf(factor);
+    // At the best W the penalised error is a constant less <W, B>.
+    fit.excess = std::max(0.0, Dot(solution_, r_.b) - Dot(fit.output, narrowed.b));
+  }
+  double penalty = 0;  // ||Z W - W_old||^2
+  int64_t row = 0;
+  for (int64_t j = 0; j < heads(); ++j) {
+    const Tensor& value = fit.value[static_cast<size_t>(j)];
     for (int64_t i = 0; i < queries_[static_cast<size_t>(j)]; ++i, row += value.size(1)) {
       const Tensor old = w_old_.narrow(0, (FirstQuery(j) + i) * width_, width_);
       const Tensor own = fit.output.narrow(0, row, value.size(1));
@@ -226,7 +249,6 @@ ReducedRankFit ReducedRank::Fit(const std::vector<int64_t>& widths) const {
                            Dot(fit.output, at::matmul(narrowed.c, fit.output));
   fit.squared_error = std::max(0.0, penalised - ridge_ * penalty);
   fit.squared_norm = r_.target_norm;
-  return fit;
 }
 
 }  // namespace condense

@@ -218,11 +218,7 @@ TEST_P(FlapClaims, WithLeastSquaresKeepsTheSameUnitsAndLosesLess) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FlapClaims, testing::Values(kLlama, kGrouped, kOpt),
-                         [](const auto& info) {
-                           return info.param.opt             ? "opt"
-                                  : info.param.kv_heads == 4 ? "llama"
-                                                             : "llama_gqa";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 }  // namespace
 }  // namespace condense

@@ -124,11 +124,7 @@ TEST_P(Switches, PartsOfTheRecipe) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Switches, testing::Values(kLlama, kGrouped, kOpt),
-                         [](const auto& info) {
-                           return info.param.opt             ? "Opt"
-                                  : info.param.kv_heads == 4 ? "Llama"
-                                                             : "LlamaGrouped";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 }  // namespace
 }  // namespace condense

@@ -107,11 +107,7 @@ TEST_P(EveryOption, CopiesModulesOfFullWidthBitForBit) {  // T5, T17, T20
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EveryOption, testing::Values(kLlama, kGrouped, kOpt),
-                         [](const auto& info) {
-                           return info.param.opt             ? "Opt"
-                                  : info.param.kv_heads == 4 ? "Llama"
-                                                             : "LlamaGrouped";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 // --- Plans, widths, biases
 // ------------------------------------------------------------------------

@@ -149,11 +149,7 @@ TEST_P(ObcClaims, ChoiceOfChannelsIsThatOfModeGptWithThisSelector) {  // T55
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, ObcClaims, testing::Values(kLlama, kGrouped, kOpt),
-                         [](const auto& info) {
-                           return info.param.opt             ? "opt"
-                                  : info.param.kv_heads == 4 ? "llama"
-                                                             : "llama_gqa";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 }  // namespace
 }  // namespace condense

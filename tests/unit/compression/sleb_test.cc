@@ -75,7 +75,7 @@ TEST_P(SlebClaims, TheCachedPrefixChangesNothing) {  // T48
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, SlebClaims, testing::Values(kGrouped, kOpt),
-                         [](const auto& info) { return info.param.opt ? "opt" : "llama_gqa"; });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 TEST(Sleb, KeepsTheEndsWhateverIsAskedFor) {
   TinyModel tiny({.layers = 4});
@@ -85,24 +85,8 @@ TEST(Sleb, KeepsTheEndsWhateverIsAskedFor) {
 }
 
 TEST(Sleb, RunsAModelThatIsReadBlockByBlockAlike) {
-  // The same parts behind a source that is not resident.
-  class Streamed final : public ModelSource {
-   public:
-    explicit Streamed(const CausalLm& model) : model_(model) {}
-    const ModelConfig& config() const override { return model_.config(); }
-    Embedding LoadEmbedding() const override { return model_.LoadEmbedding(); }
-    Block LoadBlock(int64_t position) const override { return model_.LoadBlock(position); }
-    Head LoadHead() const override { return model_.LoadHead(); }
-    bool resident() const override { return false; }
-    DType dtype() const override { return model_.dtype(); }
-    Device device() const override { return model_.device(); }
-    const std::string& digest() const override { return model_.digest(); }
-
-   private:
-    const CausalLm& model_;
-  };
   TinyModel tiny({.layers = 6, .sequences = 200});  // more than one batch
-  const Streamed streamed(*tiny.model);
+  const StreamedModel streamed(*tiny.model);
   StatisticsStore statistics(streamed, tiny.calibration, {});
   const auto method = Method("sleb");
   CausalLmBuilder builder("streamed");

@@ -183,11 +183,7 @@ TEST_P(SvdFamily, UpdateIsLeastSquaresOnTheInputsOfTheCompressedPrefix) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SvdFamily, testing::Values(kLlama, kGrouped, kOpt),
-                         [](const auto& info) {
-                           return info.param.opt             ? "Opt"
-                                  : info.param.kv_heads == 4 ? "Llama"
-                                                             : "LlamaGrouped";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 // --- Ranks and counts
 // ------------------------------------------------------------------------------

@@ -240,11 +240,7 @@ TEST_P(Units, PooledRemovalMovesTheBudgetToWhereItHurtsLeast) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Units, testing::Values(kLlama, kGrouped, kOpt),
-                         [](const auto& info) {
-                           return info.param.opt             ? "opt"
-                                  : info.param.kv_heads == 4 ? "llama"
-                                                             : "llama_gqa";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 TEST(RandomPruning, DrawsEachLayerAndModuleFromItsOwnStream) {  // T49
   TinyModel tiny(kLlama);

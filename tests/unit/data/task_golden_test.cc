@@ -197,11 +197,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, HandMadeRecords,
                                            std::pair{"piqa", "piqa.published.jsonl"},
                                            std::pair{"winogrande", "winogrande.datasets.jsonl"},
                                            std::pair{"winogrande", "winogrande.published.jsonl"}),
-                         [](const auto& info) {
-                           std::string name = info.param.second;
-                           std::replace(name.begin(), name.end(), '.', '_');
-                           return name;
-                         });
+                         [](const auto& info) { return TestName(info.param.second); });
 
 TEST_P(HandMadeRecords, GiveTheRequestsOfTheHarness) {
   const auto& [name, file] = GetParam();

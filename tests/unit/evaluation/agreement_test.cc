@@ -63,23 +63,6 @@ std::unique_ptr<CausalLm> WithHalvedMlp(const ModelSource& model) {
       model, {.block = [](Block& block) { block.mlp.down.weight = block.mlp.down.weight * 0.5; }});
 }
 
-// A model that is streamed although it is in memory.
-class Streamed final : public ModelSource {
- public:
-  explicit Streamed(const CausalLm& model) : model_(model) {}
-  const ModelConfig& config() const override { return model_.config(); }
-  Embedding LoadEmbedding() const override { return model_.LoadEmbedding(); }
-  Block LoadBlock(int64_t position) const override { return model_.LoadBlock(position); }
-  Head LoadHead() const override { return model_.LoadHead(); }
-  bool resident() const override { return false; }
-  DType dtype() const override { return model_.dtype(); }
-  Device device() const override { return model_.device(); }
-  const std::string& digest() const override { return model_.digest(); }
-
- private:
-  const CausalLm& model_;
-};
-
 void ExpectSame(const AgreementResult& a, const AgreementResult& b, double limit) {
   EXPECT_NEAR(a.kl_mean, b.kl_mean, limit);
   EXPECT_NEAR(a.kl_median, b.kl_median, limit);
@@ -183,9 +166,9 @@ TEST_P(Agreement, StreamedModelsAgreeLikeResidentOnes) {
   const auto dense = MakeTinyModel(options_), other = WithHalvedMlp(*dense);
   const EvaluationText text = RandomText(options_, 70);  // two batches
   const AgreementResult resident = EvaluateAgreement(*dense, *other, text);
-  EXPECT_EQ(EvaluateAgreement(Streamed(*dense), Streamed(*other), text).window_kl,
+  EXPECT_EQ(EvaluateAgreement(StreamedModel(*dense), StreamedModel(*other), text).window_kl,
             resident.window_kl);
-  EXPECT_EQ(EvaluateAgreement(Streamed(*dense), *other, text).window_kl, resident.window_kl);
+  EXPECT_EQ(EvaluateAgreement(StreamedModel(*dense), *other, text).window_kl, resident.window_kl);
 }
 
 TEST_P(Agreement, DoesNotDependOnWhatIsComputedTogether) {

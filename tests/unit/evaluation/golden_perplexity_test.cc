@@ -106,11 +106,7 @@ TEST_P(GoldenScores, RequestLogLikelihoodsAgree) {
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenScores,
                          testing::Values("llama2-mini", "llama3-mini", "opt-mini", "stories260k"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& info) { return TestName(info.param); });
 
 }  // namespace
 }  // namespace condense

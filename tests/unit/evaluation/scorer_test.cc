@@ -74,28 +74,6 @@ void ExpectEqual(const std::vector<Score>& a, const std::vector<Score>& b) {
   }
 }
 
-// A model whose parts are handed out one at a time.
-class StreamedModel final : public ModelSource {
- public:
-  explicit StreamedModel(const CausalLm& model) : model_(model) {}
-  const ModelConfig& config() const override { return model_.config(); }
-  Embedding LoadEmbedding() const override { return model_.LoadEmbedding(); }
-  Block LoadBlock(int64_t position) const override {
-    ++loads;
-    return model_.LoadBlock(position);
-  }
-  Head LoadHead() const override { return model_.LoadHead(); }
-  bool resident() const override { return false; }
-  DType dtype() const override { return model_.dtype(); }
-  Device device() const override { return model_.device(); }
-  const std::string& digest() const override { return model_.digest(); }
-
-  mutable int loads = 0;
-
- private:
-  const CausalLm& model_;
-};
-
 class ScorerOfModel : public testing::TestWithParam<TinyModelOptions> {
  protected:
   const std::unique_ptr<CausalLm> model_ = MakeTinyModel(GetParam());

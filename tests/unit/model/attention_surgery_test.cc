@@ -106,11 +106,7 @@ INSTANTIATE_TEST_SUITE_P(Families, AttentionSurgery,
                          testing::Values(TinyModelOptions{.kv_heads = 4},
                                          TinyModelOptions{.kv_heads = 2},
                                          TinyModelOptions{.opt = true}),
-                         [](const auto& info) {
-                           return info.param.opt             ? "opt"
-                                  : info.param.kv_heads == 4 ? "llama"
-                                                             : "llama_gqa";
-                         });
+                         [](const auto& info) { return FamilyName(info.param); });
 
 }  // namespace
 }  // namespace condense

@@ -69,7 +69,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 }
 
 // The first lines of what gnuplot said.
-std::string Complaint(const fs::path& folder) {
+std::string Messages(const fs::path& folder) {
   std::string text = ReadFile(folder / kMessages);
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
     text.pop_back();
@@ -86,7 +86,7 @@ std::string Complaint(const fs::path& folder) {
       program, std::strerror(error));
 }
 
-void RunGnuplot(const std::string& program, const fs::path& folder) {
+void RunGnuplot(const std::string& program, const std::string& argument, const fs::path& folder) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
@@ -94,7 +94,8 @@ void RunGnuplot(const std::string& program, const fs::path& folder) {
   ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, kMessages,
                                      O_WRONLY | O_CREAT | O_APPEND, 0600);
   ::posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  std::vector<std::string> arguments = {program, "-d", kScript};
+  // -d: no start-up files.
+  std::vector<std::string> arguments = {program, "-d", argument};
   std::vector<std::string> environment = Environment(folder);
   pid_t child = 0;
   const int error = ::posix_spawnp(&child, program.c_str(), &actions, nullptr,
@@ -106,7 +107,7 @@ void RunGnuplot(const std::string& program, const fs::path& folder) {
     if (errno != EINTR) throw MakeError<DataError>("{}: {}", program, std::strerror(errno));
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  throw MakeError<DataError>("{} failed: {}", program, Complaint(folder));
+  throw MakeError<DataError>("{} failed: {}", program, Messages(folder));
 }
 
 std::string Output(const std::string& program, const fs::path& folder, const std::string& ending,
@@ -118,7 +119,7 @@ std::string Output(const std::string& program, const fs::path& folder, const std
       "{} wrote no {} (a version with the terminals svg and pdfcairo is needed: gnuplot 5.4, "
       "Debian's "
       "gnuplot-nox): {}",
-      program, ending.substr(1), Complaint(folder));
+      program, ending.substr(1), Messages(folder));
 }
 
 // The cairo of Debian 12 writes the time whatever SOURCE_DATE_EPOCH says. Another date of the same
@@ -149,10 +150,16 @@ void NameSvg(const std::string& title, std::string& svg) {
 
 }  // namespace
 
+std::string GnuplotVersion(const std::string& program) {
+  const ScratchFolder scratch;
+  RunGnuplot(program, "--version", scratch.path());
+  return Messages(scratch.path());
+}
+
 DrawnFigure DrawWithGnuplot(const Figure& figure, const std::string& program) {
   const ScratchFolder scratch;
   WriteFileAtomically(scratch.path() / kScript, GnuplotScript(figure, kName));
-  RunGnuplot(program, scratch.path());
+  RunGnuplot(program, kScript, scratch.path());
   DrawnFigure drawn{Output(program, scratch.path(), ".svg", "<?xml"),
                     Output(program, scratch.path(), ".pdf", "%PDF")};
   NameSvg(figure.title, drawn.svg);

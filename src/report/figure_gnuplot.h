@@ -10,6 +10,9 @@
 
 namespace condense {
 
+// "gnuplot 5.4 patchlevel 4"; DataError if it cannot be started.
+std::string GnuplotVersion(const std::string& program = "gnuplot");
+
 struct DrawnFigure {
   std::string svg, pdf;
 };

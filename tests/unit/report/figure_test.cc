@@ -258,7 +258,7 @@ TEST(FigureScript, QuotesWhateverALabelHolds) {
   spec.labels = {{"slicegpt", "slice_gpt's"}};
   const std::string script = GnuplotScript(BuildFigure(spec, TwoModels()), "f");
   EXPECT_THAT(script, HasSubstr("'slice_gpt''s'"));
-  EXPECT_THAT(script, HasSubstr("# first set output"));
+  EXPECT_THAT(script, HasSubstr("# 'first set output"));
   EXPECT_THAT(script, Not(HasSubstr("\nset output '/etc")));
   EXPECT_THAT(script, HasSubstr("0.104 7 0\n0.21 9 0\n"));
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <set>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -162,6 +161,15 @@ std::string OneLine(std::string text) {
   return text;
 }
 
+std::string DescribeCell(const Measurement& measurement) {
+  std::vector<std::string> parts;
+  for (const char* key : {"model", "method", "ratio", "calibration", "seed", "layer", "module"}) {
+    const auto found = measurement.keys.find(key);
+    if (found != measurement.keys.end()) parts.push_back(fmt::format("{}={}", key, found->second));
+  }
+  return Join(parts, ", ");
+}
+
 class FigureBuilder {
  public:
   FigureBuilder(const FigureSpec& spec, const std::vector<Measurement>& measurements,
@@ -253,7 +261,7 @@ class FigureBuilder {
   void AddGap(const Measurement& measurement, const std::string& otherwise) {
     const bool failed = measurement.status == Measurement::Status::kFailed;
     figure_.gaps.push_back(fmt::format(
-        "{}: {}", DescribePlace(table_, measurement),
+        "{}: {}", DescribeCell(measurement),
         failed ? OneLine(fmt::format("{}: {}", measurement.error_class, measurement.error_message))
                : otherwise));
   }
@@ -261,19 +269,20 @@ class FigureBuilder {
   void AddLine(const Layout& layout, size_t row) {
     const Keys& keys = layout.rows[row];
     const auto middle = keys.begin() + static_cast<std::ptrdiff_t>(spec_.panels.size());
-    FigureLine line{.series = SeriesOf({middle, keys.end()}), .points = {}};
+    std::vector<FigurePoint> points;
     for (size_t c = 0; c < layout.columns.size(); ++c) {
       const Place& place = layout.places[row][c];
       if (place.empty()) continue;
       if (auto point = PointOf(place)) {
         point->keys = layout.columns[c];
-        line.points.push_back(*std::move(point));
+        points.push_back(*std::move(point));
       }
     }
-    if (line.points.empty()) return;
-    std::stable_sort(line.points.begin(), line.points.end(),
+    if (points.empty()) return;
+    std::stable_sort(points.begin(), points.end(),
                      [](const FigurePoint& a, const FigurePoint& b) { return a.x < b.x; });
-    PanelOf({keys.begin(), middle}).lines.push_back(std::move(line));
+    PanelOf({keys.begin(), middle})
+        .lines.push_back({SeriesOf({middle, keys.end()}), std::move(points)});
   }
 
   std::optional<FigurePoint> PointOf(const Place& place) {
@@ -331,36 +340,17 @@ class FigureBuilder {
   }
 
   void Finish() {
-    // Series of which no point could be drawn are no part of the legend.
     if (figure_.panels.empty()) {
       std::string why = figure_.gaps.empty() ? "" : "; " + figure_.gaps.front();
       if (figure_.gaps.size() > 1) why += fmt::format(" (and {} more)", figure_.gaps.size() - 1);
       throw MakeError<ConfigError>("figure '{}' has nothing to draw{}", spec_.title, why);
     }
-    DropUnusedSeries();
     GiveStyles();
     figure_.protocol = reader_.protocol();
     const int panels = static_cast<int>(figure_.panels.size());
     figure_.columns = std::min(spec_.columns.value_or(3), panels);
     figure_.width = spec_.width.value_or(figure_.columns > 1 ? FigureSpec::Width::kDouble
                                                              : FigureSpec::Width::kSingle);
-  }
-
-  void DropUnusedSeries() {
-    std::set<size_t> used;
-    for (const FigurePanel& panel : figure_.panels) {
-      for (const FigureLine& line : panel.lines) used.insert(line.series);
-    }
-    std::vector<FigureSeries> kept;
-    std::vector<size_t> position(figure_.series.size());
-    for (const size_t series : used) {
-      position[series] = kept.size();
-      kept.push_back(std::move(figure_.series[series]));
-    }
-    figure_.series = std::move(kept);
-    for (FigurePanel& panel : figure_.panels) {
-      for (FigureLine& line : panel.lines) line.series = position[line.series];
-    }
   }
 
   // The style of the first key value that has one of its own, if no other series took it.

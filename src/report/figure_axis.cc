@@ -100,7 +100,7 @@ std::string TickLabel(double value, Scale scale) {
   if (scale == Scale::kLog2 && std::abs(value) >= 1024 && IsWhole(std::log2(value))) {
     return fmt::format("2{}", Superscript(static_cast<int>(std::round(std::log2(value)))));
   }
-  if (scale == Scale::kLog && (value >= 1e5 || value < 1e-3) && IsWhole(std::log10(value))) {
+  if (scale == Scale::kLog && (value >= 1e4 || value < 1e-3) && IsWhole(std::log10(value))) {
     return fmt::format("10{}", Superscript(static_cast<int>(std::round(std::log10(value)))));
   }
   const double size = std::abs(value);

@@ -182,11 +182,13 @@ TEST(Figure, WhatCannotBeDrawnIsAGapWithItsReason) {
       Cell("opt-mini", "svd_llm", "0.3", {{"block-params", 0.3}, {"perplexity", HUGE_VAL}}));
   const Figure figure = BuildFigure(PerplexityByWeights(), cells);
   EXPECT_THAT(figure.gaps,
-              ElementsAre("model=opt-mini, method=svd_llm, ratio=0.2: perplexity was not measured",
-                          "model=opt-mini, method=svd_llm, ratio=0.3: is not finite",
-                          "model=opt-mini, method=slicegpt, ratio=0.1: numeric: not finite"));
-  EXPECT_THAT(RefusalOf(KeptByLayer(), TwoModels()),
-              HasSubstr("figure 'Allocation' has nothing to draw; model"));
+              ElementsAre("model=opt-mini, method=slicegpt, ratio=0.1: numeric: not finite",
+                          "model=opt-mini, method=svd_llm, ratio=0.2: perplexity was not measured",
+                          "model=opt-mini, method=svd_llm, ratio=0.3: is not finite"));
+  EXPECT_THAT(
+      RefusalOf(KeptByLayer(), TwoModels()),
+      HasSubstr("figure 'Allocation' has nothing to draw; model=llama2-mini, method=slicegpt, "
+                "ratio=0.2: no kept-params of its modules is stored (and 3 more)"));
 }
 
 TEST(Figure, RefusesTwoMeasurementsAtOnePointAndTwoProtocolsInOneLine) {
@@ -230,9 +232,9 @@ TEST(FigureAxis, ALogarithmicAxisHasNumbersHoweverShortItIs) {
   EXPECT_THAT(LabelsOf(LayOutAxis(axis, {3, 900}, 1, false)),
               ElementsAre("3", "10", "30", "100", "300", "1000"));
   EXPECT_THAT(LabelsOf(LayOutAxis(axis, {9.1, 11.8}, 1, false)),
-              ElementsAre("9", "9.5", "10", "10.5", "11", "11.5", "12"));
+              ElementsAre("9", "9.5", "10", "10.5", "11", "11.5"));
   EXPECT_THAT(LabelsOf(LayOutAxis(axis, {2, 3e9}, 1, false)),
-              ElementsAre("1", "100", "1000", "1000"));
+              ElementsAre("1", "100", "10⁴", "10⁶", "10⁸"));
   axis.scale = Scale::kLog2;
   EXPECT_THAT(LabelsOf(LayOutAxis(axis, {2048, 16384}, 1, false)),
               ElementsAre("2¹¹", "2¹²", "2¹³", "2¹⁴"));

@@ -9,13 +9,14 @@ namespace {
 
 using Interval = FigureSpec::Interval;
 
-constexpr double kGlyph = 5.0;  // of the widest usual font at this size
+// Widths of characters in the widest usual font at this size.
+constexpr double kDigit = 5.0, kLetter = 4.4;
 constexpr double kSingleWidth = 252, kDoubleWidth = 504;
-constexpr double kLegendGap = 14, kEdge = 4;
+constexpr double kLegendGap = 10, kEdge = 4;
 constexpr double kLine = FigurePage::kLine;
 
-double TextWidth(const std::string& text) {
-  return kGlyph * static_cast<double>(CodePointCount(text));
+double TextWidth(const std::string& text, double character) {
+  return character * static_cast<double>(CodePointCount(text));
 }
 
 // --- What the axes have to hold
@@ -49,7 +50,7 @@ DrawnAxis AxisY(const Figure& figure, const FigurePanel& panel) {
 
 double WidestLabel(const DrawnAxis& axis) {
   double widest = 0;
-  for (const AxisTick& tick : axis.ticks) widest = std::max(widest, TextWidth(tick.label));
+  for (const AxisTick& tick : axis.ticks) widest = std::max(widest, TextWidth(tick.label, kDigit));
   return widest;
 }
 
@@ -68,7 +69,8 @@ std::vector<LegendEntry> LegendOf(const Figure& figure) {
 double PlaceLegend(const Figure& figure, FigurePage& page) {
   page.legend = LegendOf(figure);
   double widest = 0;
-  for (const LegendEntry& entry : page.legend) widest = std::max(widest, TextWidth(entry.label));
+  for (const LegendEntry& entry : page.legend)
+    widest = std::max(widest, TextWidth(entry.label, kLetter));
   const double step = FigurePage::kSample + FigurePage::kSampleGap + widest + kLegendGap;
   const int count = static_cast<int>(page.legend.size());
   const double room = page.width - 2 * kEdge + kLegendGap;

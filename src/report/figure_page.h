@@ -29,7 +29,7 @@ struct LegendEntry {
 
 struct FigurePage {
   static constexpr double kFont = 8, kLine = 12;  // size of text, and from one line to the next
-  static constexpr double kSample = 30, kSampleGap = 4;  // of a legend entry, and to its label
+  static constexpr double kSample = 24, kSampleGap = 4;  // of a legend entry, and to its label
 
   double width = 0, height = 0;
   std::vector<FigurePanelPlace> panels;  // as in the figure

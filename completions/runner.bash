@@ -11,10 +11,10 @@ _runner_complete() {
   COMPREPLY=()
 
   case $previous in
-    --models | --data | --model | --dense | --out) files=directories ;;
+    --models | --data | --model | --dense | --out | --tables | --figures) files=directories ;;
     --db | --text | --ids | --requests | :) files=all ;;  # `:` as in text:FILE, which bash splits
     --device) words='cpu cuda' ;;
-    --format) words='md tex csv' ;;
+    --format) if [ "$command" = figure ]; then words='files csv gnuplot'; else words='md tex csv'; fi ;;
     --rerun) words='failed all' ;;
     --match) words='block nominal total total_abs' ;;
     --special) words='once window none' ;;
@@ -32,11 +32,12 @@ _runner_complete() {
 
   if [ -z "$words$files" ]; then
     if [ "$COMP_CWORD" -eq 1 ]; then
-      words='run table stats compress evaluate tokenize score generate inspect list describe show doctor --help --version'
+      words='run table figure stats compress evaluate tokenize score generate inspect list describe show doctor --help --version'
       files=experiments
     else
       case $command in
         table) words="--format --profile --models --data --db --set $common" files=experiments ;;
+        figure) words="--format --out --profile --db --set $common" files=experiments ;;
         stats) words="--baseline --protocol --tasks --metric --cell --profile --set --db --json --csv $common" files=experiments ;;
         compress) words="--model --method --ratio --match --allocator --calibration --samples --length --seed --out --set --data --json $common" ;;
         evaluate) words="--model --text --ids --ids-type --protocol --window --special --dense --tasks --limit --samples --max-length --batch-tokens --dtype --data --json $common" ;;
@@ -48,7 +49,7 @@ _runner_complete() {
         describe) words="$(_runner_names "$program" methods) $(_runner_names "$program" allocators) --help" ;;
         show) words='--db --help' ;;
         doctor) words='--models --data --help' ;;
-        *) words="--profile --models --data --set --db --dry-run --rerun --fail-fast $common" files=experiments ;;
+        *) words="--profile --models --data --set --db --tables --figures --dry-run --rerun --fail-fast $common" files=experiments ;;
       esac
     fi
   fi

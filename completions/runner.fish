@@ -1,6 +1,6 @@
 # Completion of `runner` for fish.
 
-set -l commands run table stats compress evaluate tokenize score generate inspect list describe show doctor
+set -l commands run table figure stats compress evaluate tokenize score generate inspect list describe show doctor
 
 function __runner_names
     runner list $argv[1] 2>/dev/null | string match -r '^[a-z0-9]\S*'
@@ -27,14 +27,18 @@ complete -c runner -l help -d "What it does, with an example"
 complete -c runner -l threads -x -d "CPU threads"
 complete -c runner -l device -x -a "cpu cuda" -d "Where to compute"
 
-complete -c runner -n "__runner_experiment; or __runner_in table stats" -l profile -x -a "bundled paper" -d "Scale of the experiment"
+complete -c runner -n "__runner_experiment; or __runner_in table figure stats" -l profile -x -a "bundled paper" -d "Scale of the experiment"
 complete -c runner -n "__runner_experiment; or __runner_in table doctor" -l models -x -a "(__fish_complete_directories)" -d "Folder with checkpoints"
 complete -c runner -n "__runner_experiment; or __runner_in table compress evaluate doctor" -l data -x -a "(__fish_complete_directories)" -d "Folder with texts"
-complete -c runner -n "__runner_experiment; or __runner_in table stats show" -l db -r -F -d "Results database"
-complete -c runner -n "__runner_experiment; or __runner_in table stats compress" -l set -x -d "key=value"
+complete -c runner -n "__runner_experiment; or __runner_in table figure stats show" -l db -r -F -d "Results database"
+complete -c runner -n "__runner_experiment; or __runner_in table figure stats compress" -l set -x -d "key=value"
 complete -c runner -n __runner_experiment -l dry-run -d "Say what would run, and why"
 complete -c runner -n __runner_experiment -l rerun -x -a "failed all" -d "Compute again"
 complete -c runner -n __runner_experiment -l fail-fast -d "Stop at the first failed cell"
+complete -c runner -n "__runner_experiment" -l tables -x -a "(__fish_complete_directories)" -d "Where the table goes"
+complete -c runner -n "__runner_experiment" -l figures -x -a "(__fish_complete_directories)" -d "Where the figure goes"
+complete -c runner -n "__runner_in figure" -l format -x -a "files csv gnuplot" -d "Files, or text on standard output"
+complete -c runner -n "__runner_in figure" -l out -x -a "(__fish_complete_directories)" -d "Where the files go"
 complete -c runner -n "__runner_in table" -l format -x -a "md tex csv" -d "Format of the table"
 
 complete -c runner -n "__runner_in compress evaluate tokenize score generate" -l model -x -a "(__fish_complete_directories)" -d "Checkpoint folder"

@@ -94,6 +94,37 @@ std::vector<LayerRecord> Layers(const CompressionResult& result) {
   return records;
 }
 
+// Weights of the linear maps of each module. Weights of another block count there.
+std::map<std::string, int64_t> ModuleWeights(const ModelConfig& config, const LayerConfig& layer) {
+  std::map<std::string, int64_t> weights;
+  for (const std::string& role : LinearRoles(config)) {
+    const MatrixShape shape = LinearShape(config, layer, role);
+    const auto rank = layer.low_rank.find(role);
+    int64_t& sum = weights[ModuleName(ModuleOf(role))];
+    if (layer.shares_with) continue;
+    sum +=
+        rank == layer.low_rank.end() ? shape.out * shape.in : rank->second * (shape.out + shape.in);
+  }
+  return weights;
+}
+
+// The fraction of the dense weights that each module of each block still has; none where the block
+// is gone.
+void AddKeptWeights(const ModelConfig& config, StageResult& stage) {
+  const ModelConfig& dense = config.Dense();
+  std::vector<std::map<std::string, int64_t>> kept(dense.layers.size());
+  for (const LayerConfig& layer : config.layers) {
+    kept.at(static_cast<size_t>(layer.source)) = ModuleWeights(config, layer);
+  }
+  for (size_t i = 0; i < dense.layers.size(); ++i) {
+    for (const auto& [module, weights] : ModuleWeights(dense, dense.layers[i])) {
+      AddMetric(stage, kModuleReport, "kept-params",
+                static_cast<double>(kept[i][module]) / static_cast<double>(weights), "fraction",
+                fmt::format("layer {} {}", i, module));
+    }
+  }
+}
+
 void AddModules(const CompressionResult& result, StageResult& stage) {
   for (const LayerReport& layer : result.report.layers) {
     for (const auto& [module, part] : layer.modules) {
@@ -132,6 +163,7 @@ std::vector<std::string> MetricNames() {
                                     "compress-seconds",
                                     "short-sequences",
                                     "fraction-used",
+                                    "kept-params",
                                     "relative_error",
                                     "condition",
                                     "damping",
@@ -152,6 +184,10 @@ std::vector<std::string> MetricNames() {
                                     "nll_diff"};
   for (std::string& name : ProtocolValueNames()) names.push_back(std::move(name));
   return names;
+}
+
+std::vector<std::string> ModuleMetricNames() {
+  return {"kept-params", "relative_error", "condition", "damping"};
 }
 
 bool IsMetricName(const std::string& name) {
@@ -189,6 +225,7 @@ StageResult CompressedResult(const CompressionResult& result, double ratio, Matc
   AddMetric(stage, kParameters, "nominal", result.nominal, "fraction");
   AddMetric(stage, kParameters, "deviation", RealRatio(result, match) - ratio, "fraction");
   AddCost(result, stage);
+  AddKeptWeights(result.config, stage);
   AddModules(result, stage);
   stage.layers = Layers(result);
   if (!result.report.influence.empty()) {

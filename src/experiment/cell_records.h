@@ -40,6 +40,8 @@ StageResult AgreementRecords(const std::string& protocol, const AgreementResult&
 // stored as PHASE-seconds besides.
 std::vector<std::string> MetricNames();
 bool IsMetricName(const std::string& name);
+// Those that are stored of each module of each layer.
+std::vector<std::string> ModuleMetricNames();
 
 // What a ratio counts, as really removed: of block weights, of all parameters, ...
 double RealRatio(const CompressionResult& result, Match match);

@@ -102,12 +102,17 @@ ExperimentSpec ReadExperiment(const SpecSource& source) {
 
   Problems problems;
   ReadFields(root.Without(EvaluatorKeys()), spec, problems);
+  spec.has_table = root.Find("table") != nullptr;
+  if (!spec.has_table && root.Find("figure") == nullptr) {
+    problems.Add(root, "missing key 'table' or 'figure': nothing would be shown");
+  }
   spec.evaluators = ReadEvaluators(root, problems);
   const std::vector<AblationSpec> ablations = ReadAblations(spec.ablation_entries, problems);
   spec.methods = ReadMethods(spec.method_entries, ablations, problems);
   if (problems.empty()) CheckWhole(root, spec, problems);
   problems.ThrowIfAny();
-  spec.table = TableSpecOf(spec.table_entry, spec.title);
+  if (spec.has_table) spec.table = TableSpecOf(spec.table_entry, spec.title);
+  if (spec.figure_entry) spec.figure = FigureSpecOf(*spec.figure_entry, spec.title);
   spec.canonical = CanonicalText(root);
   return spec;
 }

@@ -1,4 +1,4 @@
-// An experiment file: what is compared with what, and how the table looks.
+// An experiment file: what is compared with what, and how the table or the figure looks.
 //
 //   title: WikiText-2 perplexity by method and ratio
 //   profiles:                      # what differs between a laptop and the paper; merged over the
@@ -9,6 +9,7 @@
 //   methods: [dense, {use: slicegpt, match: block}]
 //   ratios: [0.1, 0.2]
 //   table: {rows: [model, method], columns: [ratio], cell: perplexity}
+//   figure: {x: block-params, y: perplexity, y_axis: {scale: log}}   # beside the table, or instead
 //
 // What is measured stands under the names of the evaluators: perplexity, zero_shot, agreement, ...
 // (evaluator.h). Reading reports every problem of the file at once. Nothing but configuration files
@@ -24,6 +25,7 @@
 #include "config/fields.h"
 #include "experiment/config_name.h"
 #include "experiment/evaluator.h"
+#include "experiment/figure_yaml.h"
 #include "experiment/method_spec.h"
 #include "experiment/model_place.h"
 #include "experiment/table_yaml.h"
@@ -57,10 +59,11 @@ struct ExperimentSpec {
   ArtefactPolicy artefacts = ArtefactPolicy::kKeep;
   bool allow_overlap = false;
   ExperimentTable table_entry;
+  std::optional<ExperimentFigure> figure_entry;
 
   template <class V>
   void Fields(V&& field) {
-    field("title", title, "heading of the table", Required{}, NonEmpty{});
+    field("title", title, "heading of the table and the figure", Required{}, NonEmpty{});
     field("description", description, "what the experiment shows");
     field("models", models, "checkpoints", Required{}, NonEmpty{});
     field("methods", method_entries, "methods: a name, or {use: NAME, OPTION: VALUE}", Required{},
@@ -77,7 +80,8 @@ struct ExperimentSpec {
     field("artefacts", artefacts, "what becomes of compressed models after their evaluation");
     field("allow_overlap", allow_overlap,
           "accept calibration text that shares runs with evaluated text");
-    field("table", table_entry, "rows, columns and cell of the table", Required{});
+    field("table", table_entry, "rows, columns and cell of the table");
+    field("figure", figure_entry, "axes, lines and panels of the figure; at least one of the two");
   }
 
   // --- Not keys of the file ---
@@ -87,7 +91,9 @@ struct ExperimentSpec {
   bool overridden = false;  // by --set
   std::vector<MethodSpec> methods;
   std::vector<Component<Evaluator>> evaluators;
-  TableSpec table;
+  bool has_table = false;
+  TableSpec table;  // if it has one
+  std::optional<FigureSpec> figure;
   std::string canonical;  // of the whole tree, as it was used
 };
 

@@ -7,13 +7,14 @@
 #include "stats/means.h"
 
 namespace condense {
-namespace {
 
-const std::vector<std::string>& TableKeys() {
+const std::vector<std::string>& MeasurementKeys() {
   static const std::vector<std::string> keys = {"model",       "method", "ratio", "ratio_kind",
                                                 "calibration", "seed",   "dtype", "params"};
   return keys;
 }
+
+namespace {
 
 enum class Show { kValue, kError };
 enum class RetentionKind { kNone, kOfAll, kAboveChance };
@@ -180,7 +181,7 @@ void ReadEntry(const Node& node, std::vector<ValueColumn>& columns, Problems& pr
 void CheckKeys(const Node& at, const char* key, const std::vector<std::string>& names,
                Problems& problems) {
   for (size_t i = 0; i < names.size(); ++i) {
-    const auto& known = TableKeys();
+    const auto& known = MeasurementKeys();
     if (std::find(known.begin(), known.end(), names[i]) != known.end()) continue;
     problems.Add(at.Find(key)->items()[i],
                  fmt::format("unknown table key '{}'{}", names[i], SuggestName(names[i], known)));

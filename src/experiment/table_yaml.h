@@ -60,6 +60,9 @@ struct FieldType<std::vector<ValueColumn>> {
   static std::string TypeName() { return "metric or list of metrics"; }
 };
 
+// The keys of a cell of an experiment.
+const std::vector<std::string>& MeasurementKeys();
+
 TableSpec TableSpecOf(const ExperimentTable& table, const std::string& title);
 
 }  // namespace condense

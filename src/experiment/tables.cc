@@ -69,12 +69,7 @@ void DropUnusedKeys(const std::vector<Measurement>& measurements, std::vector<st
 // The table's definition with the titles of the models, for the cells there are.
 TableSpec LayoutOf(const ExperimentSpec& spec, const std::vector<Measurement>& measurements) {
   TableSpec layout = spec.table;
-  for (const ModelRef& model : spec.models) {
-    if (!model.folder.empty()) continue;
-    const auto settings =
-        ReadStruct<ModelSettings>(Node::ParseFile(NamedConfig("models", model.name)));
-    layout.labels.emplace(model.name, settings.title);
-  }
+  layout.labels.merge(ModelTitles(spec));
   DropUnusedKeys(measurements, layout.rows);
   DropUnusedKeys(measurements, layout.columns);
   return layout;
@@ -99,6 +94,17 @@ bool IsAskedFor(const std::vector<EvaluationStage>& stages, const MetricValue& v
 
 }  // namespace
 
+std::map<std::string, std::string> ModelTitles(const ExperimentSpec& spec) {
+  std::map<std::string, std::string> titles;
+  for (const ModelRef& model : spec.models) {
+    if (!model.folder.empty()) continue;
+    const auto settings =
+        ReadStruct<ModelSettings>(Node::ParseFile(NamedConfig("models", model.name)));
+    titles.emplace(model.name, settings.title);
+  }
+  return titles;
+}
+
 ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore& store) {
   for (const ExperimentRecord& experiment : store.ListExperiments()) {
     if (experiment.name == spec.name && experiment.profile == spec.profile &&
@@ -113,7 +119,7 @@ ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore
     throw MakeError<ConfigError>("{}: holds no results of experiment {}; run it first: runner {}",
                                  store.path().string(), name, spec.file.string());
   }
-  LogWarning("{} has changed since it was run; this is the table of its last run", name);
+  LogWarning("{} has changed since it was run; what is shown is its last run", name);
   return *last;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore
 // Everything if the spec has changed since it was run.
 std::vector<Measurement> ExperimentMeasurements(const ExperimentSpec& spec,
                                                 const ResultsStore& store, int64_t experiment);
+
+// What reports print instead of the names of the experiment's models.
+std::map<std::string, std::string> ModelTitles(const ExperimentSpec& spec);
 
 // Cells whose real ratio is further from the requested one than the tolerance carry a footnote.
 Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment);

@@ -30,14 +30,14 @@ void RequireKnownKeys(const TableSpec& spec, const std::vector<Measurement>& mea
   for (const auto* list : {&spec.rows, &spec.columns}) {
     for (const std::string& key : *list) {
       if (measurements.empty() || known.contains(key)) continue;
-      throw MakeError<ConfigError>("table '{}': no cell has the key '{}'{}", spec.title, key,
-                                   SuggestName(key, names));
+      throw MakeError<ConfigError>("{} '{}': no cell has the key '{}'{}", spec.noun, spec.title,
+                                   key, SuggestName(key, names));
     }
   }
   for (const std::string& key : spec.compare) {
     if (Contains(spec.rows, key)) continue;
-    throw MakeError<ConfigError>("table '{}': compare: '{}' is not one of the row keys ({})",
-                                 spec.title, key, Join(spec.rows, ", "));
+    throw MakeError<ConfigError>("{} '{}': compare: '{}' is not one of the row keys ({})",
+                                 spec.noun, spec.title, key, Join(spec.rows, ", "));
   }
 }
 
@@ -90,15 +90,15 @@ void RequireSeedsOnly(const TableSpec& spec, const Measurement& a, const Measure
   }
   if (differing == Keys{"seed"}) return;
   if (differing.empty()) {
-    throw MakeError<ConfigError>("table '{}': the cell {} occurs twice ({} and {})", spec.title,
-                                 DescribePlace(spec, a), a.id, b.id);
+    throw MakeError<ConfigError>("{} '{}': the cell {} occurs twice ({} and {})", spec.noun,
+                                 spec.title, DescribePlace(spec, a), a.id, b.id);
   }
   differing.erase(std::remove(differing.begin(), differing.end(), "seed"), differing.end());
   const std::string& key = differing.front();
   throw MakeError<ConfigError>(
-      "table '{}': two cells fall on {}: one with {}={}, one with {}={}; add '{}' to the rows or "
+      "{} '{}': two cells fall on {}: one with {}={}, one with {}={}; add '{}' to the rows or "
       "columns, or give the two different labels",
-      spec.title, DescribePlace(spec, a), key, KeyOf(a, key), key, KeyOf(b, key), key);
+      spec.noun, spec.title, DescribePlace(spec, a), key, KeyOf(a, key), key, KeyOf(b, key), key);
 }
 
 }  // namespace
@@ -162,10 +162,10 @@ std::vector<std::string> CheckUniformKeys(const TableSpec& spec,
         notes.push_back(fmt::format("{}: {}", key, value));
       } else if (KeyOf(*first, key) != value) {
         throw MakeError<ConfigError>(
-            "table '{}' would mix two values of {}: '{}' (cell {}) and '{}' (cell {}); make it a "
+            "{} '{}' would mix two values of {}: '{}' (cell {}) and '{}' (cell {}); make it a "
             "row "
             "or column key, or make two tables",
-            spec.title, key, KeyOf(*first, key), DescribePlace(spec, *first), value,
+            spec.noun, spec.title, key, KeyOf(*first, key), DescribePlace(spec, *first), value,
             DescribePlace(spec, measurement));
       }
     }

@@ -62,6 +62,7 @@ struct ValueColumn {
 
 struct TableSpec {
   enum class Best { kNone, kPerColumn };
+  std::string noun = "table";  // what messages call it
   std::string title;
   std::vector<std::string> rows, columns;  // keys; without column keys each cell is one column
   std::vector<ValueColumn> cells;          // usually one

@@ -166,17 +166,17 @@ void ValueReader::RequireComparable(const MetricValue& value, const Measurement&
   }
   if (value.protocol != protocol_) {
     throw MakeError<ConfigError>(
-        "table '{}': the column '{}' would hold numbers of two protocols: '{}' (cell {}) and '{}' "
+        "{} '{}': the column '{}' would hold numbers of two protocols: '{}' (cell {}) and '{}' "
         "(cell {}); name the protocol in the table's definition",
-        spec_.title, Heading(), protocol_, DescribePlace(spec_, *example_), value.protocol,
-        DescribePlace(spec_, measurement));
+        spec_.noun, spec_.title, Heading(), protocol_, DescribePlace(spec_, *example_),
+        value.protocol, DescribePlace(spec_, measurement));
   }
   if (!of_mean && value.task != task_) {
     throw MakeError<ConfigError>(
-        "table '{}': the column '{}' would hold numbers of '{}' (cell {}) and '{}' (cell {}); a "
+        "{} '{}': the column '{}' would hold numbers of '{}' (cell {}) and '{}' (cell {}); a "
         "part of a task does not compare with another part or the whole, name one in the table's "
         "definition",
-        spec_.title, Heading(), task_, DescribePlace(spec_, *example_), value.task,
+        spec_.noun, spec_.title, Heading(), task_, DescribePlace(spec_, *example_), value.task,
         DescribePlace(spec_, measurement));
   }
   RequireSameBasis(value, measurement);
@@ -193,9 +193,9 @@ void ValueReader::RequireSameBasis(const MetricValue& value, const Measurement& 
   const auto [first, is_new] = bases_.emplace(group, std::pair(value.basis, &measurement));
   if (is_new || first->second.first == value.basis) return;
   throw MakeError<ConfigError>(
-      "table '{}': in the column '{}' the cells {} and {} were scored on different data{} (digests "
+      "{} '{}': in the column '{}' the cells {} and {} were scored on different data{} (digests "
       "{} and {}) and cannot be compared",
-      spec_.title, Heading(), DescribePlace(spec_, *first->second.second),
+      spec_.noun, spec_.title, Heading(), DescribePlace(spec_, *first->second.second),
       DescribePlace(spec_, measurement), value.task.empty() ? "" : " of " + value.task,
       first->second.first, value.basis);
 }

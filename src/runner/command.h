@@ -27,6 +27,7 @@ const std::vector<const Command*>& AllCommands();
 
 extern const Command kRunCommand;
 extern const Command kTableCommand;
+extern const Command kFigureCommand;
 extern const Command kStatsCommand;
 extern const Command kCompressCommand;
 extern const Command kEvaluateCommand;

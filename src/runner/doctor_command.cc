@@ -12,6 +12,7 @@
 #include "experiment/environment.h"
 #include "experiment/model_place.h"
 #include "model/checkpoint_model.h"
+#include "report/figure_gnuplot.h"
 #include "results/results_store.h"
 #include "runner/command.h"
 #include "tensor/openmp_wait.h"
@@ -100,6 +101,7 @@ int Run(const Arguments& arguments) {
   checks.Require("experiments", [] { return ExperimentsFolder().string(); });
   checks.Require("models", BundledModels);
   checks.Note("more models", [&] { return OtherModels(arguments); });
+  checks.Note("figures", [] { return GnuplotVersion(); });
   checks.Require("database", [&] { return DatabaseState(arguments.Database()); });
   if (checks.problems() == 0) return 0;
   std::cout << fmt::format("{} problem{}\n", checks.problems(), checks.problems() == 1 ? "" : "s");

@@ -134,9 +134,9 @@ int Complain(const std::string& message, int exit_code) {
 
 const std::vector<const Command*>& AllCommands() {
   static const std::vector<const Command*> commands = {
-      &kRunCommand,      &kTableCommand, &kStatsCommand,    &kCompressCommand, &kEvaluateCommand,
-      &kTokenizeCommand, &kScoreCommand, &kGenerateCommand, &kInspectCommand,  &kListCommand,
-      &kDescribeCommand, &kShowCommand,  &kDoctorCommand};
+      &kRunCommand,      &kTableCommand,    &kFigureCommand, &kStatsCommand,    &kCompressCommand,
+      &kEvaluateCommand, &kTokenizeCommand, &kScoreCommand,  &kGenerateCommand, &kInspectCommand,
+      &kListCommand,     &kDescribeCommand, &kShowCommand,   &kDoctorCommand};
   return commands;
 }
 

@@ -1,4 +1,4 @@
-// runner EXPERIMENT.yaml: plan, run what is missing, store, print the table.
+// runner EXPERIMENT.yaml: plan, run what is missing, store, print the table, draw the figure.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "experiment/cell_records.h"
+#include "experiment/figures.h"
 #include "experiment/sweep.h"
 #include "experiment/tables.h"
 #include "report/render.h"
@@ -34,6 +35,8 @@ void AddOptions(po::options_description& options) {
   add("tables", po::value<std::string>()->value_name("DIR"),
       "write the table as .md, .tex and .csv there (default: tables/ beside the database, for the "
       "unchanged bundled profile)");
+  add("figures", po::value<std::string>()->value_name("DIR"),
+      "write the figure as .svg, .pdf and .csv there (default: figures/, likewise)");
 }
 
 Rerun RerunOf(const Arguments& arguments) {
@@ -68,24 +71,48 @@ fs::path ResultsFolder(const ResultsStore& store) {
   return folder.empty() ? "." : folder;
 }
 
+// Where what is printed is written to. Only the unchanged bundled profile goes to the usual place
+// without being asked.
+struct ReportPlace {
+  fs::path folder;
+  std::string name;
+};
+
+std::optional<ReportPlace> PlaceOf(const Arguments& arguments, const ExperimentSpec& spec,
+                                   const ResultsStore& store, const std::string& kind) {
+  const bool ordinary = (spec.profile.empty() || spec.profile == "bundled") && !spec.overridden;
+  const auto named = arguments.OptionalText(kind);
+  if (!named && !ordinary) return std::nullopt;
+  return ReportPlace{named ? fs::path(*named) : ResultsFolder(store) / kind,
+                     ordinary ? spec.name : fmt::format("{}-{}", spec.name, spec.profile)};
+}
+
 void PrintTable(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
                 int64_t experiment, bool complete) {
   const Table table = ExperimentTableOf(spec, store, experiment);
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   std::cout << ToText(table, terminal ? TextStyle::kTerminal : TextStyle::kPlain) << std::flush;
-  const bool ordinary = (spec.profile.empty() || spec.profile == "bundled") && !spec.overridden;
-  const auto named = arguments.OptionalText("tables");
-  if (!named && !ordinary) return;
-  const fs::path folder = named ? fs::path(*named) : ResultsFolder(store) / "tables";
+  const auto place = PlaceOf(arguments, spec, store, "tables");
+  if (!place) return;
   if (!complete) {
-    LogWarning("the table has gaps; {} was left as it was", (folder / spec.name).string());
+    LogWarning("the table has gaps; {} was left as it was", (place->folder / spec.name).string());
     return;
   }
-  const std::string name = ordinary ? spec.name : fmt::format("{}-{}", spec.name, spec.profile);
-  WriteTables(table, folder, name);
+  WriteTables(table, place->folder, place->name);
   if (const auto published = PublishedTableOf(spec, store, experiment)) {
-    WriteTables(*published, folder, name + "-published");
+    WriteTables(*published, place->folder, place->name + "-published");
   }
+}
+
+void DrawFigure(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
+                int64_t experiment, bool complete) {
+  const auto place = PlaceOf(arguments, spec, store, "figures");
+  if (!place) return;
+  if (!complete) {
+    LogWarning("the figure has gaps; {} was left as it was", (place->folder / spec.name).string());
+    return;
+  }
+  WriteExperimentFigure(ExperimentFigureOf(spec, store, experiment), place->folder, place->name);
 }
 
 int DryRun(const Arguments& arguments, const ExperimentSpec& spec) {
@@ -122,7 +149,8 @@ int Run(const Arguments& arguments) {
   const int64_t experiment =
       store.RegisterExperiment(ExperimentRecordOf(spec), CellRecords(spec, plan));
   const SweepOutcome outcome = RunSweep(spec, plan, inputs, store, options);
-  PrintTable(arguments, spec, store, experiment, outcome.failed == 0);
+  if (spec.has_table) PrintTable(arguments, spec, store, experiment, outcome.failed == 0);
+  if (spec.figure) DrawFigure(arguments, spec, store, experiment, outcome.failed == 0);
   if (outcome.failed > 0) {
     LogWarning("{} of {} cells failed; --rerun failed tries them again", outcome.failed,
                plan.cells.size());
@@ -135,12 +163,14 @@ int Run(const Arguments& arguments) {
 
 const Command kRunCommand{
     .name = "run",
-    .summary = "run an experiment and print its table (the command may be left out)",
+    .summary = "run an experiment, print its table and draw its figure (may be left out)",
     .usage = "runner EXPERIMENT.yaml [options]",
     .details =
         "Runs every cell of the experiment that the database does not hold yet, stores each as "
         "soon as\n"
-        "it is finished, and prints the table. Can be stopped at any time and started again.",
+        "it is finished, prints the table and draws the figure. Can be stopped at any time and "
+        "started\n"
+        "again.",
     .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
     .add_options = AddOptions,
     .positional = {"experiment"},

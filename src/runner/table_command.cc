@@ -41,6 +41,10 @@ int Run(const Arguments& arguments) {
       ReadExperiment({.file = FindExperimentFile(arguments.Text("experiment")),
                       .profile = arguments.TextOr("profile", ""),
                       .overrides = arguments.Texts("set")});
+  if (!spec.has_table) {
+    throw MakeError<ConfigError>("{}: has no table; runner figure draws its figure",
+                                 spec.file.string());
+  }
   const ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kRead);
   const int64_t experiment = StoredExperiment(spec, store).id;
   std::cout << Shown(ExperimentTableOf(spec, store, experiment), format);

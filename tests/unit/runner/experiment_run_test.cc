@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <fstream>
 
+#include "base/file.h"
+#include "report/csv.h"
 #include "results/results_store.h"
 #include "unit/runner/runner_process.h"
 
@@ -306,6 +310,69 @@ TEST_F(ExperimentRun, AFullDiskLosesNothingThatWasFinished) {
   EXPECT_THAT(full.err, HasSubstr("File too large"));
   EXPECT_EQ(Run({"--rerun", "failed"}).exit_code, 0);
   EXPECT_EQ(WorkDone().done, kCells);
+}
+
+class FigureRun : public testing::Test {
+ protected:
+  ProgramResult Run(const std::string& experiment) const {
+    const auto file = configs_.Experiment(
+        "drawn",
+        "title: Drawn\nmodels: [llama3-mini]\nmethods: [dense, shortgpt, {use: modegpt, allocator: "
+        "uniform}]\nratios: [0.2, 0.4]\ncalibration: [tiny-8x64]\nperplexity: [tiny-64]\n" +
+            experiment);
+    return CallProgramWith({file.string(), "--db", (results_ / "results.sqlite").string()});
+  }
+  ProgramResult Draw(std::vector<std::string> more) const {
+    std::vector<std::string> arguments = {"figure", (configs_.folder() / "drawn.yaml").string(),
+                                          "--db", (results_ / "results.sqlite").string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return CallProgramWith(arguments);
+  }
+
+  TinyConfigs configs_;
+  std::filesystem::path results_ = configs_.folder() / "results";
+};
+
+TEST_F(FigureRun, DrawsTheFigureInsteadOfATableAndAgainFromTheDatabase) {
+  if (std::system("gnuplot --version >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "gnuplot is not installed";
+  }
+  const ProgramResult run = Run("figure: {x: block-params, y: perplexity}\n");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_FALSE(std::filesystem::exists(results_ / "tables"));
+  const std::filesystem::path figures = results_ / "figures";
+  EXPECT_THAT(ReadFile(figures / "drawn.svg"), testing::StartsWith("<?xml"));
+  EXPECT_THAT(ReadFile(figures / "drawn.pdf"), testing::StartsWith("%PDF"));
+  const std::string csv = ReadFile(figures / "drawn.csv");
+  EXPECT_THAT(csv, HasSubstr("model,method,ratio,block-params,perplexity,"));
+  EXPECT_THAT(csv, HasSubstr("\nllama3-mini,shortgpt,0.4,"));
+
+  EXPECT_EQ(Draw({"--format", "csv"}).out, csv);
+  EXPECT_THAT(Draw({"--format", "gnuplot"}).out, HasSubstr("set terminal pdfcairo"));
+  ASSERT_EQ(Draw({"--out", (results_ / "again").string()}).exit_code, 0);
+  for (const char* file : {"drawn.svg", "drawn.pdf", "drawn.csv"}) {
+    EXPECT_EQ(ReadFile(results_ / "again" / file), ReadFile(figures / file)) << file;
+  }
+  const ProgramResult table = CallProgramWith({"table", (configs_.folder() / "drawn.yaml").string(),
+                                               "--db", (results_ / "results.sqlite").string()});
+  EXPECT_EQ(table.exit_code, 2);
+  EXPECT_THAT(table.err, HasSubstr("has no table; runner figure draws its figure"));
+}
+
+// ShortGPT takes whole blocks; MoDeGPT with a uniform allocation the same fraction of each.
+TEST_F(FigureRun, DrawsWhatIsKeptOfEachModuleOfEachLayer) {
+  const ProgramResult run =
+      Run("figure: {x: layer, y: kept-params, series: [method, ratio], panels: [module]}\n");
+  const CsvTable csv(Draw({"--format", "csv"}).out, "drawn.csv");
+  ASSERT_EQ(csv.size(), 2u * 2 * 3 * 6) << run.err;
+  for (size_t i = 0; i < csv.size(); ++i) {
+    const double kept = std::stod(csv.Field(i, "kept-params"));
+    if (csv.Field(i, "method") == "shortgpt") {
+      EXPECT_TRUE(kept == 0 || kept == 1) << kept;
+    } else {
+      EXPECT_NEAR(kept, 1 - std::stod(csv.Field(i, "ratio")), 0.07);
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,48 @@
+// How a series looks: colour, shape of the points and dashes, so that lines can be told apart by
+// any one of them: on screen, in print without colours, and by colour-blind readers. The colours
+// are those of Okabe and Ito, without the yellow that white paper swallows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace condense {
+
+enum class SeriesColor { kBlack, kOrange, kSky, kGreen, kBlue, kVermilion, kPurple, kGrey };
+enum class SeriesPoint {
+  kPlus,
+  kCross,
+  kStar,
+  kSquare,
+  kDisc,
+  kTriangle,
+  kNabla,
+  kDiamond,
+  kPentagon,
+  kOpenSquare,
+  kCircle,
+  kOpenTriangle,
+  kOpenNabla,
+  kOpenDiamond,
+  kOpenPentagon,
+};
+enum class SeriesDash { kSolid, kDashed, kDotted, kDashDot, kDashDotDot };
+
+struct SeriesStyle {
+  SeriesColor color = SeriesColor::kBlack;
+  SeriesPoint point = SeriesPoint::kDisc;
+  SeriesDash dash = SeriesDash::kSolid;
+  bool operator==(const SeriesStyle&) const = default;
+};
+
+// As gnuplot writes them: "'#0072B2'", "7", "(6,2)" or "solid".
+std::string GnuplotColor(SeriesColor color);
+std::string GnuplotPoint(SeriesPoint point);
+std::string GnuplotDash(SeriesDash dash);
+
+// Styles for series that have none of their own, by a number. Neighbours differ in everything, and
+// no pair of colour and point is repeated below kSpareStyles.
+inline constexpr size_t kSpareStyles = 105;
+SeriesStyle SpareStyle(size_t index);
+
+}  // namespace condense

@@ -36,6 +36,7 @@ complete -c runner -n __runner_experiment -l dry-run -d "Say what would run, and
 complete -c runner -n __runner_experiment -l rerun -x -a "failed all" -d "Compute again"
 complete -c runner -n __runner_experiment -l fail-fast -d "Stop at the first failed cell"
 complete -c runner -n "__runner_in table" -l format -x -a "md tex csv" -d "Format of the table"
+complete -c runner -n "__runner_in table" -l name -x -d "One of the further tables, or main"
 
 complete -c runner -n "__runner_in compress evaluate tokenize score generate" -l model -x -a "(__fish_complete_directories)" -d "Checkpoint folder"
 complete -c runner -n "__runner_in compress" -l method -x -a "(__runner_names methods)" -d "Compression method"

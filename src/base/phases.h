@@ -1,5 +1,5 @@
-// Where the time and the memory of a piece of work go. One phase is under way at any moment, so that
-// the times of all phases add up to the whole.
+// Where the time and the memory of a piece of work go. One phase is under way at any moment, so
+// that the times of all phases add up to the whole.
 #pragma once
 
 #include <cstdint>

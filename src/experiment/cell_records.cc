@@ -138,13 +138,13 @@ void AddCost(const CompressionResult& result, StageResult& stage) {
 StageResult CostRecords(const std::string& protocol, const CompressionResult& result) {
   StageResult stage;
   const auto add = [&](const std::string& metric, double value, const char* unit) {
-    stage.metrics.push_back(
-        {.protocol = protocol, .metric = metric, .value = value, .unit = unit});
+    stage.metrics.push_back({.protocol = protocol, .metric = metric, .value = value, .unit = unit});
   };
   add("total-seconds", result.seconds, "s");
   for (const auto& [phase, use] : result.phases) {
     add(phase + "-seconds", use.seconds, "s");
-    if (use.peak_bytes > 0) add(phase + "-peak_bytes", static_cast<double>(use.peak_bytes), "bytes");
+    if (use.peak_bytes > 0)
+      add(phase + "-peak_bytes", static_cast<double>(use.peak_bytes), "bytes");
   }
   std::map<std::string, double> modules;
   for (const LayerReport& layer : result.report.layers) {
@@ -153,7 +153,6 @@ StageResult CostRecords(const std::string& protocol, const CompressionResult& re
   for (const auto& [module, seconds] : modules) add("solve-" + module + "-seconds", seconds, "s");
   const uint64_t peak = PeakBytesOf(result.phases);
   if (peak > 0) add("peak_bytes", static_cast<double>(peak), "bytes");
-  stage.peak_rss_bytes = static_cast<int64_t>(peak);
   return stage;
 }
 

@@ -22,7 +22,7 @@ inline constexpr OwnProtocol kCalibration{"calibration", R"({"definitions":"prot
 inline constexpr OwnProtocol kModuleReport{"modules",
                                            R"({"definitions":"methods.md 0.5, rule 8"})"};
 
-// Metrics of a compression from nothing: the time and the largest resident set of each phase and of
+// Metrics of a compression from nothing: the time and the largest memory of each phase and of
 // the whole, and the time of each module within the phase "solve".
 StageResult CostRecords(const std::string& protocol, const CompressionResult& result);
 // Multiplications of a forward pass over `positions` tokens, and bytes of keys and values.

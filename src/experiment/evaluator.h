@@ -45,7 +45,8 @@ struct EvaluationSubject {
   StageParts parts;
   // Makes the compressed model of the cell once more, from nothing: its files are opened, the
   // calibration set is drawn and no statistic is known. Besides the phases of Compress() there are
-  // "load" and "calibrate". What it makes is thrown away.
+  // "load" and "calibrate", and their peaks are what the process takes beyond what it held
+  // before. What it makes is thrown away.
   std::function<CompressionResult()> compress_again;
 };
 

@@ -74,12 +74,12 @@ void CheckTables(const Node& root, const ExperimentSpec& spec, Problems& problem
                                SuggestName(entry.methods[i], labels)));
     }
   };
-  check_methods(*root.Find("table"), spec.table_entry);
+  if (const Node* table = root.Find("table")) check_methods(*table, spec.table_entry);
   for (const auto& [name, entry] : spec.more_tables) {
     const Node& table = *root.Find("more_tables")->Find(name);
     check_methods(table, entry);
-    const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
-                       std::string::npos;
+    const bool plain =
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
     if (!plain || name.empty() || name == "published") {
       problems.Add(table, fmt::format("'{}' becomes part of a file's name: small letters, digits "
                                       "and _ are expected, and 'published' is taken",

@@ -64,7 +64,8 @@ struct ExperimentSpec {
   template <class V>
   void Fields(V&& field) {
     field("title", title, "heading of the table", Required{}, NonEmpty{});
-    field("description", description, "the published table that this is, in a sentence", NonEmpty{});
+    field("description", description, "the published table that this is, in a sentence",
+          NonEmpty{});
     field("models", models, "checkpoints", Required{}, NonEmpty{});
     field("methods", method_entries, "methods: a name, or {use: NAME, OPTION: VALUE}", Required{},
           NonEmpty{});

@@ -21,9 +21,9 @@
 //   {mean: mean5}             # of protocols.md 3.6
 //   {tasks: mean5}            # a column for each task of the mean, with its metric, then the mean
 //
-// with `show: error` (the standard error in brackets), `show: sd` (the standard deviation over seeds
-// instead of the interval), `retention: true` (100 x / dense) or
-// `retention: above_chance` (the same above the level of guessing).
+// with `show: error` (the standard error in brackets), `show: sd` (the standard deviation over
+// seeds instead of the interval), `retention: true` (100 x / dense) or `retention: above_chance`
+// (the same above the level of guessing).
 #pragma once
 
 #include "config/fields.h"

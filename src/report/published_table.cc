@@ -62,8 +62,8 @@ bool BelongsTo(const PublishedValue& published, const Measurement& ours,
   return published.model == KeyOf(ours, "model") && published.metric == column.metric &&
          published.task == column.task &&
          published.relative == (column.kind == ValueColumn::Kind::kRelativeToDense) &&
-         MethodsAgree(ours, published) &&
-         RatiosAgree(ours, published) && CalibrationsAgree(ours, published);
+         MethodsAgree(ours, published) && RatiosAgree(ours, published) &&
+         CalibrationsAgree(ours, published);
 }
 
 const Tolerance* ToleranceFor(const std::vector<Tolerance>& tolerances,
@@ -138,13 +138,15 @@ class PublishedWriter {
 
   static std::vector<std::string> NotesOn(const OwnCell& own, const PublishedValue& value) {
     std::vector<std::string> notes;
-    if (!value.protocol.empty() && !IsStated(value.protocol)) notes.push_back("protocol: " + value.protocol);
+    if (!value.protocol.empty() && !IsStated(value.protocol))
+      notes.push_back("protocol: " + value.protocol);
     if (value.ratio_kind == "params") {
       notes.push_back("a fraction of the parameters, of which is not stated");
     }
     const std::string calibration = KeyOf(own.measurement, "calibration");
     if (!calibration.empty() && value.ablation.empty() && value.hardware.empty() &&
-        value.metric != "parameters" && value.metric != "macs" && value.calibration != calibration) {
+        value.metric != "parameters" && value.metric != "macs" &&
+        value.calibration != calibration) {
       notes.push_back(value.calibration.empty()
                           ? "calibration not recorded"
                           : "calibration: " + value.calibration + ", size not stated");

@@ -292,10 +292,9 @@ Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurem
     table.notes.push_back(std::move(note));
   }
   const bool seeds = std::any_of(table.rows.begin(), table.rows.end(), [](const TableRow& row) {
-    return std::any_of(row.cells.begin(), row.cells.end(),
-                       [](const TableCell& cell) {
-                         return cell.half_interval.has_value() && !cell.deviation.has_value();
-                       });
+    return std::any_of(row.cells.begin(), row.cells.end(), [](const TableCell& cell) {
+      return cell.half_interval.has_value() && !cell.deviation.has_value();
+    });
   });
   if (seeds) table.notes.push_back("mean ± half the 95% t-interval over seeds");
   return table;

@@ -87,7 +87,7 @@ struct TableCell {
   double value = 0;  // full precision
   std::optional<double> half_interval, standard_error;
   std::optional<double> deviation;  // of one seed, where it is shown instead of the interval
-  std::vector<std::string> flags;  // protocols.md 3.9
+  std::vector<std::string> flags;   // protocols.md 3.9
   int seeds = 0;
   std::string protocol, error_class;
   std::vector<std::string> ids;  // of the measurements behind it

@@ -176,7 +176,8 @@ const Command kRunCommand{
     .details =
         "Runs every cell of the experiment that the database does not hold yet, stores each as "
         "soon as\n"
-        "it is finished, and prints its tables. Can be stopped at any time and started again. A file\n"
+        "it is finished, and prints its tables. Can be stopped at any time and started again. A "
+        "file\n"
         "that lists experiments, such as experiments/all.yaml, runs them one after the other.",
     .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
     .add_options = AddOptions,

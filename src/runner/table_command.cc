@@ -65,7 +65,8 @@ void Print(const std::vector<NamedTable>& tables, const std::string& format) {
   }
   if (left_out > 0) {
     LogWarning(
-        "{} of {} tables have no place in this CSV: --name prints another one, and --format md, tex "
+        "{} of {} tables have no place in this CSV: --name prints another one, and --format md, "
+        "tex "
         "and text show published values",
         left_out, tables.size());
   }
@@ -84,8 +85,7 @@ int Run(const Arguments& arguments) {
   const ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kRead);
   std::vector<NamedTable> tables;
   for (const ExperimentSpec& spec : specs) {
-    for (NamedTable& table :
-         ExperimentTablesOf(spec, store, StoredExperiment(spec, store).id)) {
+    for (NamedTable& table : ExperimentTablesOf(spec, store, StoredExperiment(spec, store).id)) {
       tables.push_back(std::move(table));
     }
   }

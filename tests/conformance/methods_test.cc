@@ -175,7 +175,8 @@ TEST_P(EveryMethod, ReportsEveryLayer) {
   double seconds = 0;
   for (const auto& [phase, use] : made.result.phases) seconds += use.seconds;
   EXPECT_EQ(seconds, made.result.seconds);
-  for (const char* phase : {"plan", "solve", "save"}) EXPECT_EQ(made.result.phases.count(phase), 1u);
+  for (const char* phase : {"plan", "solve", "save"})
+    EXPECT_EQ(made.result.phases.count(phase), 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(

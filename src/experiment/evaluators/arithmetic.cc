@@ -58,8 +58,9 @@ class ArithmeticEvaluator final : public Evaluator {
   Params params_;
 };
 
-CONDENSE_REGISTER(Evaluator, ArithmeticEvaluator, "arithmetic", /*version=*/1,
-                  "Multiplications of a pass, and bytes of keys and values, from the shapes alone.");
+CONDENSE_REGISTER(
+    Evaluator, ArithmeticEvaluator, "arithmetic", /*version=*/1,
+    "Multiplications of a pass, and bytes of keys and values, from the shapes alone.");
 
 }  // namespace
 }  // namespace condense

@@ -32,7 +32,7 @@ class CostEvaluator final : public Evaluator {
 
   std::vector<EvaluationStage> Stages() const override { return {{"cost-cold", ""}}; }
   std::string ProtocolParams(const EvaluationStage&) const override {
-    return R"({"definitions":"protocols.md 5.8","memory":"resident set of the process"})";
+    return R"({"definitions":"protocols.md 5.8","memory":"peak resident set less that before"})";
   }
   std::optional<Input> Inputs(const EvaluationStage& stage, InputResolver&) const override {
     return Input{.name = stage.protocol, .canonical = ProtocolParams(stage), .records = {}};

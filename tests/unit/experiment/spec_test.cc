@@ -165,7 +165,7 @@ TEST_F(ExperimentSpecTest, AListStandsForTheFirstSettingOfAnEvaluator) {
 
 TEST_F(ExperimentSpecTest, RefusesWhatCannotBeMeasured) {
   EXPECT_THAT(RefusalOf("perplexity: [tiny-64]\n", ""),
-              HasSubstr("nothing is measured; expected one of the keys agreement, perplexity"));
+              HasSubstr("nothing is measured; expected one of the keys agreement, arithmetic"));
   EXPECT_THAT(RefusalOf("perplexity: [tiny-64]", "perplexity: [tiny-64, tiny-64]"),
               HasSubstr("perplexity[1]: 'tiny-64' is listed twice"));
   EXPECT_THAT(RefusalOf("perplexity: ", "perplexty: "),
@@ -247,12 +247,16 @@ class ExperimentListTest : public ExperimentSpecTest {
 };
 
 TEST_F(ExperimentListTest, StandsForItsExperiments) {
-  const auto file = configs_.Experiment("l", "title: L\nexperiments: [b, a.yaml, table1]\n");
-  const std::vector<ExperimentSpec> specs = ReadExperiments({file, "", {}});
-  ASSERT_EQ(specs.size(), 3u);
+  const std::vector<ExperimentSpec> specs =
+      ReadExperiments({configs_.Experiment("l", "title: L\nexperiments: [b, a.yaml]\n"), "", {}});
+  ASSERT_EQ(specs.size(), 2u);
   EXPECT_EQ(specs[0].name, "b");
   EXPECT_EQ(specs[1].name, "a");
-  EXPECT_EQ(specs[2].profile, "bundled");  // of experiments/, where no file lies beside the list
+  // A name is one of experiments/ where no file lies beside the list.
+  const auto files =
+      ReadExperimentList(configs_.Experiment("l", "title: L\nexperiments: [a, table1]\n")).files;
+  EXPECT_EQ(files[0], configs_.folder() / "a.yaml");
+  EXPECT_EQ(files[1], ExperimentsFolder() / "table1.yaml");
   EXPECT_EQ(ReadExperiments({configs_.folder() / "a.yaml", "", {}}).size(), 1u);
 }
 
@@ -286,7 +290,8 @@ TEST(ShippedExperiments, AreValidInEveryProfile) {
     EXPECT_FALSE(profiles.empty());
     for (const std::string& profile : profiles) {
       SCOPED_TRACE(profile);
-      EXPECT_NO_THROW(EXPECT_FALSE(ExpandCells(ReadExperiment({file.path(), profile, {}})).empty()));
+      EXPECT_NO_THROW(
+          EXPECT_FALSE(ExpandCells(ReadExperiment({file.path(), profile, {}})).empty()));
     }
   }
 }

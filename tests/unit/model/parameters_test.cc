@@ -20,8 +20,8 @@ ModelConfig Llama2Of7B() {
 TEST(CountMacs, EqualsTheCountOfLlama2Of7B) {
   const ModelConfig config = Llama2Of7B();
   ASSERT_EQ(CountParameters(config).Total(), 6738415616);
-  EXPECT_EQ(CountMacs(config, 64), int64_t{64} * (6476005376 + 32000 * 4096) +
-                                       int64_t{32} * 32 * 64 * 64 * (128 + 128));
+  EXPECT_EQ(CountMacs(config, 64),
+            int64_t{64} * (6476005376 + 32000 * 4096) + int64_t{32} * 32 * 64 * 64 * (128 + 128));
   EXPECT_NEAR(static_cast<double>(CountMacs(config, 64)), 423.93e9, 0.005e9);
 }
 

@@ -39,7 +39,8 @@ constexpr const char* kZeroShot =
     "s,7,llama-2-7b,dense,0,none,mean5,mean,lmeval-nobos,,63.47,seen,a misprint; do not use\n";
 constexpr const char* kAblations =
     "paper,table,model,method,ratio,ratio_kind,factor,level,metric,protocol,value,confidence,note\n"
-    "p,9,llama-2-7b,svd-llm,0.3,block-params,allocation,uniform,perplexity,wikitext2-4096,7.00,seen,"
+    "p,9,llama-2-7b,svd-llm,0.3,block-params,allocation,uniform,perplexity,wikitext2-4096,7.00,"
+    "seen,"
     "\n"
     "p,9,llama-2-7b,svd-llm,0.3,block-params,saturation,128,samples,,128,seen,\n";
 constexpr const char* kCost =
@@ -233,12 +234,11 @@ TEST_F(PublishedTest, SizesStandBesideOursToo) {
   }
   TableSpec spec = Perplexities();
   spec.cells = {{{"macs"}, "", ValueColumn::Kind::kRelativeToDense}, {{"parameters"}}};
-  EXPECT_THAT(
-      Lines(Published(spec)),
-      testing::ElementsAre(
-          Strings{"p, 16", "0.710", "0.700", "+0.010", "published value only recalled"},
-          Strings{"p, 16", "7,100,000,000", "4,790,000,000", "+2,310,000,000",
-                  "published value only recalled"}));
+  EXPECT_THAT(Lines(Published(spec)),
+              testing::ElementsAre(
+                  Strings{"p, 16", "0.710", "0.700", "+0.010", "published value only recalled"},
+                  Strings{"p, 16", "7,100,000,000", "4,790,000,000", "+2,310,000,000",
+                          "published value only recalled"}));
 }
 
 TEST_F(PublishedTest, CellsThatWereNotMeasuredAreListed) {
@@ -260,8 +260,8 @@ TEST_F(PublishedTest, RefuseWhatIsNotANumber) {
 
 TEST(PublishedFiles, AreReadAsTheyShip) {
   const PublishedData data = ReadPublished(SourceFolder() / "configs/published");
-  // 459 perplexities of which 16 are weak; 699 accuracies of which one is a misprint; ablations that
-  // are perplexities or means; whole times; parameters and multiplications.
+  // 459 perplexities of which 16 are weak; 699 accuracies of which one is a misprint; ablations
+  // that are perplexities or means; whole times; parameters and multiplications.
   EXPECT_EQ(data.values.size(), 459u - 16 + 699 - 1 + 84 + 8 + 14);
   EXPECT_GT(data.tolerances.size(), 40u);
 }

@@ -36,7 +36,7 @@ _runner_complete() {
       files=experiments
     else
       case $command in
-        table) words="--format --profile --models --data --db --set $common" files=experiments ;;
+        table) words="--format --name --profile --models --data --db --set $common" files=experiments ;;
         figure) words="--format --out --profile --db --set $common" files=experiments ;;
         stats) words="--baseline --protocol --tasks --metric --cell --profile --set --db --json --csv $common" files=experiments ;;
         compress) words="--model --method --ratio --match --allocator --calibration --samples --length --seed --out --set --data --json $common" ;;

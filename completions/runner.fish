@@ -40,6 +40,7 @@ complete -c runner -n "__runner_experiment" -l figures -x -a "(__fish_complete_d
 complete -c runner -n "__runner_in figure" -l format -x -a "files csv gnuplot" -d "Files, or text on standard output"
 complete -c runner -n "__runner_in figure" -l out -x -a "(__fish_complete_directories)" -d "Where the files go"
 complete -c runner -n "__runner_in table" -l format -x -a "md tex csv" -d "Format of the table"
+complete -c runner -n "__runner_in table" -l name -x -d "One of the further tables, or main"
 
 complete -c runner -n "__runner_in compress evaluate tokenize score generate" -l model -x -a "(__fish_complete_directories)" -d "Checkpoint folder"
 complete -c runner -n "__runner_in compress" -l method -x -a "(__runner_names methods)" -d "Compression method"

@@ -98,6 +98,7 @@ void StatisticsStore::ForEachLayer(
     BlockStatistics statistics;
     if (stream) {
       const InferenceScope inference;  // fn may record gradients, statistics never do
+      const PhaseClock::Scope phase(clock_, "statistics");
       const Stopwatch watch;
       const Block block = model_.LoadBlock(l);
       StatisticsCollector collector(missing, model_.config().layers[static_cast<size_t>(l)]);

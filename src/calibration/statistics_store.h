@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/phases.h"
 #include "calibration/statistics.h"
 #include "data/calibration.h"
 #include "model/activation_stream.h"
@@ -59,6 +60,9 @@ class StatisticsStore {
   const CalibrationSet& calibration() const { return calibration_; }
   const TokenBatches& tokens() const { return tokens_; }
   double seconds() const { return seconds_; }  // spent in forward passes so far
+  // Passes are booked there as the phase "statistics", while one is set. Null otherwise.
+  PhaseClock* clock() const { return clock_; }
+  void set_clock(PhaseClock* clock) { clock_ = clock; }
 
  private:
   std::filesystem::path FileOf(int64_t layer, const StatRequest& request) const;
@@ -74,6 +78,7 @@ class StatisticsStore {
   std::vector<double> influence_;
   std::map<std::string, std::any> derived_;
   double seconds_ = 0;
+  PhaseClock* clock_ = nullptr;
 };
 
 }  // namespace condense

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "base/system.h"
 
 namespace condense {
 namespace {
@@ -92,49 +91,98 @@ void CopyParts(const ModelSource& dense, ModelSink& sink) {
   sink.PutHead(LoadHeadFor(dense, embedding));
 }
 
+// Books what the sink does as the phase "save".
+class TimedSink final : public ModelSink {
+ public:
+  TimedSink(ModelSink& sink, PhaseClock& clock) : sink_(sink), clock_(clock) {}
+
+  void PutEmbedding(const Embedding& embedding) override {
+    const PhaseClock::Scope phase(&clock_, "save");
+    sink_.PutEmbedding(embedding);
+  }
+  void PutBlock(int64_t position, Block block) override {
+    const PhaseClock::Scope phase(&clock_, "save");
+    sink_.PutBlock(position, std::move(block));
+  }
+  void PutHead(const Head& head) override {
+    const PhaseClock::Scope phase(&clock_, "save");
+    sink_.PutHead(head);
+  }
+  void Finish(const ModelConfig& config) override {
+    const PhaseClock::Scope phase(&clock_, "save");
+    sink_.Finish(config);
+  }
+
+ private:
+  ModelSink& sink_;
+  PhaseClock& clock_;
+};
+
+// Passes over the calibration set are booked on `clock` while it lives.
+class ClockedStatistics {
+ public:
+  ClockedStatistics(StatisticsStore& statistics, PhaseClock& clock) : statistics_(statistics) {
+    statistics_.set_clock(&clock);
+  }
+  ~ClockedStatistics() { statistics_.set_clock(nullptr); }
+  ClockedStatistics(const ClockedStatistics&) = delete;
+
+ private:
+  StatisticsStore& statistics_;
+};
+
+void RequireDense(const ModelConfig& config) {
+  if (config.IsDense()) return;
+  throw ConfigError(
+      "the model is compressed already and its layers are uneven, which the methods do not "
+      "expect; compress the dense model that it was made from");
+}
+
+void CompressInto(const CompressionRequest& request, StatisticsStore& statistics,
+                  StatisticsStore& scores, ModelSink& sink, CompressionResult& result) {
+  const PlanContext context(statistics, scores, request.allocator, request.method.trials(),
+                            request.seed);
+  MatchedPlan matched = [&] {
+    const PhaseClock::Scope phase(statistics.clock(), "plan");
+    return MatchRatio(request, context);
+  }();
+  const int64_t planned = CountParameters(matched.plan.config).Total();
+  result.nominal = matched.nominal;
+  CompressionJob job(statistics, sink, std::move(matched.plan.config), request.seed);
+  job.report().allocation = std::move(matched.plan.allocation);
+  if (!job.report().allocation.empty()) {
+    job.report().influence = context.known_influence();
+    job.report().curves = context.Curves();
+  }
+  request.method.Compress(job);
+  result.config = job.config();
+  CONDENSE_CHECK(CountParameters(result.config).Total() == planned,
+                 "the method made {} parameters, its plan has {}",
+                 CountParameters(result.config).Total(), planned);
+  result.report = std::move(job.report());
+}
+
 }  // namespace
 
 CompressionResult Compress(const CompressionRequest& request, StatisticsStore& statistics,
                            StatisticsStore& scores, ModelSink& sink) {
   const InferenceScope inference;
-  const Stopwatch watch;
-  const double passes_before = statistics.seconds();
-  const ModelSource& dense = statistics.model();
+  PhaseClock clock("solve");
+  const ClockedStatistics clocked(statistics, clock), clocked_scores(scores, clock);
+  TimedSink timed(sink, clock);
   CompressionResult result;
   if (!request.method.UsesRatio() || request.ratio == 0) {
-    CopyParts(dense, sink);
-    result.config = dense.config();
+    CopyParts(statistics.model(), timed);
+    result.config = statistics.model().config();
   } else {
-    if (!dense.config().IsDense()) {
-      throw ConfigError(
-          "the model is compressed already and its layers are uneven, which the methods do not "
-          "expect; compress the dense model that it was made from");
-    }
-    const PlanContext context(statistics, scores, request.allocator, request.method.trials(),
-                              request.seed);
-    MatchedPlan matched = MatchRatio(request, context);
-    const double planning = watch.Seconds();
-    const int64_t planned = CountParameters(matched.plan.config).Total();
-    result.nominal = matched.nominal;
-    CompressionJob job(statistics, sink, std::move(matched.plan.config), request.seed);
-    job.report().allocation = std::move(matched.plan.allocation);
-    if (!job.report().allocation.empty()) {
-      job.report().influence = context.known_influence();
-      job.report().curves = context.Curves();
-    }
-    request.method.Compress(job);
-    result.config = job.config();
-    CONDENSE_CHECK(CountParameters(result.config).Total() == planned,
-                   "the method made {} parameters, its plan has {}",
-                   CountParameters(result.config).Total(), planned);
-    result.report = std::move(job.report());
-    result.report.seconds["plan"] = planning;
-    result.report.seconds["calibrate"] = statistics.seconds() - passes_before;
+    RequireDense(statistics.model().config());
+    CompressInto(request, statistics, scores, timed, result);
   }
-  sink.Finish(result.config);
+  timed.Finish(result.config);
   result.parameters = CountParameters(result.config);
   result.ratios = RatiosOf(result.config);
-  result.seconds = watch.Seconds();
+  result.phases = clock.Uses();
+  for (const auto& [phase, use] : result.phases) result.seconds += use.seconds;
   return result;
 }
 

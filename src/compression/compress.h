@@ -1,8 +1,10 @@
 // Runs one method on one model: plan, match of the ratio, compression, report.
 #pragma once
 
+#include <map>
 #include <string>
 
+#include "base/phases.h"
 #include "compression/compressor.h"
 
 namespace condense {
@@ -38,6 +40,9 @@ struct CompressionResult {
   RealRatios ratios;
   CompressionReport report;
   double seconds = 0;
+  // Parts of `seconds`: "statistics" (passes over the calibration set), "plan" (allocation and the
+  // search for the ratio), "solve" (the method without its passes) and "save".
+  std::map<std::string, PhaseUse> phases;
 };
 
 // Compresses the model of `statistics` into `sink`. `scores` names the statistics that score layers

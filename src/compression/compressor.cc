@@ -79,6 +79,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
   if (loop.paired) dense_stream.emplace(embedding, statistics_.tokens(), model.device());
 
   const auto collect = [&](const Block& block, int64_t l, const StatRequests& requests) {
+    const PhaseClock::Scope phase(statistics_.clock(), "statistics");
     StatisticsCollector collector(requests, ShapeOf(block));
     BlockContext tapped = context;
     tapped.taps = &collector;
@@ -113,9 +114,13 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     fn(task);
     config_.layers[static_cast<size_t>(l)].heads = task.block.attention.heads;
     report_.layers.push_back(std::move(layer_report));
-    if (stream) stream->Transform([&](const Tensor& x) { return task.block.Forward(x, context); });
-    if (dense_stream) {
-      dense_stream->Transform([&](const Tensor& x) { return dense_block.Forward(x, context); });
+    {
+      const PhaseClock::Scope phase(statistics_.clock(), "statistics");
+      if (stream)
+        stream->Transform([&](const Tensor& x) { return task.block.Forward(x, context); });
+      if (dense_stream) {
+        dense_stream->Transform([&](const Tensor& x) { return dense_block.Forward(x, context); });
+      }
     }
     sink_.PutBlock(l, std::move(task.block));
     progress.Advance();

@@ -40,10 +40,9 @@ struct LayerReport {
 };
 struct CompressionReport {
   std::vector<LayerReport> layers;
-  Allocation allocation;                  // empty when the method uses no allocator
-  std::vector<double> influence;          // layer scores that were used, if any
-  std::vector<ModuleCurve> curves;        // what the allocator measured, if anything
-  std::map<std::string, double> seconds;  // by phase
+  Allocation allocation;            // empty when the method uses no allocator
+  std::vector<double> influence;    // layer scores that were used, if any
+  std::vector<ModuleCurve> curves;  // what the allocator measured, if anything
 };
 
 // --- Job

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/sha256.h"
 #include "base/strings.h"
@@ -49,6 +50,20 @@ std::string Widths(const LayerConfig& layer, Width width) {
   return even && !widths.empty() ? widths.front() : Join(widths, ",");
 }
 
+std::string Ranks(const LayerConfig& layer) {
+  std::vector<std::string> ranks;
+  for (const auto& [role, rank] : layer.low_rank) {
+    ranks.push_back(fmt::format("{}:{}", JsonString(role), rank));
+  }
+  return fmt::format("{{{}}}", Join(ranks, ","));
+}
+
+int64_t QueryHeads(const LayerConfig& layer) {
+  int64_t heads = 0;
+  for (const HeadConfig& head : layer.heads) heads += head.queries;
+  return heads;
+}
+
 void Largest(const std::optional<double>& value, std::optional<double>& into) {
   if (value && (!into || *value > *into)) into = value;
 }
@@ -71,6 +86,9 @@ std::vector<LayerRecord> Layers(const CompressionResult& result) {
     record.qk_widths = Widths(layer, [](const HeadConfig& head) { return head.qk_width; });
     record.vo_widths = Widths(layer, [](const HeadConfig& head) { return head.vo_width; });
     record.mlp_widths = std::to_string(layer.mlp_width);
+    record.heads = QueryHeads(layer);
+    record.kv_heads = static_cast<int64_t>(layer.heads.size());
+    record.ranks = Ranks(layer);
     for (const LayerReport& report : result.report.layers) {
       if (report.layer != layer.source) continue;
       record.kept_sha256 = KeptDigest(report);
@@ -141,12 +159,48 @@ void AddModules(const CompressionResult& result, StageResult& stage) {
 
 void AddCost(const CompressionResult& result, StageResult& stage) {
   AddMetric(stage, kCost, "compress-seconds", result.seconds, "s");
-  for (const auto& [phase, seconds] : result.report.seconds) {
-    AddMetric(stage, kCost, phase + "-seconds", seconds, "s");
+  for (const auto& [phase, use] : result.phases) {
+    AddMetric(stage, kCost, phase + "-seconds", use.seconds, "s");
   }
 }
 
 }  // namespace
+
+StageResult CostRecords(const std::string& protocol, const CompressionResult& result) {
+  StageResult stage;
+  const auto add = [&](const std::string& metric, double value, const char* unit) {
+    stage.metrics.push_back({.protocol = protocol, .metric = metric, .value = value, .unit = unit});
+  };
+  add("total-seconds", result.seconds, "s");
+  for (const auto& [phase, use] : result.phases) {
+    add(phase + "-seconds", use.seconds, "s");
+    if (use.peak_bytes > 0)
+      add(phase + "-peak_bytes", static_cast<double>(use.peak_bytes), "bytes");
+  }
+  std::map<std::string, double> modules;
+  for (const LayerReport& layer : result.report.layers) {
+    for (const auto& [module, part] : layer.modules) modules[module] += part.seconds;
+  }
+  for (const auto& [module, seconds] : modules) add("solve-" + module + "-seconds", seconds, "s");
+  const uint64_t peak = PeakBytesOf(result.phases);
+  if (peak > 0) add("peak_bytes", static_cast<double>(peak), "bytes");
+  return stage;
+}
+
+StageResult ArithmeticRecords(const std::string& protocol, const ModelConfig& config,
+                              int64_t positions, int64_t element_bytes) {
+  StageResult stage;
+  const auto add = [&](const char* metric, int64_t value, const char* unit) {
+    stage.metrics.push_back({.protocol = protocol,
+                             .metric = metric,
+                             .value = static_cast<double>(value),
+                             .count = positions,
+                             .unit = unit});
+  };
+  add("macs", CountMacs(config, positions), "count");
+  add("kv_bytes_per_token", KvBytesPerToken(config, element_bytes), "bytes");
+  return stage;
+}
 
 std::vector<std::string> MetricNames() {
   std::vector<std::string> names = {"parameters",
@@ -161,6 +215,10 @@ std::vector<std::string> MetricNames() {
                                     "deviation",
                                     "file_bytes",
                                     "compress-seconds",
+                                    "total-seconds",
+                                    "peak_bytes",
+                                    "macs",
+                                    "kv_bytes_per_token",
                                     "short-sequences",
                                     "fraction-used",
                                     "kept-params",
@@ -192,7 +250,8 @@ std::vector<std::string> ModuleMetricNames() {
 
 bool IsMetricName(const std::string& name) {
   const std::vector<std::string> known = MetricNames();
-  return EndsWith(name, "-seconds") || std::find(known.begin(), known.end(), name) != known.end();
+  return EndsWith(name, "-seconds") || EndsWith(name, "-peak_bytes") ||
+         std::find(known.begin(), known.end(), name) != known.end();
 }
 
 double RealRatio(const CompressionResult& result, Match match) {

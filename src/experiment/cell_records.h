@@ -22,6 +22,13 @@ inline constexpr OwnProtocol kCalibration{"calibration", R"({"definitions":"prot
 inline constexpr OwnProtocol kModuleReport{"modules",
                                            R"({"definitions":"methods.md 0.5, rule 8"})"};
 
+// Metrics of a compression from nothing: the time and the largest memory of each phase and of
+// the whole, and the time of each module within the phase "solve".
+StageResult CostRecords(const std::string& protocol, const CompressionResult& result);
+// Multiplications of a forward pass over `positions` tokens, and bytes of keys and values.
+StageResult ArithmeticRecords(const std::string& protocol, const ModelConfig& config,
+                              int64_t positions, int64_t element_bytes);
+
 // A compressed cell whose real ratio is further from the requested one than this is marked.
 inline constexpr double kMatchTolerance = 0.005;
 

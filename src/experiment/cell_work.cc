@@ -1,6 +1,9 @@
 #include "experiment/cell_work.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -18,7 +21,9 @@ StageResult CellWork::Run(const PlannedStage& stage, StageParts parts) {
                        : stage.kind == StageKind::kCompress ? CompressModel()
                                                             : Evaluate(stage, std::move(parts));
   result.seconds = watch.Seconds();
-  result.peak_rss_bytes = static_cast<int64_t>(PeakResidentBytes());
+  // A stage that resets the peak between its phases says what it was.
+  result.peak_rss_bytes =
+      std::max(result.peak_rss_bytes.value_or(0), static_cast<int64_t>(PeakResidentBytes()));
   return result;
 }
 
@@ -38,19 +43,59 @@ fs::path CellWork::ArtefactName() const {
 }
 
 CompressionResult CellWork::CompressInto(const fs::path& folder) {
+  return CompressWith(Calibration(/*scores=*/false).statistics,
+                      Calibration(/*scores=*/true).statistics,
+                      bench_.Model(cell_.setting.model).checkpoint(), folder);
+}
+
+CompressionResult CellWork::CompressWith(StatisticsStore& statistics, StatisticsStore& scores,
+                                         const CheckpointModel& dense, const fs::path& folder) {
   const MethodSpec& method = spec_.methods[cell_.setting.method];
   const CompressionRequest request{.method = *method.method,
                                    .allocator = method.allocator.object.get(),
                                    .ratio = cell_.setting.ratio.value_or(0),
                                    .match = method.match,
                                    .seed = cell_.setting.seed.value_or(0)};
-  StatisticsStore& statistics = Calibration(/*scores=*/false).statistics;
-  StatisticsStore& scores = Calibration(/*scores=*/true).statistics;
-  CheckpointSink sink(bench_.Model(cell_.setting.model).checkpoint(), folder,
+  CheckpointSink sink(dense, folder,
                       {.dtype = spec_.storage,
                        .provenance_json = fmt::format(R"({{"fingerprint":"{}","cell":{}}})",
                                                       cell_.fingerprint, cell_.canonical)});
   return Compress(request, statistics, scores, sink);
+}
+
+CompressionResult CellWork::CompressAgain() {
+  const CellSetting& setting = cell_.setting;
+  bench_.TokenizerOf(setting.model);  // calibration sets are drawn with it; it is loaded once
+  // What this process has kept of other cells is no part of the memory that this one takes.
+  ::malloc_trim(0);
+  const uint64_t held = CurrentResidentBytes();
+  PhaseClock clock("load");
+  const OpenedModel model = bench_.OpenAgain(setting.model);
+  const auto draw = [&](const std::string& name) {
+    const PhaseClock::Scope phase(&clock, "calibrate");
+    return setting.calibration ? bench_.Draw(setting.model, name, setting.seed) : NoCalibration();
+  };
+  const std::string own = setting.calibration ? spec_.calibration[*setting.calibration].name : "";
+  const CalibrationSet set = draw(own);
+  StatisticsStore statistics(model.source(), set, {});
+  std::optional<CalibrationSet> score_set;
+  std::optional<StatisticsStore> scores;
+  if (setting.calibration && spec_.score_calibration && spec_.score_calibration->name != own) {
+    score_set.emplace(draw(spec_.score_calibration->name));
+    scores.emplace(model.source(), *score_set, StatisticsStore::Options{});
+  }
+  const std::map<std::string, PhaseUse> before = clock.Uses();
+  const fs::path folder = (results_ / ArtefactName()).string() + "-again";
+  CompressionResult result =
+      CompressWith(statistics, scores ? *scores : statistics, model.checkpoint(), folder);
+  for (const auto& [phase, use] : before) {
+    result.phases[phase] = use;
+    result.seconds += use.seconds;
+  }
+  for (auto& [phase, use] : result.phases) use.peak_bytes -= std::min(use.peak_bytes, held);
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  return result;
 }
 
 StageResult CellWork::CompressModel() {
@@ -66,6 +111,7 @@ StageResult CellWork::CompressModel() {
   StageResult result = CompressedResult(compressed, cell_.setting.ratio.value_or(0),
                                         spec_.methods[cell_.setting.method].match);
   AddBytes(compressed_->checkpoint(), result);
+  result.peak_rss_bytes = static_cast<int64_t>(PeakBytesOf(compressed.phases));
   result.artefact = name.string();
   result.artefact_sha256 = compressed_->checkpoint().digest();
   return result;
@@ -98,7 +144,8 @@ StageResult CellWork::Evaluate(const PlannedStage& stage, StageParts parts) {
   const size_t model = cell_.setting.model;
   const ModelSource& source =
       cell_.setting.RemovesNothing() ? bench_.Model(model).source() : Compressed().source();
-  EvaluationSubject subject{bench_, model, source, std::move(parts)};
+  EvaluationSubject subject{bench_, model, source, std::move(parts),
+                            [this] { return CompressAgain(); }};
   return evaluator.Run(stage.evaluation, subject);
 }
 

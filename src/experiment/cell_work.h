@@ -33,6 +33,9 @@ class CellWork {
 
   CalibrationBench& Calibration(bool scores);
   CompressionResult CompressInto(const std::filesystem::path& folder);
+  CompressionResult CompressWith(StatisticsStore& statistics, StatisticsStore& scores,
+                                 const CheckpointModel& dense, const std::filesystem::path& folder);
+  CompressionResult CompressAgain();
   // The compressed model, made again if it is not there.
   OpenedModel& Compressed();
   void OpenNoted();

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "compression/compress.h"
 #include "config/registry.h"
 #include "experiment/inputs.h"
 #include "model/model_config.h"
@@ -42,6 +43,11 @@ struct EvaluationSubject {
   size_t model = 0;  // in the experiment's list
   const ModelSource& source;
   StageParts parts;
+  // Makes the compressed model of the cell once more, from nothing: its files are opened, the
+  // calibration set is drawn and no statistic is known. Besides the phases of Compress() there are
+  // "load" and "calibrate", and their peaks are what the process takes beyond what it held
+  // before. What it makes is thrown away.
+  std::function<CompressionResult()> compress_again;
 };
 
 class Evaluator {

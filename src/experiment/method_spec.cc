@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "experiment/config_name.h"
+
 namespace condense {
 namespace {
 
@@ -11,13 +13,17 @@ namespace {
 struct MethodFrame {
   std::optional<Match> match;
   Component<Allocator> allocator;
-  std::string label;
+  std::string label, published_as;
+  std::vector<double> ratios;
 
   template <class V>
   void Fields(V&& field) {
     field("match", match, "what a ratio counts");
     field("allocator", allocator, "how much is removed where");
     field("label", label, "name of the row", NonEmpty{});
+    field("ratios", ratios, "instead of the experiment's", NonEmpty{}, Range(0, 1).OpenAbove());
+    field("published_as", published_as,
+          "FACTOR: LEVEL of the published ablation that this row repeats", NonEmpty{});
   }
 };
 
@@ -32,6 +38,11 @@ void CheckFrame(const Node& node, const MethodFrame& frame, const MethodSpec& sp
     problems.Add(KeyOr(node, "match"),
                  fmt::format("method '{}' has no ratio to match", spec.method.name));
   }
+  if (!frame.ratios.empty() && !spec.uses_ratio) {
+    problems.Add(KeyOr(node, "ratios"), fmt::format("method '{}' has no ratio", spec.method.name));
+  }
+  RefuseRepeated(
+      node, "ratios", frame.ratios, [](double ratio) { return JsonNumber(ratio); }, problems);
   if (frame.allocator && !spec.method->UsesAllocator()) {
     problems.Add(KeyOr(node, "allocator"),
                  fmt::format("method '{}' uses no allocator", spec.method.name));
@@ -98,6 +109,8 @@ class MethodReader {
     std::optional<MethodSpec> method = ReadMethod(*changed, problems_);
     if (!method) return;
     method->ablation = ablation.name;
+    method->listed_as = label;
+    method->published_as.clear();
     method->label = fmt::format("{}, {}", label, ablation.name);
     method->where = ablation.where;
     Add(entry, *std::move(method));
@@ -144,6 +157,9 @@ std::optional<MethodSpec> ReadMethod(const Node& node, Problems& problems) {
   CheckFrame(node, frame, spec, problems);
   if (problems.count() != before) return std::nullopt;
   spec.label = frame.label.empty() ? spec.method.name : frame.label;
+  spec.listed_as = spec.label;
+  spec.published_as = frame.published_as;
+  spec.ratios = std::move(frame.ratios);
   spec.match = frame.match.value_or(Match::kBlock);
   if (spec.method->UsesAllocator()) {
     spec.allocator = frame.allocator ? frame.allocator

@@ -7,9 +7,9 @@
 //   ablations:
 //     - {name: no refit, methods: [modegpt], set: {mlp.refit: none}}
 //
-// `use`, `match`, `allocator` and `label` are the framework's; every other key is an option of the
-// method. An ablation makes one more row of each method it names (all that remove something if it
-// names none), with the assignments of `set` applied to it.
+// `use`, `match`, `allocator`, `label`, `ratios` and `published_as` are the framework's; every
+// other key is an option of the method. An ablation makes one more row of each method it names (all
+// that remove something if it names none), with the assignments of `set` applied to it.
 #pragma once
 
 #include <array>
@@ -31,8 +31,12 @@ struct EnumNames<Match> {
 };
 
 struct MethodSpec {
-  std::string label;     // unique in an experiment
-  std::string ablation;  // name of the ablation; empty for the method as listed
+  std::string label;      // unique in an experiment
+  std::string ablation;   // name of the ablation; empty for the method as listed
+  std::string listed_as;  // label of the entry without the ablation
+  // The published ablation that this is, as "allocation: uniform"; empty where there is none.
+  std::string published_as;
+  std::vector<double> ratios;  // instead of the experiment's, where there are any
   Match match = Match::kBlock;
   Component<Compressor> method;
   Component<Allocator> allocator;  // empty if the method uses none

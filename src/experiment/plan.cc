@@ -145,11 +145,12 @@ std::vector<CellSetting> ExpandCells(const ExperimentSpec& spec) {
   for (size_t model = 0; model < spec.models.size(); ++model) {
     for (size_t m = 0; m < spec.methods.size(); ++m) {
       const MethodSpec& method = spec.methods[m];
-      for (const auto ratio : Positions(spec.ratios, method.uses_ratio)) {
+      const std::vector<double>& ratios = method.ratios.empty() ? spec.ratios : method.ratios;
+      for (const auto ratio : Positions(ratios, method.uses_ratio)) {
         for (const auto calibration : Positions(spec.calibration, method.uses_calibration)) {
           for (const auto seed : Positions(spec.seeds, method.uses_calibration)) {
             CellSetting cell{.model = model, .method = m, .calibration = calibration};
-            if (ratio) cell.ratio = spec.ratios[*ratio];
+            if (ratio) cell.ratio = ratios[*ratio];
             if (seed) cell.seed = spec.seeds[*seed];
             cells.push_back(cell);
           }

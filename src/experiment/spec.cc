@@ -50,7 +50,7 @@ void CheckWhole(const Node& root, const ExperimentSpec& spec, Problems& problems
                                    Join(EvaluatorKeys(), ", ")));
   }
   for (const MethodSpec& method : spec.methods) {
-    if (method.uses_ratio && spec.ratios.empty()) {
+    if (method.uses_ratio && spec.ratios.empty() && method.ratios.empty()) {
       problems.Add(KeyOrRoot(root, "ratios"),
                    fmt::format("method '{}' needs ratios: [0.1, ...]", method.label));
     }
@@ -59,6 +59,37 @@ void CheckWhole(const Node& root, const ExperimentSpec& spec, Problems& problems
                    fmt::format("method '{}' needs a calibration set, as calibration: [{}]",
                                method.label, "bundled-128x256"));
     }
+  }
+}
+
+// The labels that a table is limited to, and the names of further tables.
+void CheckTables(const Node& root, const ExperimentSpec& spec, Problems& problems) {
+  std::vector<std::string> labels;
+  for (const MethodSpec& method : spec.methods) labels.push_back(method.label);
+  const auto check_methods = [&](const Node& table, const ExperimentTable& entry) {
+    for (size_t i = 0; i < entry.methods.size(); ++i) {
+      if (std::find(labels.begin(), labels.end(), entry.methods[i]) != labels.end()) continue;
+      problems.Add(table.Find("methods")->items()[i],
+                   fmt::format("no method is labelled '{}'{}", entry.methods[i],
+                               SuggestName(entry.methods[i], labels)));
+    }
+  };
+  if (const Node* table = root.Find("table")) {
+    check_methods(*table, spec.table_entry);
+  } else if (const Node* more = root.Find("more_tables")) {
+    problems.Add(*more, "further tables need a table to be further to");
+  }
+  for (const auto& [name, entry] : spec.more_tables) {
+    const Node& table = *root.Find("more_tables")->Find(name);
+    check_methods(table, entry);
+    const bool plain =
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+    if (!plain || name.empty() || name == "published") {
+      problems.Add(table, fmt::format("'{}' becomes part of a file's name: small letters, digits "
+                                      "and _ are expected, and 'published' is taken",
+                                      name));
+    }
+    if (entry.title.empty()) problems.Add(table, "a further table needs a title");
   }
 }
 
@@ -110,6 +141,7 @@ ExperimentSpec ReadExperiment(const SpecSource& source) {
   const std::vector<AblationSpec> ablations = ReadAblations(spec.ablation_entries, problems);
   spec.methods = ReadMethods(spec.method_entries, ablations, problems);
   if (problems.empty()) CheckWhole(root, spec, problems);
+  if (problems.empty()) CheckTables(root, spec, problems);
   problems.ThrowIfAny();
   if (spec.has_table) spec.table = TableSpecOf(spec.table_entry, spec.title);
   if (spec.figure_entry) spec.figure = FigureSpecOf(*spec.figure_entry, spec.title);

@@ -10,6 +10,7 @@
 //   ratios: [0.1, 0.2]
 //   table: {rows: [model, method], columns: [ratio], cell: perplexity}
 //   figure: {x: block-params, y: perplexity, y_axis: {scale: log}}   # beside the table, or instead
+//   more_tables: {seconds: {title: Seconds, cell: compress-seconds}}  # of the same cells
 //
 // What is measured stands under the names of the evaluators: perplexity, zero_shot, agreement, ...
 // (evaluator.h). Reading reports every problem of the file at once. Nothing but configuration files
@@ -18,6 +19,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,12 +61,14 @@ struct ExperimentSpec {
   ArtefactPolicy artefacts = ArtefactPolicy::kKeep;
   bool allow_overlap = false;
   ExperimentTable table_entry;
+  std::map<std::string, ExperimentTable> more_tables;
   std::optional<ExperimentFigure> figure_entry;
 
   template <class V>
   void Fields(V&& field) {
     field("title", title, "heading of the table and the figure", Required{}, NonEmpty{});
-    field("description", description, "what the experiment shows");
+    field("description", description, "the published table that this is, in a sentence",
+          NonEmpty{});
     field("models", models, "checkpoints", Required{}, NonEmpty{});
     field("methods", method_entries, "methods: a name, or {use: NAME, OPTION: VALUE}", Required{},
           NonEmpty{});
@@ -81,6 +85,7 @@ struct ExperimentSpec {
     field("allow_overlap", allow_overlap,
           "accept calibration text that shares runs with evaluated text");
     field("table", table_entry, "rows, columns and cell of the table");
+    field("more_tables", more_tables, "further tables of the same cells, by name");
     field("figure", figure_entry, "axes, lines and panels of the figure; at least one of the two");
   }
 

@@ -52,7 +52,8 @@ class Sweep {
         options_(options),
         bench_(spec, inputs,
                {.load = {.dtype = spec.dtype, .device = OpenDevice(options.device)},
-                .statistics_folder = options.results / "cache" / "statistics"}) {}
+                .statistics_folder = options.results / "cache" / "statistics"}),
+        repeated_(options.repeated ? *options.repeated : own_repeated_) {}
 
   SweepOutcome Run(std::vector<size_t> pending) {
     CheckModels(pending);
@@ -129,13 +130,13 @@ class Sweep {
       }
     }
     if (failure) store_.FailStage(claim.id, failure->error_class, failure->message);
-    finished_.insert(stage.key);
+    repeated_.insert(stage.key);
     return failure;
   }
 
   // A stage that another cell shares may be in other hands for a moment.
   Claim ClaimStage(int64_t run, const PlannedStage& stage) {
-    const bool again = options_.rerun == Rerun::kAll && !finished_.contains(stage.key);
+    const bool again = options_.rerun == Rerun::kAll && !repeated_.contains(stage.key);
     while (true) {
       const Claim claim =
           store_.ClaimStage(run, {stage.key, stage.Kind(), stage.Name()}, environment_,
@@ -181,7 +182,8 @@ class Sweep {
   const SweepOptions& options_;
   Workbench bench_;
   int64_t environment_ = 0;
-  std::set<std::string> finished_;  // stage keys of this sweep
+  std::set<std::string> own_repeated_;
+  std::set<std::string>& repeated_;  // keys of stages
   SweepOutcome outcome_;
   Stopwatch watch_;
   size_t total_ = 0, reported_ = 0;

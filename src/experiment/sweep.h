@@ -6,6 +6,8 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "experiment/inputs.h"
 #include "experiment/plan.h"
@@ -20,6 +22,9 @@ struct SweepOptions {
   int threads = 0;  // 0: one for each physical core
   Rerun rerun = Rerun::kNothing;
   bool fail_fast = false;
+  // Keys of stages that were done anew under Rerun::kAll; shared by the sweeps of one command, so
+  // that what several experiments have in common is repeated once. May be null.
+  std::set<std::string>* repeated = nullptr;
 };
 
 struct SweepOutcome {

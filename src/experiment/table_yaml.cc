@@ -9,14 +9,16 @@
 namespace condense {
 
 const std::vector<std::string>& MeasurementKeys() {
-  static const std::vector<std::string> keys = {"model",       "method", "ratio", "ratio_kind",
-                                                "calibration", "seed",   "dtype", "params"};
+  static const std::vector<std::string> keys = {
+      "model", "method", "ratio",    "ratio_kind",         "calibration",
+      "seed",  "dtype",  "ablation", "calibration_corpus", "calibration_tokens",
+      "params"};
   return keys;
 }
 
 namespace {
 
-enum class Show { kValue, kError };
+enum class Show { kValue, kError, kDeviation };
 enum class RetentionKind { kNone, kOfAll, kAboveChance };
 
 }  // namespace
@@ -24,7 +26,8 @@ enum class RetentionKind { kNone, kOfAll, kAboveChance };
 template <>
 struct EnumNames<Show> {
   static constexpr std::array names{std::pair{Show::kValue, "value"},
-                                    std::pair{Show::kError, "error"}};
+                                    std::pair{Show::kError, "error"},
+                                    std::pair{Show::kDeviation, "sd"}};
 };
 template <>
 struct EnumNames<RetentionKind> {
@@ -75,7 +78,7 @@ struct ColumnOptions {
     field("heading", heading, "of the column", NonEmpty{});
     field("relative", relative, "divided by the value of the dense model");
     field("retention", retention, "in percent of the dense model's accuracy");
-    field("show", show, "error: with the standard error");
+    field("show", show, "error: with the standard error; sd: with the deviation over seeds");
     field("decimals", decimals, "printed digits after the point", Range(0, 12));
   }
 
@@ -131,6 +134,7 @@ ValueColumn ColumnOf(const MetricSelector& select, const ColumnOptions& options)
   column.heading = options.heading;
   column.kind = KindOf(options);
   column.show_error = options.show == Show::kError;
+  column.show_deviation = options.show == Show::kDeviation;
   if (!options.decimals) return column;
   NumberFormat format = FormatOfMetric(select.mean.empty() ? select.metric : select.mean);
   const bool plain = column.kind == ValueColumn::Kind::kValue;
@@ -224,7 +228,7 @@ std::string FieldType<std::vector<ValueColumn>>::Canonical(const std::vector<Val
 
 TableSpec TableSpecOf(const ExperimentTable& table, const std::string& title) {
   TableSpec spec;
-  spec.title = title;
+  spec.title = table.title.empty() ? title : table.title;
   spec.rows = table.rows;
   spec.columns = table.columns;
   spec.cells = table.cell;

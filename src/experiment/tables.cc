@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "config/paths.h"
+#include "data/calibration.h"
 #include "experiment/cell_records.h"
 #include "report/measurements.h"
 #include "report/published.h"
@@ -66,9 +67,66 @@ void DropUnusedKeys(const std::vector<Measurement>& measurements, std::vector<st
   });
 }
 
-// The table's definition with the titles of the models, for the cells there are.
-TableSpec LayoutOf(const ExperimentSpec& spec, const std::vector<Measurement>& measurements) {
-  TableSpec layout = spec.table;
+const MethodSpec* MethodLabelled(const ExperimentSpec& spec, const Measurement& measurement) {
+  const auto label = measurement.keys.find("method");
+  for (const MethodSpec& method : spec.methods) {
+    if (label != measurement.keys.end() && method.label == label->second) return &method;
+  }
+  return nullptr;
+}
+
+bool UsesKey(const TableSpec& layout, const std::string& key) {
+  for (const auto* list : {&layout.rows, &layout.columns}) {
+    if (std::find(list->begin(), list->end(), key) != list->end()) return true;
+  }
+  return false;
+}
+
+// What a calibration set of this name holds, if there still is one.
+void AddCalibrationKeys(Measurement& measurement) {
+  const auto name = measurement.keys.find("calibration");
+  const std::vector<std::string> known = ListConfigs("calibration");
+  if (name == measurement.keys.end() ||
+      std::find(known.begin(), known.end(), name->second) == known.end()) {
+    return;
+  }
+  const Node file = Node::ParseFile(NamedConfig("calibration", name->second));
+  const auto set = ReadStruct<CalibrationSpec>(file.Only(FieldNames<CalibrationSpec>()));
+  measurement.keys["calibration_corpus"] = set.corpus;
+  measurement.keys["calibration_tokens"] = fmt::format("{}", set.samples * set.length);
+}
+
+// Keys that follow from others and from the spec, where the table is laid out by them.
+void AddDerivedKeys(const ExperimentSpec& spec, const TableSpec& layout,
+                    std::vector<Measurement>& measurements) {
+  const bool calibration =
+      UsesKey(layout, "calibration_corpus") || UsesKey(layout, "calibration_tokens");
+  const bool ablation = UsesKey(layout, "ablation");
+  for (Measurement& measurement : measurements) {
+    if (calibration) AddCalibrationKeys(measurement);
+    const MethodSpec* method = ablation ? MethodLabelled(spec, measurement) : nullptr;
+    if (method == nullptr || measurement.dense) continue;
+    measurement.keys["method"] = method->listed_as;
+    measurement.keys["ablation"] = method->ablation.empty() ? "none" : method->ablation;
+  }
+}
+
+// The cells that a table shows.
+std::vector<Measurement> Chosen(const ExperimentTable& entry,
+                                std::vector<Measurement> measurements) {
+  if (entry.methods.empty()) return measurements;
+  std::erase_if(measurements, [&](const Measurement& measurement) {
+    const auto& shown = entry.methods;
+    return !measurement.dense &&
+           std::find(shown.begin(), shown.end(), measurement.keys.at("method")) == shown.end();
+  });
+  return measurements;
+}
+
+// A table's definition with the titles of the models, for the cells there are.
+TableSpec LayoutOf(const ExperimentSpec& spec, const ExperimentTable& entry,
+                   const std::vector<Measurement>& measurements) {
+  TableSpec layout = TableSpecOf(entry, spec.title);
   layout.labels.merge(ModelTitles(spec));
   DropUnusedKeys(measurements, layout.rows);
   DropUnusedKeys(measurements, layout.columns);
@@ -138,23 +196,79 @@ std::vector<Measurement> ExperimentMeasurements(const ExperimentSpec& spec,
   return measurements;
 }
 
-Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment) {
-  const std::vector<Measurement> measurements = ExperimentMeasurements(spec, store, experiment);
-  StoredScores scores(store);
-  Table table = BuildTable(LayoutOf(spec, measurements), measurements, &scores);
-  MarkDeviations(measurements, table);
-  if (spec.allow_overlap) table.notes.emplace_back("calibration and evaluated text may overlap");
-  return table;
+namespace {
+
+// The published ablation that a method of the spec repeats, as keys to be joined by.
+void AddPublishedKeys(const ExperimentSpec& spec, std::vector<Measurement>& measurements) {
+  for (Measurement& measurement : measurements) {
+    const MethodSpec* method = MethodLabelled(spec, measurement);
+    if (method != nullptr && !method->published_as.empty()) {
+      measurement.keys["published_as"] = method->published_as;
+    }
+  }
 }
 
-std::optional<Table> PublishedTableOf(const ExperimentSpec& spec, const ResultsStore& store,
-                                      int64_t experiment) {
-  if (!spec.table_entry.published) return std::nullopt;
-  const std::vector<Measurement> measurements = ExperimentMeasurements(spec, store, experiment);
-  Table table = PublishedTable(BuildTable(LayoutOf(spec, measurements), measurements), measurements,
-                               ReadPublished(ConfigFolder() / "published"));
-  if (table.rows.empty()) return std::nullopt;
-  return table;
+// One table of an experiment, and published values beside it.
+class TableMaker {
+ public:
+  TableMaker(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment)
+      : spec_(spec),
+        store_(store),
+        measurements_(ExperimentMeasurements(spec, store, experiment)) {}
+
+  Table Make(const ExperimentTable& entry) const {
+    std::vector<Measurement> measurements = Chosen(entry, measurements_);
+    AddDerivedKeys(spec_, TableSpecOf(entry, spec_.title), measurements);
+    StoredScores scores(store_);
+    Table table = BuildTable(LayoutOf(spec_, entry, measurements), measurements, &scores);
+    MarkDeviations(measurements, table);
+    if (spec_.allow_overlap) table.notes.emplace_back("calibration and evaluated text may overlap");
+    return table;
+  }
+
+  std::optional<Table> Published(const ExperimentTable& entry) const {
+    if (!entry.published) return std::nullopt;
+    std::vector<Measurement> measurements = Chosen(entry, measurements_);
+    AddPublishedKeys(spec_, measurements);
+    AddDerivedKeys(spec_, TableSpecOf(entry, spec_.title), measurements);
+    Table table = PublishedTable(BuildTable(LayoutOf(spec_, entry, measurements), measurements),
+                                 measurements, ReadPublished(ConfigFolder() / "published"));
+    if (table.rows.empty()) return std::nullopt;
+    return table;
+  }
+
+ private:
+  const ExperimentSpec& spec_;
+  const ResultsStore& store_;
+  std::vector<Measurement> measurements_;
+};
+
+}  // namespace
+
+Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment) {
+  return TableMaker(spec, store, experiment).Make(spec.table_entry);
+}
+
+std::string NamedTable::FileName(const std::string& experiment) const {
+  std::string file = experiment;
+  if (!name.empty()) file += "-" + name;
+  if (published) file += "-published";
+  return file;
+}
+
+std::vector<NamedTable> ExperimentTablesOf(const ExperimentSpec& spec, const ResultsStore& store,
+                                           int64_t experiment) {
+  const TableMaker maker(spec, store, experiment);
+  std::vector<NamedTable> tables;
+  const auto add = [&](const std::string& name, const ExperimentTable& entry) {
+    tables.push_back({name, maker.Make(entry)});
+    if (auto published = maker.Published(entry)) {
+      tables.push_back({name, *std::move(published), /*published=*/true});
+    }
+  };
+  add("", spec.table_entry);
+  for (const auto& [name, entry] : spec.more_tables) add(name, entry);
+  return tables;
 }
 
 void WriteTables(const Table& table, const std::filesystem::path& folder, const std::string& name) {

@@ -1,4 +1,4 @@
-// The table of an experiment, from the database alone.
+// The tables of an experiment, from the database alone.
 #pragma once
 
 #include <filesystem>
@@ -28,9 +28,19 @@ std::map<std::string, std::string> ModelTitles(const ExperimentSpec& spec);
 // Cells whose real ratio is further from the requested one than the tolerance carry a footnote.
 Table ExperimentTableOf(const ExperimentSpec& spec, const ResultsStore& store, int64_t experiment);
 
-// Published values beside ours, if the table asks for them and there are any.
-std::optional<Table> PublishedTableOf(const ExperimentSpec& spec, const ResultsStore& store,
-                                      int64_t experiment);
+struct NamedTable {
+  std::string name;  // "" for the main table, then the names under more_tables
+  Table table;
+  bool published = false;  // values of papers beside ours; has its main table's name
+
+  // The name that its files have: "table1", "table1-seconds", "table1-seconds-published".
+  std::string FileName(const std::string& experiment) const;
+};
+
+// The main table, the further ones, and behind each the published values beside ours, if it asks
+// for them and there are any.
+std::vector<NamedTable> ExperimentTablesOf(const ExperimentSpec& spec, const ResultsStore& store,
+                                           int64_t experiment);
 
 // <folder>/<name>.md, .tex and .csv.
 void WriteTables(const Table& table, const std::filesystem::path& folder, const std::string& name);

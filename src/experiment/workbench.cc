@@ -93,9 +93,8 @@ CalibrationBench& Workbench::Calibration(size_t model, const std::string& name,
   const std::string key = seed ? fmt::format("{}#{}", name, *seed) : name;
   auto& bench = Hold(model).calibrations[key];
   if (bench == nullptr) {
-    CalibrationSet set = LoadCalibration(name, TokenizerOf(model), inputs_.roots().data, seed);
     bench = std::make_unique<CalibrationBench>(
-        Model(model).source(), std::move(set),
+        Model(model).source(), Draw(model, name, seed),
         StatisticsStore::Options{.folder = options_.statistics_folder});
   }
   return *bench;

@@ -62,6 +62,12 @@ class Workbench {
   // window.
   void Check(size_t model);
 
+  // A model and a calibration set of their own, for who wants to know what making them costs.
+  OpenedModel OpenAgain(size_t model) { return {Folder(model), options_.load}; }
+  CalibrationSet Draw(size_t model, const std::string& name, std::optional<uint64_t> seed) {
+    return LoadCalibration(name, TokenizerOf(model), inputs_.roots().data, seed);
+  }
+
   // The references below hold until another model is asked for.
   OpenedModel& Model(size_t model);
   const Tokenizer& TokenizerOf(size_t model);

@@ -68,6 +68,14 @@ RealRatios RatiosOf(const ModelConfig& compressed) {
           .compute = Removed(now.executed, dense.executed)};
 }
 
+int64_t CountMacs(const ModelConfig& config, int64_t positions) {
+  int64_t attended = 0;  // width of what attention multiplies, over all query heads
+  for (const LayerConfig& layer : config.layers)
+    attended += layer.QueryWidth() + layer.OutputWidth();
+  const int64_t weights = CountParameters(config).executed + config.vocab_size * config.head_width;
+  return positions * weights + positions * positions * attended;
+}
+
 int64_t KvBytesPerToken(const ModelConfig& config, int64_t element_bytes) {
   int64_t width = 0;
   for (const LayerConfig& layer : config.layers) width += layer.KeyWidth() + layer.ValueWidth();

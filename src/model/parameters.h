@@ -32,6 +32,11 @@ struct RealRatios {
 
 RealRatios RatiosOf(const ModelConfig& compressed);
 
+// Multiply-accumulates of one forward pass over `positions` tokens without a cache (protocols.md
+// 5.7): linear maps, shortcuts and the head at every position, and the two products of attention
+// without the causal saving.
+int64_t CountMacs(const ModelConfig& config, int64_t positions);
+
 // Bytes of keys and values that one token adds to the cache.
 int64_t KvBytesPerToken(const ModelConfig& config, int64_t element_bytes);
 

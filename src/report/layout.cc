@@ -122,6 +122,11 @@ std::string ShownKey(const TableSpec& spec, const std::string& key, const std::s
   if (key == "ratio" && !value.empty() && std::from_chars(value.data(), end, ratio).ptr == end) {
     return fmt::format("{:.6g}%", 100 * ratio);
   }
+  int64_t count = 0;
+  if (key == "calibration_tokens" && !value.empty() &&
+      std::from_chars(value.data(), end, count).ptr == end) {
+    return GroupThousands(count);
+  }
   return value;
 }
 

@@ -18,6 +18,9 @@ NumberFormat FormatOfMetric(std::string_view metric) {
   }
   if (EndsWith(metric, "-params")) return {Style::kRatio, 1};
   if (EndsWith(metric, "parameters")) return {Style::kInteger, 0};
+  if (metric == "macs" || metric == "kv_bytes_per_token") {
+    return {Style::kInteger, 0, Better::kLower};
+  }
   if (EndsWith(metric, "_bytes")) return {Style::kBytes, 2, Better::kLower};
   if (EndsWith(metric, "_per_second")) return {Style::kFixed, 1, Better::kHigher};
   if (EndsWith(metric, "seconds")) return {Style::kFixed, 1, Better::kLower};

@@ -1,7 +1,8 @@
 // Values that papers print, beside ours (configs/published). Nothing is computed from them.
 //
 // A published value belongs to one of our cells if model, method, ratio, kind of ratio, metric and
-// calibration agree. Its protocol decides whether the two may be compared: a value of another
+// calibration agree; one of an ablation if the cell says that it repeats it (key `published_as`).
+// Its protocol decides whether the two may be compared: a value of another
 // protocol is never printed, one whose source states none is printed and not compared
 // (protocols.md 0.1). Values of confidence `weak` are not read at all.
 #pragma once
@@ -20,9 +21,12 @@ struct PublishedValue {
   std::string source;           // "modegpt, table 3"
   std::string model, method;    // as named here: svd_llm, slicegpt+rft
   std::optional<double> ratio;  // none for dense, or where the source gives none
-  std::string ratio_kind;       // block-params, slice, ...; none for dense
+  std::string ratio_kind;       // block-params, slice, ...; none for dense; empty: all
   std::string metric, task;     // of a mean: "mean" and its id
   std::string protocol, calibration;
+  std::string ablation;         // "allocation: uniform"; empty: the method as it is
+  std::string hardware;         // of times, which compare on the same machine alone
+  bool relative = false;        // to the dense model
   std::optional<double> value;  // as we store it, accuracies as fractions; none: overflow
   bool recalled = false;        // from memory, not read
   std::string note;
@@ -42,7 +46,8 @@ struct PublishedData {
   std::vector<Tolerance> tolerances;
 };
 
-// perplexity.csv, zero_shot.csv and tolerances.csv of a folder. DataError with file and line.
+// perplexity.csv, zero_shot.csv, ablations.csv, compression_cost.csv (whole times), throughput.csv
+// (parameters and multiplications) and tolerances.csv of a folder. DataError with file and line.
 PublishedData ReadPublished(const std::filesystem::path& folder);
 
 // A row for each published value that belongs to a cell of `table`, which was built from

@@ -46,31 +46,84 @@ bool IsUsable(const CsvTable& csv, size_t row) {
   return confidence != "weak" && csv.Field(row, "note").find("do not use") == std::string::npos;
 }
 
+// What all files have in common.
 PublishedValue ValueOf(const CsvTable& csv, size_t row) {
-  const std::string paper = csv.Field(row, "paper"), table = csv.Field(row, "table");
+  const std::string paper = csv.Field(row, "paper");
+  const std::string table = csv.HasColumn("table") ? csv.Field(row, "table") : "";
   PublishedValue value{.place = csv.Place(row),
                        .source = table.empty() ? paper : paper + ", " + table,
                        .model = csv.Field(row, "model"),
                        .method = OwnMethod(csv.Field(row, "method")),
                        .ratio = NumberIn(csv, row, "ratio"),
-                       .ratio_kind = csv.Field(row, "ratio_kind"),
-                       .metric = "perplexity",
-                       .protocol = csv.Field(row, "protocol"),
-                       .calibration = csv.Field(row, "calibration"),
                        .value = NumberIn(csv, row, "value"),
                        .recalled = csv.Field(row, "confidence") == "recalled",
                        .note = csv.Field(row, "note")};
+  if (csv.HasColumn("ratio_kind")) value.ratio_kind = csv.Field(row, "ratio_kind");
+  if (csv.HasColumn("protocol")) value.protocol = csv.Field(row, "protocol");
+  if (csv.HasColumn("calibration")) value.calibration = csv.Field(row, "calibration");
   if (!value.value && value.note.find("overflow") == std::string::npos) {
     throw MakeError<DataError>("{}: value: is missing", csv.Place(row));
   }
-  if (!csv.HasColumn("task")) return value;
+  return value;
+}
+
+// A reader of one file gives the values of a row that tables can show, and none for the others.
+using RowReader = std::optional<PublishedValue> (*)(const CsvTable& csv, size_t row);
+
+std::optional<PublishedValue> PerplexityOf(const CsvTable& csv, size_t row) {
+  PublishedValue value = ValueOf(csv, row);
+  value.metric = "perplexity";
+  return value;
+}
+
+std::optional<PublishedValue> AccuracyOf(const CsvTable& csv, size_t row) {
+  PublishedValue value = ValueOf(csv, row);
   value.metric = csv.Field(row, "metric");
-  value.task = OwnMean(csv.Field(row, "task"), paper, value.note);
+  value.task = OwnMean(csv.Field(row, "task"), csv.Field(row, "paper"), value.note);
   if (value.metric == "perplexity") {
     value.metric = "ppl";
   } else if (value.value) {
     *value.value /= 100;
   }
+  return value;
+}
+
+std::optional<PublishedValue> AblationOf(const CsvTable& csv, size_t row) {
+  const std::string& metric = csv.Field(row, "metric");
+  if (metric != "perplexity" && metric != "mean5") return std::nullopt;
+  PublishedValue value = ValueOf(csv, row);
+  value.ablation = csv.Field(row, "factor") + ": " + csv.Field(row, "level");
+  value.metric = metric;
+  if (metric == "mean5") {
+    value.metric = "mean";
+    value.task = metric;
+    if (value.value) *value.value /= 100;
+  }
+  return value;
+}
+
+std::optional<PublishedValue> CostOf(const CsvTable& csv, size_t row) {
+  if (csv.Field(row, "phase") != "total" || csv.Field(row, "quantity") != "wall_time") {
+    return std::nullopt;
+  }
+  PublishedValue value = ValueOf(csv, row);
+  value.metric = "total-seconds";
+  value.hardware = csv.Field(row, "hardware");
+  if (value.hardware.empty()) return std::nullopt;
+  const std::string& devices = csv.Field(row, "devices");
+  if (!devices.empty()) value.hardware = devices + " " + value.hardware;
+  return value;
+}
+
+std::optional<PublishedValue> SizeOf(const CsvTable& csv, size_t row) {
+  const std::string& quantity = csv.Field(row, "quantity");
+  if (quantity != "parameters" && quantity != "macs_relative") return std::nullopt;
+  PublishedValue value = ValueOf(csv, row);
+  value.relative = quantity == "macs_relative";
+  value.metric = value.relative ? "macs" : "parameters";
+  // Both are arithmetic, of shapes and of 64 positions (protocols.md 5.7).
+  value.protocol = value.relative ? "macs-64" : "parameters";
+  if (!value.relative && value.value) *value.value *= 1e9;
   return value;
 }
 
@@ -90,10 +143,16 @@ Tolerance ToleranceOf(const CsvTable& csv, size_t row) {
 
 PublishedData ReadPublished(const std::filesystem::path& folder) {
   PublishedData data;
-  for (const char* name : {"perplexity.csv", "zero_shot.csv"}) {
+  const std::pair<const char*, RowReader> files[] = {{"perplexity.csv", PerplexityOf},
+                                                     {"zero_shot.csv", AccuracyOf},
+                                                     {"ablations.csv", AblationOf},
+                                                     {"compression_cost.csv", CostOf},
+                                                     {"throughput.csv", SizeOf}};
+  for (const auto& [name, read] : files) {
     const CsvTable csv(ReadFile(folder / name), name);
     for (size_t row = 0; row < csv.size(); ++row) {
-      if (IsUsable(csv, row)) data.values.push_back(ValueOf(csv, row));
+      if (!IsUsable(csv, row)) continue;
+      if (auto value = read(csv, row)) data.values.push_back(*std::move(value));
     }
   }
   const CsvTable csv(ReadFile(folder / "tolerances.csv"), "tolerances.csv");

@@ -21,6 +21,11 @@ bool IsStated(const std::string& protocol) {
 
 // A method with changed options has a label of its own, and is not what a paper calls so.
 bool MethodsAgree(const Measurement& ours, const PublishedValue& published) {
+  if (!published.ablation.empty()) {
+    return published.ablation == KeyOf(ours, "published_as") && published.method == ours.method;
+  }
+  const std::string ablation = KeyOf(ours, "ablation");
+  if (!ablation.empty() && ablation != "none") return false;
   std::string label = Lower(KeyOf(ours, "method"));
   std::replace(label.begin(), label.end(), '-', '_');
   if (label != ours.method && label != ours.method + "+rft") return false;
@@ -30,9 +35,16 @@ bool MethodsAgree(const Measurement& ours, const PublishedValue& published) {
 bool RatiosAgree(const Measurement& ours, const PublishedValue& published) {
   if (ours.dense) return published.ratio_kind == "none";
   const std::string kind = KeyOf(ours, "ratio_kind"), ratio = KeyOf(ours, "ratio");
-  if (!published.ratio || ratio.empty()) return false;
+  if (ratio.empty()) return false;
+  if (published.ratio_kind.empty()) {
+    return !published.ratio || std::abs(std::stod(ratio) - *published.ratio) < 1e-9;
+  }
+  if (!published.ratio) return false;
   const bool kinds_agree =
       (kind == "block" && published.ratio_kind == "block-params") ||
+      // What is printed as SliceGPT's fraction of the parameters is that of its width.
+      ((kind == "block" || kind == "total") && published.ratio_kind == "params" &&
+       ours.method != "slicegpt") ||
       (kind == "total" && published.ratio_kind == "keep-params") ||
       (kind == "nominal" && published.ratio_kind == "slice" && ours.method == "slicegpt") ||
       (kind == "nominal" && published.ratio_kind == "depth");
@@ -48,8 +60,10 @@ bool CalibrationsAgree(const Measurement& ours, const PublishedValue& published)
 bool BelongsTo(const PublishedValue& published, const Measurement& ours,
                const TableColumn& column) {
   return published.model == KeyOf(ours, "model") && published.metric == column.metric &&
-         published.task == column.task && MethodsAgree(ours, published) &&
-         RatiosAgree(ours, published) && CalibrationsAgree(ours, published);
+         published.task == column.task &&
+         published.relative == (column.kind == ValueColumn::Kind::kRelativeToDense) &&
+         MethodsAgree(ours, published) && RatiosAgree(ours, published) &&
+         CalibrationsAgree(ours, published);
 }
 
 const Tolerance* ToleranceFor(const std::vector<Tolerance>& tolerances,
@@ -92,7 +106,7 @@ class PublishedWriter {
     std::vector<std::string> other_protocols;
     for (const PublishedValue& value : published_.values) {
       if (!BelongsTo(value, own.measurement, own.column)) continue;
-      if (value.protocol == own.protocol || !IsStated(value.protocol)) {
+      if (value.protocol == own.protocol || !IsStated(value.protocol) || !value.hardware.empty()) {
         shown.push_back(&value);
       } else if (std::find(other_protocols.begin(), other_protocols.end(), value.protocol) ==
                  other_protocols.end()) {
@@ -113,8 +127,8 @@ class PublishedWriter {
     for (const std::string& note : NotesOn(own, value)) {
       AddMark(MarkFor(note, out_), published.mark);
     }
-    const bool comparable =
-        own.cell.state == TableCell::State::kValue && value.value && value.protocol == own.protocol;
+    const bool comparable = own.cell.state == TableCell::State::kValue && value.value &&
+                            value.hardware.empty() && value.protocol == own.protocol;
     const double difference = comparable ? own.cell.value - *value.value : 0;
     AddRow(
         own, value.source,
@@ -124,9 +138,15 @@ class PublishedWriter {
 
   static std::vector<std::string> NotesOn(const OwnCell& own, const PublishedValue& value) {
     std::vector<std::string> notes;
-    if (!IsStated(value.protocol)) notes.push_back("protocol: " + value.protocol);
+    if (!value.protocol.empty() && !IsStated(value.protocol))
+      notes.push_back("protocol: " + value.protocol);
+    if (value.ratio_kind == "params") {
+      notes.push_back("a fraction of the parameters, of which is not stated");
+    }
     const std::string calibration = KeyOf(own.measurement, "calibration");
-    if (!calibration.empty() && value.calibration != calibration) {
+    if (!calibration.empty() && value.ablation.empty() && value.hardware.empty() &&
+        value.metric != "parameters" && value.metric != "macs" &&
+        value.calibration != calibration) {
       notes.push_back(value.calibration.empty()
                           ? "calibration not recorded"
                           : "calibration: " + value.calibration + ", size not stated");
@@ -136,6 +156,7 @@ class PublishedWriter {
   }
 
   std::string Verdict(const OwnCell& own, const PublishedValue& value, double difference) const {
+    if (!value.hardware.empty()) return "not comparable: measured on " + value.hardware;
     if (!IsStated(value.protocol)) return "not comparable: protocol not stated";
     if (own.cell.state != TableCell::State::kValue) return "not measured";
     if (!value.value) return "published value overflowed";
@@ -194,12 +215,18 @@ Table PublishedTable(const Table& table, const std::vector<Measurement>& measure
     for (size_t c = 0; c < row.cells.size(); ++c) {
       const TableColumn& column = table.columns[c];
       const TableCell& cell = row.cells[c];
-      if (column.kind != ValueColumn::Kind::kValue || cell.ids.empty()) continue;
+      const bool shown = column.kind == ValueColumn::Kind::kValue ||
+                         column.kind == ValueColumn::Kind::kRelativeToDense;
+      if (!shown || cell.ids.empty()) continue;
       const auto ours =
           std::find_if(measurements.begin(), measurements.end(),
                        [&](const Measurement& m) { return m.id == cell.ids.front(); });
       if (ours == measurements.end()) continue;
-      writer.Add({row, column, cell, *ours, ProtocolOf(table, c), FormatOfMetric(column.metric)});
+      NumberFormat format = FormatOfMetric(column.metric);
+      if (column.kind == ValueColumn::Kind::kRelativeToDense) {
+        format = {NumberFormat::Style::kFixed, 3};
+      }
+      writer.Add({row, column, cell, *ours, ProtocolOf(table, c), format});
     }
   }
   out.notes.emplace_back(

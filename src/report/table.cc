@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -79,7 +80,13 @@ void ShowValues(const std::vector<ReadValue>& values, const ColumnContext& conte
   cell.text = FormatNumber(estimate.mean, context.format);
   if (values.size() > 1) {
     cell.half_interval = estimate.half_interval;
-    cell.text = FormatWithInterval(estimate.mean, estimate.half_interval, context.format);
+    double shown = estimate.half_interval;
+    if (context.column.show_deviation) {
+      cell.deviation =
+          StandardErrorOfMean(numbers) * std::sqrt(static_cast<double>(numbers.size()));
+      shown = *cell.deviation;
+    }
+    cell.text = FormatWithInterval(estimate.mean, shown, context.format);
     return;
   }
   cell.standard_error = values.front().standard_error;
@@ -220,6 +227,7 @@ class ColumnWriter {
     if (context.format.better == Better::kLower) about += ", lower is better";
     if (context.format.better == Better::kHigher) about += ", higher is better";
     if (column.show_error) about += ", standard error in brackets";
+    if (column.show_deviation) about += ", mean ± standard deviation over seeds";
     return about;
   }
 
@@ -284,8 +292,9 @@ Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurem
     table.notes.push_back(std::move(note));
   }
   const bool seeds = std::any_of(table.rows.begin(), table.rows.end(), [](const TableRow& row) {
-    return std::any_of(row.cells.begin(), row.cells.end(),
-                       [](const TableCell& cell) { return cell.half_interval.has_value(); });
+    return std::any_of(row.cells.begin(), row.cells.end(), [](const TableCell& cell) {
+      return cell.half_interval.has_value() && !cell.deviation.has_value();
+    });
   });
   if (seeds) table.notes.push_back("mean ± half the 95% t-interval over seeds");
   return table;

@@ -57,6 +57,7 @@ struct ValueColumn {
   std::string heading;  // empty: the mean, task or metric
   Kind kind = Kind::kValue;
   bool show_error = false;             // the standard error, in brackets
+  bool show_deviation = false;         // over seeds, instead of the interval
   std::optional<NumberFormat> format;  // default: by metric and kind
 };
 
@@ -86,7 +87,8 @@ struct TableCell {
   std::string mark;  // of footnotes: "a", "a,c"
   double value = 0;  // full precision
   std::optional<double> half_interval, standard_error;
-  std::vector<std::string> flags;  // protocols.md 3.9
+  std::optional<double> deviation;  // of one seed, where it is shown instead of the interval
+  std::vector<std::string> flags;   // protocols.md 3.9
   int seeds = 0;
   std::string protocol, error_class;
   std::vector<std::string> ids;  // of the measurements behind it

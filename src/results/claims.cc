@@ -212,7 +212,10 @@ void ResultsStore::WriteStageResult(int64_t stage_id, const StageResult& result)
                                  {"condition", layer.condition},
                                  {"relative_error", layer.relative_error},
                                  {"seconds", layer.seconds},
-                                 {"allocation", layer.allocation}});
+                                 {"allocation", layer.allocation},
+                                 {"heads", layer.heads},
+                                 {"kv_heads", layer.kv_heads},
+                                 {"ranks", layer.ranks}});
   }
 }
 

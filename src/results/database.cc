@@ -121,6 +121,12 @@ std::unique_ptr<SQLite::Database> Connect(const std::filesystem::path& path,
 
 }  // namespace
 
+bool SqlRow::Has(const char* column) const {
+  for (int i = 0; i < statement_.getColumnCount(); ++i) {
+    if (std::string_view(statement_.getColumnName(i)) == column) return true;
+  }
+  return false;
+}
 bool SqlRow::IsNull(const char* column) const { return statement_.getColumn(column).isNull(); }
 int64_t SqlRow::Integer(const char* column) const {
   return statement_.getColumn(column).getInt64();

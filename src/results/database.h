@@ -49,6 +49,7 @@ class SqlValue {
 class SqlRow {
  public:
   explicit SqlRow(SQLite::Statement& statement) : statement_(statement) {}
+  bool Has(const char* column) const;  // an older database may lack it
   bool IsNull(const char* column) const;
   int64_t Integer(const char* column) const;
   double Real(const char* column) const;

@@ -119,6 +119,9 @@ struct LayerRecord {
   std::string kept_sha256;                       // of the kept indices
   std::optional<double> damping, condition, relative_error, seconds;
   std::string allocation = "{}";  // JSON: removed fraction by module
+  // Query heads and key/value heads; none where an older program stored the layer.
+  std::optional<int64_t> heads, kv_heads;
+  std::string ranks = "{}";  // JSON: rank of each linear map that is stored as two factors
 };
 
 struct EnvironmentRecord {

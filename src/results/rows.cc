@@ -111,6 +111,10 @@ LayerRecord LayerFrom(const SqlRow& row) {
   layer.relative_error = row.OptionalReal("relative_error");
   layer.seconds = row.OptionalReal("seconds");
   layer.allocation = row.Text("allocation");
+  if (!row.Has("ranks")) return layer;
+  layer.heads = row.OptionalInteger("heads");
+  layer.kv_heads = row.OptionalInteger("kv_heads");
+  layer.ranks = row.Text("ranks");
   return layer;
 }
 

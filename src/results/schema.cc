@@ -156,6 +156,13 @@ CREATE TABLE stage_parts (
 ) STRICT;
 )sql";
 
+// Shapes that widths alone do not tell.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE layers ADD COLUMN heads INTEGER;
+ALTER TABLE layers ADD COLUMN kv_heads INTEGER;
+ALTER TABLE layers ADD COLUMN ranks TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(ranks));
+)sql";
+
 std::string WithWorkColumns(std::string sql) {
   const std::string mark = "{work}";
   for (size_t at; (at = sql.find(mark)) != std::string::npos;) {
@@ -191,8 +198,8 @@ void RefuseNewer(Database& database, int found, int known) {
 }  // namespace
 
 const std::vector<Migration>& AllMigrations() {
-  static const std::vector<Migration> migrations = {{1, WithWorkColumns(kVersion1)},
-                                                    {2, kVersion2}};
+  static const std::vector<Migration> migrations = {
+      {1, WithWorkColumns(kVersion1)}, {2, kVersion2}, {3, kVersion3}};
   return migrations;
 }
 

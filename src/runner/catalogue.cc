@@ -70,17 +70,24 @@ std::string TaskSummary(const std::string& name, const Node&) {
   return ReadTaskSpec(name).description;
 }
 
+// The title with the profiles, and the description on a line of its own.
+std::string ExperimentSummary(const Node& root) {
+  const Node* title = root.Find("title");
+  const Node* description = root.Find("description");
+  const std::vector<std::string> profiles = ProfilesOf(root);
+  std::string summary = title ? title->text() : "";
+  if (!profiles.empty()) summary += fmt::format(" ({})", Join(profiles, ", "));
+  if (description != nullptr) summary += "\n" + description->text();
+  return summary;
+}
+
 CatalogueKind Experiments() {
   CatalogueKind kind{"experiments", {}};
   for (const auto& file : fs::directory_iterator(ExperimentsFolder())) {
     if (file.path().extension() != ".yaml") continue;
     CatalogueEntry entry{file.path().stem().string(), "", {}, file.path().string()};
     try {
-      const Node root = Node::ParseFile(file.path());
-      const Node* title = root.Find("title");
-      const std::vector<std::string> profiles = ProfilesOf(root);
-      entry.summary = title ? title->text() : "";
-      if (!profiles.empty()) entry.summary += fmt::format(" ({})", Join(profiles, ", "));
+      entry.summary = ExperimentSummary(Node::ParseFile(file.path()));
     } catch (const Error& error) {
       entry.summary = Split(error.what(), '\n').front();
     }

@@ -25,7 +25,10 @@ void Print(const CatalogueKind& kind, const std::string& indent) {
   size_t width = 0;
   for (const CatalogueEntry& entry : kind.entries) width = std::max(width, entry.name.size());
   for (const CatalogueEntry& entry : kind.entries) {
-    std::cout << fmt::format("{}{:<{}}  {}\n", indent, entry.name, width, entry.summary);
+    const std::vector<std::string> lines = Split(entry.summary, '\n');
+    for (size_t i = 0; i < lines.size(); ++i) {
+      std::cout << fmt::format("{}{:<{}}  {}\n", indent, i == 0 ? entry.name : "", width, lines[i]);
+    }
   }
 }
 
@@ -58,7 +61,8 @@ const Command kListCommand{
     .usage =
         "runner list [methods|allocators|samplers|models|protocols|evaluations|tasks|calibrations|"
         "experiments]",
-    .details = "Prints a name and a summary a line.",
+    .details =
+        "Prints a name and a summary a line; an experiment has its description on a second one.",
     .example = "runner list methods",
     .add_options = AddOptions,
     .positional = {"kind"},

@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "experiment/cell_records.h"
+#include "experiment/experiment_list.h"
 #include "experiment/figures.h"
 #include "experiment/sweep.h"
 #include "experiment/tables.h"
@@ -33,7 +35,7 @@ void AddOptions(po::options_description& options) {
   add("rerun", po::value<std::string>()->value_name("WHICH"), "do again what `failed`, or `all`");
   add("fail-fast", po::bool_switch(), "stop at the first cell that fails");
   add("tables", po::value<std::string>()->value_name("DIR"),
-      "write the table as .md, .tex and .csv there (default: tables/ beside the database, for the "
+      "write the tables as .md, .tex and .csv there (default: tables/ beside the database, for the "
       "unchanged bundled profile)");
   add("figures", po::value<std::string>()->value_name("DIR"),
       "write the figure as .svg, .pdf and .csv there (default: figures/, likewise)");
@@ -87,20 +89,24 @@ std::optional<ReportPlace> PlaceOf(const Arguments& arguments, const ExperimentS
                      ordinary ? spec.name : fmt::format("{}-{}", spec.name, spec.profile)};
 }
 
-void PrintTable(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
-                int64_t experiment, bool complete) {
-  const Table table = ExperimentTableOf(spec, store, experiment);
+void PrintTables(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
+                 int64_t experiment, bool complete) {
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
-  std::cout << ToText(table, terminal ? TextStyle::kTerminal : TextStyle::kPlain) << std::flush;
+  const std::vector<NamedTable> tables = ExperimentTablesOf(spec, store, experiment);
+  for (size_t i = 0; i < tables.size(); ++i) {
+    if (tables[i].published) continue;
+    std::cout << (i == 0 ? "" : "\n")
+              << ToText(tables[i].table, terminal ? TextStyle::kTerminal : TextStyle::kPlain)
+              << std::flush;
+  }
   const auto place = PlaceOf(arguments, spec, store, "tables");
   if (!place) return;
   if (!complete) {
     LogWarning("the table has gaps; {} was left as it was", (place->folder / spec.name).string());
     return;
   }
-  WriteTables(table, place->folder, place->name);
-  if (const auto published = PublishedTableOf(spec, store, experiment)) {
-    WriteTables(*published, place->folder, place->name + "-published");
+  for (const NamedTable& table : tables) {
+    WriteTables(table.table, place->folder, table.FileName(place->name));
   }
 }
 
@@ -115,62 +121,96 @@ void DrawFigure(const Arguments& arguments, const ExperimentSpec& spec, const Re
   WriteExperimentFigure(ExperimentFigureOf(spec, store, experiment), place->folder, place->name);
 }
 
-int DryRun(const Arguments& arguments, const ExperimentSpec& spec) {
+// The plans of all experiments, so that everything missing is known before anything runs.
+std::vector<ExperimentPlan> PlanAll(const std::vector<ExperimentSpec>& specs,
+                                    InputResolver& inputs) {
+  std::vector<ExperimentPlan> plans;
+  for (const ExperimentSpec& spec : specs) plans.push_back(PlanExperiment(spec, inputs));
+  return plans;
+}
+
+int DryRun(const Arguments& arguments, const std::vector<ExperimentSpec>& specs) {
   std::optional<ResultsStore> store;
   if (fs::exists(arguments.Database())) {
     store.emplace(ResultsStore::Open(arguments.Database(), OpenMode::kRead));
   }
   InputResolver inputs({arguments.ModelRoots(), arguments.Data()}, Sha256File);
-  const ExperimentPlan plan = PlanExperiment(spec, inputs);
-  std::cout << PlanText(spec, plan,
-                        StatusOf(spec, plan, store ? &*store : nullptr, RerunOf(arguments)));
-  RequireInputs(plan);
+  const std::vector<ExperimentPlan> plans = PlanAll(specs, inputs);
+  std::set<std::string> cells;
+  size_t listed = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    std::cout << PlanText(
+        specs[i], plans[i],
+        StatusOf(specs[i], plans[i], store ? &*store : nullptr, RerunOf(arguments)));
+    listed += plans[i].cells.size();
+    for (const PlannedCell& cell : plans[i].cells) cells.insert(cell.canonical);
+  }
+  if (specs.size() > 1) {
+    std::cout << fmt::format("{} experiments: {} cells, {} of them different\n", specs.size(),
+                             listed, cells.size());
+  }
+  RequireInputs(plans.back());
   return 0;
 }
 
+// The number of cells that failed.
+int RunOne(const Arguments& arguments, const ExperimentSpec& spec, const ExperimentPlan& plan,
+           InputResolver& inputs, ResultsStore& store, const SweepOptions& options) {
+  RegisterProtocols(spec, store);
+  const int64_t experiment =
+      store.RegisterExperiment(ExperimentRecordOf(spec), CellRecords(spec, plan));
+  const SweepOutcome outcome = RunSweep(spec, plan, inputs, store, options);
+  if (spec.has_table) PrintTables(arguments, spec, store, experiment, outcome.failed == 0);
+  if (spec.figure) DrawFigure(arguments, spec, store, experiment, outcome.failed == 0);
+  if (outcome.failed > 0) {
+    LogWarning("{} of {} cells failed; --rerun failed tries them again", outcome.failed,
+               plan.cells.size());
+  }
+  return outcome.failed;
+}
+
 int Run(const Arguments& arguments) {
-  const ExperimentSpec spec =
-      ReadExperiment({.file = FindExperimentFile(arguments.Text("experiment")),
-                      .profile = arguments.TextOr("profile", ""),
-                      .overrides = arguments.Texts("set")});
+  const std::vector<ExperimentSpec> specs =
+      ReadExperiments({.file = FindExperimentFile(arguments.Text("experiment")),
+                       .profile = arguments.TextOr("profile", ""),
+                       .overrides = arguments.Texts("set")});
+  std::set<std::string> repeated;
   SweepOptions options{.device = arguments.DeviceName(),
                        .threads = arguments.Threads(),
                        .rerun = RerunOf(arguments),
-                       .fail_fast = arguments.Flag("fail-fast")};
-  if (arguments.Flag("dry-run")) return DryRun(arguments, spec);
+                       .fail_fast = arguments.Flag("fail-fast"),
+                       .repeated = &repeated};
+  if (arguments.Flag("dry-run")) return DryRun(arguments, specs);
 
   ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kWrite);
   options.results = ResultsFolder(store);
   InputResolver inputs({arguments.ModelRoots(), arguments.Data()},
                        [&](const fs::path& file) { return store.FileDigest(file); });
-  const ExperimentPlan plan = PlanExperiment(spec, inputs);
-  RequireInputs(plan);
-  RegisterProtocols(spec, store);
-  const int64_t experiment =
-      store.RegisterExperiment(ExperimentRecordOf(spec), CellRecords(spec, plan));
-  const SweepOutcome outcome = RunSweep(spec, plan, inputs, store, options);
-  if (spec.has_table) PrintTable(arguments, spec, store, experiment, outcome.failed == 0);
-  if (spec.figure) DrawFigure(arguments, spec, store, experiment, outcome.failed == 0);
-  if (outcome.failed > 0) {
-    LogWarning("{} of {} cells failed; --rerun failed tries them again", outcome.failed,
-               plan.cells.size());
-    return 1;
+  const std::vector<ExperimentPlan> plans = PlanAll(specs, inputs);
+  RequireInputs(plans.back());
+  int failed = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (i > 0) std::cout << "\n";
+    failed += RunOne(arguments, specs[i], plans[i], inputs, store, options);
+    if (failed > 0 && options.fail_fast) break;
   }
-  return 0;
+  return failed > 0 ? 1 : 0;
 }
 
 }  // namespace
 
 const Command kRunCommand{
     .name = "run",
-    .summary = "run an experiment, print its table and draw its figure (may be left out)",
+    .summary = "run an experiment, print its tables and draw its figure (may be left out)",
     .usage = "runner EXPERIMENT.yaml [options]",
     .details =
         "Runs every cell of the experiment that the database does not hold yet, stores each as "
         "soon as\n"
-        "it is finished, prints the table and draws the figure. Can be stopped at any time and "
+        "it is finished, prints the tables and draws the figure. Can be stopped at any time and "
         "started\n"
-        "again.",
+        "again. A file that lists experiments, such as experiments/all.yaml, runs them one after "
+        "the\n"
+        "other.",
     .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
     .add_options = AddOptions,
     .positional = {"experiment"},

@@ -89,10 +89,12 @@ void PrintNumbers(const CellDetail& detail) {
         metric.standard_error ? fmt::format(" +- {}", *metric.standard_error) : "");
   }
   if (detail.layers.empty()) return;
-  std::cout << "layers    query/key  value  mlp  removed\n";
+  std::cout << "layers  heads  query/key  value   mlp  removed\n";
   for (const LayerRecord& layer : detail.layers) {
-    std::cout << fmt::format("  {:>5}  {:>10}  {:>5}  {:>4}  {}\n", layer.layer, layer.qk_widths,
-                             layer.vo_widths, layer.mlp_widths, layer.allocation);
+    std::string heads = layer.heads ? fmt::format("{}/{}", *layer.heads, *layer.kv_heads) : "";
+    std::cout << fmt::format("  {:>4}  {:>5}  {:>9}  {:>5}  {:>4}  {}{}\n", layer.layer, heads,
+                             layer.qk_widths, layer.vo_widths, layer.mlp_widths, layer.allocation,
+                             layer.ranks == "{}" ? "" : "  ranks " + layer.ranks);
   }
 }
 

@@ -9,6 +9,7 @@
 // Stored orientation: a map is [out, in], so "W <- Q^T W" of the paper's row vectors is weight @ Q
 // here, and "W <- W Q" is Q^T @ weight.
 #include <cmath>
+#include <functional>
 #include <optional>
 
 #include "base/error.h"
@@ -200,12 +201,24 @@ class SliceGptBase : public Compressor {
     embedding.positions = centre(embedding.positions);
   }
 
+  // Of the stream as it is: [d, d].
+  static Tensor Covariance(CompressionJob& job, const ActivationStream& x) {
+    const PhaseClock::Scope phase(job.statistics().clock(), "statistics");
+    const auto accumulator = MakeAccumulator(StatKind::kGram, {});
+    x.Visit([&](const Tensor& batch) { accumulator->Add(batch.flatten(0, -2).to(kF64)); });
+    return accumulator->Finish(job.statistics().tokens().tokens());
+  }
+
+  static void Advance(CompressionJob& job, ActivationStream& x,
+                      const std::function<Tensor(const Tensor&)>& step) {
+    const PhaseClock::Scope phase(job.statistics().clock(), "statistics");
+    x.Transform(step);
+  }
+
   // Principal axes of the stream as it is: [d, d], strongest first.
   Tensor Axes(CompressionJob& job, const ActivationStream& x, int64_t s,
               const std::string& site) const {
-    const auto accumulator = MakeAccumulator(StatKind::kGram, {});
-    x.Visit([&](const Tensor& batch) { accumulator->Add(batch.flatten(0, -2).to(kF64)); });
-    Tensor h = accumulator->Finish(job.statistics().tokens().tokens());
+    Tensor h = Covariance(job, x);
     RequireFinite(h, "SliceGPT, covariance at " + site);
     h.diagonal().add_(params_.damping * h.diagonal().mean());
     Tensor q = EighDescending(h, "SliceGPT, covariance at " + site).vectors;
@@ -243,7 +256,7 @@ class SliceGptBase : public Compressor {
     Block probe = sliced;
     probe.attn_shortcut = q_in.t();
     probe = Converted(probe, dtype, dense.device());
-    x.Transform([&](const Tensor& batch) {
+    Advance(job, x, [&](const Tensor& batch) {
       return probe.ForwardAttention(at::matmul(batch, enter), context);
     });
     const Tensor q_mid =
@@ -259,7 +272,7 @@ class SliceGptBase : public Compressor {
     probe.mlp_shortcut = q_mid.t();
     probe = Converted(probe, dtype, dense.device());
     const Tensor enter_mlp = q_mid.to(dtype);
-    x.Transform([&](const Tensor& batch) {
+    Advance(job, x, [&](const Tensor& batch) {
       return probe.ForwardMlp(at::matmul(batch, enter_mlp), context);
     });
     const Tensor q_next = Axes(job, x, s, fmt::format("layer {}, output", l));

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "config/paths.h"
+#include "experiment/experiment_list.h"
+#include "experiment/plan.h"
 #include "support/tiny_configs.h"
 
 namespace condense {
@@ -162,7 +165,7 @@ TEST_F(ExperimentSpecTest, AListStandsForTheFirstSettingOfAnEvaluator) {
 
 TEST_F(ExperimentSpecTest, RefusesWhatCannotBeMeasured) {
   EXPECT_THAT(RefusalOf("perplexity: [tiny-64]\n", ""),
-              HasSubstr("nothing is measured; expected one of the keys agreement, perplexity"));
+              HasSubstr("nothing is measured; expected one of the keys agreement, arithmetic"));
   EXPECT_THAT(RefusalOf("perplexity: [tiny-64]", "perplexity: [tiny-64, tiny-64]"),
               HasSubstr("perplexity[1]: 'tiny-64' is listed twice"));
   EXPECT_THAT(RefusalOf("perplexity: ", "perplexty: "),
@@ -218,14 +221,102 @@ TEST_F(ExperimentSpecTest, AModelFolderLiesBesideTheExperiment) {
   EXPECT_EQ(spec.models.at(0).folder, configs_.folder() / "some/dir");
 }
 
+TEST_F(ExperimentSpecTest, AMethodMayHaveRatiosOfItsOwn) {
+  const ExperimentSpec spec =
+      Read(Replaced(kGood, "round_to: 1", "round_to: 1, ratios: [0.05], label: S"));
+  EXPECT_EQ(spec.methods[1].ratios, std::vector<double>{0.05});
+  EXPECT_THAT(RefusalOf("dense,", "{use: dense, ratios: [0.1]},"),
+              HasSubstr("method 'dense' has no ratio"));
+  EXPECT_THAT(RefusalOf("round_to: 1", "ratios: [0.1, 0.1]"), HasSubstr("is listed twice"));
+}
+
+class ExperimentListTest : public ExperimentSpecTest {
+ protected:
+  ExperimentListTest() {
+    configs_.Experiment("a", kGood);
+    configs_.Experiment("b", std::string(kGood) + "dtype: bfloat16\n");
+  }
+  std::string RefusalOfList(const std::string& experiments) {
+    try {
+      ReadExperimentList(configs_.Experiment("l", "title: L\nexperiments: " + experiments + "\n"));
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+};
+
+TEST_F(ExperimentListTest, StandsForItsExperiments) {
+  const std::vector<ExperimentSpec> specs =
+      ReadExperiments({configs_.Experiment("l", "title: L\nexperiments: [b, a.yaml]\n"), "", {}});
+  ASSERT_EQ(specs.size(), 2u);
+  EXPECT_EQ(specs[0].name, "b");
+  EXPECT_EQ(specs[1].name, "a");
+  // A name is one of experiments/ where no file lies beside the list.
+  const auto files =
+      ReadExperimentList(configs_.Experiment("l", "title: L\nexperiments: [a, table1]\n")).files;
+  EXPECT_EQ(files[0], configs_.folder() / "a.yaml");
+  EXPECT_EQ(files[1], ExperimentsFolder() / "table1.yaml");
+  EXPECT_EQ(ReadExperiments({configs_.folder() / "a.yaml", "", {}}).size(), 1u);
+}
+
+TEST_F(ExperimentListTest, RefusesWhatIsNoExperiment) {
+  EXPECT_THAT(RefusalOfList("[a, tabel1]"),
+              HasSubstr("experiments[1]: 'tabel1' is neither an experiment file nor the name of "
+                        "one; did you mean 'table1'?"));
+  EXPECT_THAT(RefusalOfList("[a, a.yaml]"), HasSubstr("'a.yaml' is listed twice"));
+  EXPECT_THAT(RefusalOfList("[all]"), HasSubstr("is a list itself"));
+  EXPECT_THAT(RefusalOfList("[]"), HasSubstr("must not be empty"));
+  EXPECT_THAT(RefusalOfList("[[a]]"), HasSubstr("expected the name of an experiment"));
+  const auto file = configs_.Experiment("l", "title: L\nexperiments: [a, b]\n");
+  EXPECT_THROW(ReadExperiments({file, "", {"ratios=[0.3]"}}), ConfigError);
+  EXPECT_THROW(ReadExperiments({file, "paper", {}}), ConfigError);
+}
+
+// Every experiment that regenerates something has both profiles and says what.
 TEST(ShippedExperiments, AreValidInEveryProfile) {
   for (const auto& file : std::filesystem::directory_iterator(SourceFolder() / "experiments")) {
-    std::vector<std::string> profiles = ProfilesOf(Node::ParseFile(file.path()));
-    if (profiles.empty()) profiles.emplace_back();
-    for (const std::string& profile : profiles) {
-      SCOPED_TRACE(file.path().string() + " " + profile);
-      EXPECT_NO_THROW(ReadExperiment({file.path(), profile, {}}));
+    SCOPED_TRACE(file.path().filename());
+    const Node root = Node::ParseFile(file.path());
+    EXPECT_NE(root.Find("description"), nullptr);
+    if (IsExperimentList(root)) {
+      for (const char* profile : {"bundled", "paper"}) {
+        EXPECT_NO_THROW(ReadExperiments({file.path(), profile, {}}));
+      }
+      continue;
     }
+    std::vector<std::string> profiles = ProfilesOf(root);
+    if (file.path().stem() == "smoke") profiles.emplace_back();
+    EXPECT_FALSE(profiles.empty());
+    for (const std::string& profile : profiles) {
+      SCOPED_TRACE(profile);
+      EXPECT_NO_THROW(
+          EXPECT_FALSE(ExpandCells(ReadExperiment({file.path(), profile, {}})).empty()));
+    }
+  }
+}
+
+TEST(ShippedExperiments, AreAllListed) {
+  std::vector<std::string> listed, expected;
+  for (const auto& file : ReadExperimentList(SourceFolder() / "experiments/all.yaml").files) {
+    listed.push_back(file.stem());
+  }
+  for (const auto& file : std::filesystem::directory_iterator(SourceFolder() / "experiments")) {
+    const std::string name = file.path().stem();
+    if (name != "smoke" && name != "all") expected.push_back(name);
+  }
+  EXPECT_THAT(listed, testing::UnorderedElementsAreArray(expected));
+}
+
+// What is drawn from one corpus with one seed begins alike, whatever its size.
+TEST(ShippedCalibrations, SizesDifferInNothingElse) {
+  for (const char* samples : {"8", "16", "32", "64", "128", "256", "512", "1024"}) {
+    const auto read = [&](const std::string& name) {
+      return CanonicalText(Node::ParseFile(NamedConfig("calibration", name)).Without({"samples"}));
+    };
+    const std::string n = samples;
+    EXPECT_EQ(read("bundled-" + n + "x256"), read("bundled-128x256"));
+    EXPECT_EQ(read("wikitext2-" + n + "x2048"), read("wikitext2-128x2048"));
   }
 }
 

@@ -31,6 +31,7 @@ TEST(Schema, ReleasedMigrationsAreNotEdited) {
   const std::vector<std::string> released = {
       "afaf9e9b81e6e7af6ceac6b4c9b35ea9487a302a05847d9d15a65f10167de153",
       "64be8470890690b5d7bcc4ed33e5a07278e3f9f86e6a3c8ebb8dd41f7ff27d99",
+      "5c42131c778fae533fa0dc0f59bce55261862cb1a44d81e0b7c0a84981874a5a",
   };
   const std::vector<Migration>& migrations = AllMigrations();
   ASSERT_EQ(migrations.size(), released.size());
@@ -68,11 +69,15 @@ void WriteVersion1(const StoreFolder& folder) {
     store.FinishStage(
         stage.id,
         {.metrics = {Perplexity(5.12)},
-         .samples = {{"bundled-256", "", "window_nll", {std::vector<double>{2.5, 2.75}, 1}}}});
+         .samples = {{"bundled-256", "", "window_nll", {std::vector<double>{2.5, 2.75}, 1}}},
+         .layers = {{.layer = 3, .qk_widths = "12", .vo_widths = "8", .mlp_widths = "64"}}});
     store.FinishRun(run.id);
   }
   Database database = Raw(folder);
-  database.Script("DROP TABLE stage_parts; PRAGMA user_version = 1;");
+  database.Script(
+      "DROP TABLE stage_parts; ALTER TABLE layers DROP COLUMN ranks; ALTER TABLE layers DROP "
+      "COLUMN "
+      "kv_heads; ALTER TABLE layers DROP COLUMN heads; PRAGMA user_version = 1;");
   std::vector<std::string> tables, expected;
   const auto list = [](Database& from, std::vector<std::string>& names) {
     from.ForEach(
@@ -94,6 +99,11 @@ void ExpectItsResults(const ResultsStore& store) {
   const SampleArray losses{std::vector<double>{2.5, 2.75}, 1};
   EXPECT_EQ(store.FindSamples("s", "bundled-256", "", "window_nll"), losses);
   EXPECT_TRUE(store.PartsOfStage(store.FindStage("s")->id).empty());
+  const std::vector<LayerRecord> layers = store.DescribeCell("a").layers;
+  ASSERT_EQ(layers.size(), 1u);
+  EXPECT_EQ(layers[0].mlp_widths, "64");
+  EXPECT_EQ(layers[0].heads, std::nullopt);
+  EXPECT_EQ(layers[0].ranks, "{}");
 }
 
 TEST(Schema, ReadsVersion1AsItIs) {

@@ -218,7 +218,10 @@ TEST(RunnerList, NamesWhatCanBeNamed) {
   EXPECT_THAT(CallProgramWith({"list", "methods"}).out, HasSubstr("slicegpt"));
   EXPECT_THAT(CallProgramWith({"list", "allocators"}).out, HasSubstr("block_influence"));
   EXPECT_THAT(CallProgramWith({"list", "models"}).out, HasSubstr("llama-2-7b"));
-  EXPECT_THAT(CallProgramWith({"list", "experiments"}).out, HasSubstr("table1"));
+  const std::string experiments = CallProgramWith({"list", "experiments"}).out;
+  EXPECT_THAT(experiments, HasSubstr("table1  Perplexity by method"));
+  EXPECT_THAT(experiments, HasSubstr("(bundled, paper)\n        Regenerates table 3 of MoDeGPT"));
+  EXPECT_THAT(experiments, HasSubstr("all     All tables\n"));
   EXPECT_THAT(CallProgramWith({"list"}).out, HasSubstr("protocols:\n"));
   EXPECT_THAT(CallProgramWith({"describe", "slicegpt"}).out, HasSubstr("round_to"));
   EXPECT_THAT(CallProgramWith({"describe", "bundled-256"}).out, HasSubstr("window: 256"));

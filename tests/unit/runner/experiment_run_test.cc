@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
 #include "base/file.h"
 #include "report/csv.h"
@@ -89,6 +90,79 @@ TEST_F(ExperimentRun, FillsEveryCellAndASecondRunComputesNothing) {
   EXPECT_EQ(second.err, "");
   EXPECT_EQ(WorkDone().stage_attempts, work.stage_attempts);
   EXPECT_EQ(Csv(), ReadFile(results_ / "tables/tiny.csv"));
+}
+
+TEST_F(ExperimentRun, AListRunsEachCellOnceAndWritesAllTables) {
+  configs_.Experiment("tables", std::string(kYaml) +
+                                    "more_tables: {bytes: {title: Bytes, cell: file_bytes}}\n"
+                                    "arithmetic: [64]\n");
+  file_ = configs_.Experiment("list", "title: Both\nexperiments: [tiny, tables]\n");
+  EXPECT_THAT(Run({"--dry-run"}).out, HasSubstr("2 experiments: 20 cells, 10 of them different"));
+  const ProgramResult first = Run();
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("Bytes\n"));
+  for (const char* name : {"tiny.md", "tables.md", "tables-bytes.tex", "tables-bytes.csv"}) {
+    EXPECT_TRUE(std::filesystem::exists(results_ / "tables" / name)) << name;
+  }
+  {
+    const ResultsStore store = ResultsStore::Open(Database(), OpenMode::kRead);
+    for (const auto& cell : store.CellsOfExperiment(store.FindExperiment("tables", "")->id)) {
+      for (const StageRecord& stage : store.StagesOfRun(cell.run.id)) {
+        EXPECT_EQ(stage.state.attempt, 1) << stage.name;
+      }
+    }
+  }
+  const ProgramResult second = Run();
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_EQ(second.err, "");
+  EXPECT_EQ(CallProgramWith({"table", file_.string(), "--db", Database().string()}).out, first.out);
+  const ProgramResult one =
+      CallProgramWith({"table", (configs_.folder() / "tables.yaml").string(), "--db",
+                       Database().string(), "--name", "bytes", "--format", "csv"});
+  EXPECT_EQ(one.out, ReadFile(results_ / "tables/tables-bytes.csv"));
+  EXPECT_EQ(Run({"--set", "ratios=[0.3]"}).exit_code, 2);
+}
+
+TEST_F(ExperimentRun, TheCostOfACellIsThatOfACompressionFromNothing) {
+  file_ = configs_.Experiment("tiny", R"(title: Cost
+models: [llama3-mini]
+methods: [dense, {use: slicegpt, round_to: 1}, modegpt, {use: svd_llm, ratios: [0.1]}]
+ratios: [0.2]
+calibration: [tiny-8x64]
+cost: cold
+table: {cell: total-seconds}
+)");
+  const ProgramResult run = Run();
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const ResultsStore store = ResultsStore::Open(Database(), OpenMode::kRead);
+  for (const ExperimentCell& cell : store.CellsOfExperiment(store.FindExperiment("tiny", "")->id)) {
+    std::map<std::string, double> cost;
+    for (const MetricRecord& metric : store.MetricsOfRun(cell.run.id)) {
+      if (metric.protocol == "cost-cold") cost[metric.metric] = metric.value;
+    }
+    if (cell.run.method == "dense") {
+      EXPECT_TRUE(cost.empty());
+      continue;
+    }
+    double sum = 0;
+    for (const char* phase : {"load", "calibrate", "statistics", "plan", "solve", "save"}) {
+      const std::string metric = std::string(phase) + "-seconds";
+      ASSERT_TRUE(cost.contains(metric)) << cell.run.method << " " << metric;
+      sum += cost[metric];
+    }
+    EXPECT_NEAR(sum, cost["total-seconds"], 1e-9);
+    EXPECT_GT(cost["statistics-seconds"], 0);
+    EXPECT_GE(cost["peak_bytes"], cost["solve-peak_bytes"]);
+    // Nothing of it is left.
+    for (const auto& entry : std::filesystem::directory_iterator(results_ / "artefacts")) {
+      EXPECT_THAT(entry.path().string(), Not(testing::EndsWith("-again")));
+    }
+    // Ranks are stored where maps are factored.
+    const CellDetail detail = store.DescribeCell(cell.run.fingerprint);
+    ASSERT_EQ(detail.layers.size(), 6u);
+    EXPECT_GT(detail.layers[0].heads.value_or(0), detail.layers[0].kv_heads.value_or(0));
+    EXPECT_EQ(detail.layers[0].ranks != "{}", cell.run.method == "svd_llm");
+  }
 }
 
 TEST_F(ExperimentRun, GoesOnAfterKillMinusNine) {

@@ -76,9 +76,8 @@ TEST_F(Job, TheHeadIsRefittedOnTheStreamsThatReachIt) {
     });
     head.linear.weight = head.linear.weight * 2;
   };
-  job.ForEachBlock(loop, [](BlockTask& task) {
-    task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
-  });
+  job.ForEachBlock(
+      loop, [](BlockTask& task) { task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5; });
   sink.Finish(job.config());
   EXPECT_EQ(tokens, tiny_.statistics.tokens().tokens());
   EXPECT_TRUE(at::equal(sink.Take()->head().linear.weight, tiny_.model->head().linear.weight * 2));

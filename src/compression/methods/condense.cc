@@ -63,10 +63,10 @@ class FollowedBlock {
       : context_(context), options_(context.options), task_(task), changed_(changed) {}
 
   void Compress() {
-    if (options_.drift > 0 && changed_) FollowInputs(Module::kQk);
+    if (options_.Drift() > 0 && changed_) FollowInputs(Module::kQk);
     for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
       if (!options_.modules.of(module)) continue;
-      if (module == Module::kMlp && options_.drift > 0 && changed_) FollowInputs(module);
+      if (module == Module::kMlp && options_.Drift() > 0 && changed_) FollowInputs(module);
       const Stopwatch watch;
       ModuleReport report = CompressModule(module);
       report.seconds = watch.Seconds();
@@ -162,7 +162,7 @@ class FollowedBlock {
         module == Module::kMlp
             ? std::vector<Linear*>{&block.mlp.gate, &block.mlp.up}
             : std::vector<Linear*>{&block.attention.q, &block.attention.k, &block.attention.v};
-    FollowDrift(sums, options_.drift, Where(), readers);
+    FollowDrift(sums, options_.Drift(), Where(), readers);
   }
 
   std::string Where() const { return fmt::format("layer {}", context_.layer); }
@@ -224,7 +224,8 @@ class DenseModule {
 class Condense final : public Compressor, public ModuleTrials {
  public:
   using Params = CondenseOptions;
-  explicit Condense(const Params& params) : options_(params), key_(MethodKey("condense", params)) {}
+  explicit Condense(const Params& params)
+      : options_(params), key_(MethodKey("condense", params.ForTrials())) {}
 
   bool UsesAllocator() const override { return true; }
   const char* default_allocator() const override { return "kl_curves"; }

@@ -1,6 +1,8 @@
 // The options of `condense`. Each of its ideas is a switch, so that it can be left out alone.
 #pragma once
 
+#include <optional>
+
 #include "compression/allocation.h"
 #include "compression/parts/option_names.h"
 #include "compression/parts/residual_target.h"
@@ -46,9 +48,9 @@ struct CondenseOptions {
   double alpha = 1;
   TokenWeight token_weight = TokenWeight::kNone;
   double lambda = 1e-4;
-  double drift = 0;
+  std::optional<double> drift;
   QkMetric query_key = QkMetric::kSoftmax;
-  int64_t query_stride = 1;
+  int64_t query_stride = 8;
   bool gains = true;
   ValueBasis value = ValueBasis::kRegression;
   int64_t sweeps = 2;
@@ -75,10 +77,11 @@ struct CondenseOptions {
     field("lambda", lambda,
           "ridge of the refits towards the old weights, times the mean diagonal of the Gram matrix",
           Range::Above(0));
-    field("drift", drift,
-          "share of the change of their inputs that input matrices make up for (0: they are only "
-          "narrowed)",
-          Range{0, 1});
+    field(
+        "drift", drift,
+        "share of the change of their inputs that matrices which read the stream make up for; 0.5 "
+        "with compressed inputs unless given",
+        Range{0, 1});
     field("query_key", query_key,
           "what query/key columns are chosen by: the attention weights, or all scores alike");
     field("query_stride", query_stride, "with softmax: every n-th query is looked at",
@@ -107,12 +110,29 @@ struct CondenseOptions {
       problems.Add(
           at, fmt::format("{} follows the compressed model: it needs inputs: compressed", option));
     };
-    refuse(drift > 0, "drift");
+    refuse(drift.value_or(0) > 0, "drift");
     refuse(head_refit, "head_refit");
     refuse(token_weight != TokenWeight::kNone, "token_weight");
   }
 
   bool follows() const { return inputs == Inputs::kCompressed; }
+  double Drift() const { return drift.value_or(follows() ? 0.5 : 0); }
+  // With whatever does not matter to a module that is compressed alone, in the dense model, at its
+  // default.
+  CondenseOptions ForTrials() const {
+    CondenseOptions trials;
+    trials.modules = modules;
+    trials.lambda = lambda;
+    trials.query_key = query_key;
+    trials.query_stride = query_stride;
+    trials.gains = gains;
+    trials.value = value;
+    trials.sweeps = sweeps;
+    trials.joint_output = joint_output;
+    trials.mlp = mlp;
+    trials.drop_block = drop_block;
+    return trials;
+  }
 };
 
 }  // namespace condense

@@ -68,7 +68,7 @@ TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
                                     "{use: condense, alpha: 0.5}",
                                     "{use: condense, token_weight: inverse_norm}",
                                     "{use: condense, lambda: 0.01}",
-                                    "{use: condense, drift: 0.5}",
+                                    "{use: condense, drift: 0}",
                                     "{use: condense, query_key: scores}",
                                     "{use: condense, query_key: scores, gains: false}",
                                     "{use: condense, gains: false}",
@@ -97,7 +97,7 @@ TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
 
 TEST_P(Condense, KeepsWhatLiesBelowTheFirstNarrowedModuleBitForBit) {
   TinyModel tiny(GetParam());
-  for (const std::string method : {"condense", "{use: condense, drift: 0.5}"}) {
+  for (const std::string method : {"condense", "{use: condense, drift: 0}"}) {
     const Compressed same = CompressFixed(tiny, method, {});
     Allocation above(3);
     above[1].mlp = 0.5;
@@ -230,6 +230,21 @@ TEST(CondenseOptions, RefuseWhatTheyCannotDo) {
   TinyModel tied(kOpt);
   EXPECT_THAT([&] { CompressTo(tied, "{use: condense, head_refit: true}"); },
               ThrowsMessage<ConfigError>(HasSubstr("shares the embedding's matrix")));
+}
+
+TEST(CondenseOptions, ThatDoNotMatterToModulesAloneShareTheirTrials) {
+  const auto key = [](const std::string& options) {
+    return Method("{use: condense" + options + "}")->trials()->TrialKey();
+  };
+  for (const std::string same : {", alpha: 0", ", target: own", ", drift: 0", ", inputs: dense",
+                                 ", token_weight: inverse_norm", ", rounding: floor"}) {
+    EXPECT_EQ(key(same), key("")) << same;
+  }
+  for (const std::string other :
+       {", gains: false", ", value: attended", ", mlp: leverage", ", lambda: 0.01",
+        ", query_key: scores", ", modules: {mlp: false}"}) {
+    EXPECT_NE(key(other), key("")) << other;
+  }
 }
 
 TEST(CondenseOptions, HeadRefitMovesTheHeadAlone) {

@@ -50,6 +50,39 @@ TEST_F(Job, LaterBlocksSeeTheCompressedOnes) {
   EXPECT_GT(Largest(grams[1], dense[1]), 1e-3 * dense[1].abs().max().item<double>());
 }
 
+TEST_F(Job, DenseRequestsAreOfTheDenseModelInAnySchedule) {
+  const auto dense = Grams(Schedule::kDense);
+  for (const Schedule schedule : {Schedule::kDense, Schedule::kLayer}) {
+    Loop({.requests = {kHidden}, .schedule = schedule, .dense_requests = {kHidden}},
+         [&](BlockTask& task) {
+           const auto l = static_cast<size_t>(task.layer);
+           EXPECT_EQ(Largest(task.dense_stats->Get(kHidden), dense[l]), 0);
+           const bool follows = schedule != Schedule::kDense && l > 0;
+           EXPECT_EQ(Largest(task.stats->Get(kHidden), dense[l]) > 1e-3, follows);
+           task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
+         });
+  }
+}
+
+TEST_F(Job, TheHeadIsRefittedOnTheStreamsThatReachIt) {
+  CausalLmBuilder sink;
+  CompressionJob job(tiny_.statistics, sink, tiny_.model->config().Derived(), 1);
+  BlockLoop loop{.schedule = Schedule::kLayer, .paired = true};
+  int64_t tokens = 0;
+  loop.refit_head = [&](const PairedVisit& visit, Head& head) {
+    visit([&](const Tensor& dense, const Tensor& input) {
+      tokens += dense.size(0) * dense.size(1);
+      EXPECT_GT(Largest(dense, input), 1e-3);
+    });
+    head.linear.weight = head.linear.weight * 2;
+  };
+  job.ForEachBlock(
+      loop, [](BlockTask& task) { task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5; });
+  sink.Finish(job.config());
+  EXPECT_EQ(tokens, tiny_.statistics.tokens().tokens());
+  EXPECT_TRUE(at::equal(sink.Take()->head().linear.weight, tiny_.model->head().linear.weight * 2));
+}
+
 TEST_F(Job, CollectSeesTheBlockAsItIsNow) {
   Loop({.requests = {kHidden}, .schedule = Schedule::kModule}, [&](BlockTask& task) {
     const Tensor before = task.stats->Get(kHidden);

@@ -217,6 +217,20 @@ TEST_P(Curves, DoNotDependOnHowManyTrialsRunAtOnce) {
   }
 }
 
+TEST_P(Curves, AreTheSameForAModelThatIsReadBlockByBlock) {
+  const StreamedModel streamed(*tiny_.model);
+  StatisticsStore statistics(streamed, tiny_.calibration, {});
+  const auto here = MeasureCurves(tiny_.statistics, *method_->trials(), kOptions);
+  const auto there = MeasureCurves(statistics, *method_->trials(), kOptions);
+  // Once for the statistics, once for the dense predictions; then each layer and those above it.
+  EXPECT_LE(streamed.loads, 3 + 3 + 3 + 2 + 1);
+  ASSERT_EQ(here.size(), there.size());
+  for (size_t i = 0; i < here.size(); ++i) {
+    EXPECT_EQ(here[i].removed, there[i].removed);
+    EXPECT_EQ(here[i].divergence, there[i].divergence);
+  }
+}
+
 TEST_P(Curves, LeadToAllocationsThatMeetTheBudgetWithinTheCap) {
   const auto allocator = MakeComponent<Allocator>(
       Node::ParseText("{use: kl_curves, windows: 2, cap: 0.8}", "test.yaml"));

@@ -150,6 +150,14 @@ bool IsAskedFor(const std::vector<EvaluationStage>& stages, const MetricValue& v
   });
 }
 
+// Numbers about a calibration set describe it; they were not scored on it, and those of different
+// sets may stand side by side.
+void DropBasisOfCalibration(Measurement& measurement) {
+  for (MetricValue& value : measurement.values) {
+    if (value.protocol == kCalibration.id) value.basis.clear();
+  }
+}
+
 }  // namespace
 
 std::map<std::string, std::string> ModelTitles(const ExperimentSpec& spec) {
@@ -184,6 +192,7 @@ ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore
 std::vector<Measurement> ExperimentMeasurements(const ExperimentSpec& spec,
                                                 const ResultsStore& store, int64_t experiment) {
   std::vector<Measurement> measurements = MeasurementsOf(store, experiment);
+  for (Measurement& measurement : measurements) DropBasisOfCalibration(measurement);
   if (!IsOfSpec(spec, store, experiment)) return measurements;
   std::vector<EvaluationStage> stages;
   for (const Component<Evaluator>& evaluator : spec.evaluators) {

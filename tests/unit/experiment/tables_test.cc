@@ -40,8 +40,19 @@ class ExperimentTables : public testing::Test {
       if (!cell.label.empty()) perplexity += 30;
       perplexity += static_cast<double>(cell.run.seed.value_or(0));
       results_.AddValue(cell.run, "tiny-64", "", "perplexity", perplexity);
+      if (!cell.run.calibration.empty()) AddCoverage(cell.run);
     }
     return id;
+  }
+
+  // As a calibration stage stores it: with the digest of the set.
+  void AddCoverage(const RunRecord& run) {
+    StageResult stage;
+    stage.metrics = {{.protocol = "calibration",
+                      .metric = "fraction-used",
+                      .value = run.calibration == "tiny-8x64" ? 0.25 : 0.5,
+                      .basis = fmt::format("{} {}", run.calibration, run.seed.value_or(0))}};
+    results_.Finish(run, "calibrate", stage);
   }
 
   std::string Text(const ExperimentSpec& spec, int64_t experiment) {

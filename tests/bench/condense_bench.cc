@@ -1,0 +1,179 @@
+// The phases of `condense` on one block of LLaMA-2-7B's shape with random weights, as fractions of
+// what the machine reaches on matrix products in the same run. Few tokens: passes and statistics
+// grow in proportion to them, solves do not depend on them. The pass is also what a trial of the
+// allocator `kl_curves` costs in each block above the one that it changes.
+//
+// Operations are those of the textbook algorithm: n^3 / 3 for a factorisation, n^2 for each side of
+// a pair of triangular solves, a Gram matrix by its half.
+#include <memory>
+
+#include "bench/roofline.h"
+#include "calibration/score_statistics.h"
+#include "compression/methods/condense_modules.h"
+#include "support/tiny_model.h"
+
+namespace condense {
+namespace {
+
+constexpr int64_t kSequences = 2, kTokens = 1024;
+constexpr double kRemoved = 0.3;
+
+double Cube(double n) { return n * n * n; }
+
+// One block and random activations around it, made once.
+struct Setting {
+  static const Setting& Get() {
+    static const Setting setting;
+    return setting;
+  }
+
+  double rows() const { return kSequences * kTokens; }
+  double width() const { return static_cast<double>(config.hidden_size); }
+  double channels() const { return static_cast<double>(config.intermediate_size); }
+  // Of a matrix that writes to the stream, on activations of rank `channels`.
+  TargetFit FitOf(const Linear& writer) const {
+    const Tensor w = writer.weight.t().to(kF64);
+    const Tensor x = at::randn({2 * w.size(0), w.size(0)}, kF32);
+    return DenseFit(at::matmul(x.t(), x).to(kF64), {}, x.size(0), w, {});
+  }
+
+  std::unique_ptr<CausalLm> model = MakeTinyModel({.layers = 1,
+                                                   .heads = 32,
+                                                   .kv_heads = 32,
+                                                   .head_dim = 128,
+                                                   .intermediate = 11008,
+                                                   .vocab = 64});
+  const ModelConfig& config = model->config();
+  Block block = model->LoadBlock(0);
+  CondenseOptions options;
+  CondenseContext context{.options = options, .model = config, .layer = 0};
+  Tensor frequencies = FrequenciesOf(*model);
+};
+
+void Pass(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const Tensor input = at::randn({kSequences, kTokens, setting.config.hidden_size}, kF32);
+  const BlockContext context{.rope_frequencies = &setting.frequencies};
+  const double d = setting.width();
+  const double flops = 2 * setting.rows() * (4 * d * d + 3 * d * setting.channels() + d * kTokens);
+  RunAgainstPeak(state, kF32, flops,
+                 [&] { benchmark::DoNotOptimize(setting.block.Forward(input, context)); });
+  state.SetItemsProcessed(state.iterations() * kSequences * kTokens);
+}
+BENCHMARK(Pass)->Name("Condense/pass")->UseRealTime()->Unit(benchmark::kMillisecond);
+
+// Normal equations of an output matrix. Argument: its inputs.
+void Sums(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const int64_t n = kSequences * kTokens, inputs = state.range(0);
+  const Tensor y = at::randn({n, inputs}, kF32),
+               t = at::randn({n, setting.config.hidden_size}, kF32);
+  const auto m = static_cast<double>(inputs);
+  TargetSums sums;
+  RunAgainstPeak(state, kF64, setting.rows() * (m * (m + 1) + 2 * m * setting.width()),
+                 [&] { sums.Add(y, t.to(kF64), {}); });
+  state.SetItemsProcessed(state.iterations() * n);
+}
+BENCHMARK(Sums)
+    ->Name("Condense/normal equations")
+    ->Arg(4096)
+    ->Arg(11008)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+Tensor RandomColumns(const Setting& setting) {
+  return at::randn({kSequences, kTokens, setting.config.hidden_size}, kF32);
+}
+
+// Of all heads, with the method's own stride.
+void Metric(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const auto& heads = setting.config.layers[0].heads;
+  const int64_t stride = setting.options.query_stride;
+  const Tensor q = RandomColumns(setting), k = RandomColumns(setting);
+  // Products of two halves of all pairs j <= l with half of the keys, for each query.
+  const double pairs = static_cast<double>(setting.config.head_dim) / 2;
+  const double flops = static_cast<double>(heads.size()) * setting.rows() /
+                       static_cast<double>(stride) * (kTokens / 2.0) * 2 * 4 * pairs * pairs / 2;
+  RunAgainstPeak(state, kF32, flops, [&] {
+    const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, heads, stride);
+    sums->Add(q, k, setting.block.attention.scale);
+    benchmark::DoNotOptimize(sums->Finish());
+  });
+  state.SetItemsProcessed(state.iterations() * kSequences * kTokens);
+}
+BENCHMARK(Metric)->Name("Condense/pair metric")->UseRealTime()->Unit(benchmark::kMillisecond);
+
+// Order of removal and gains of the pairs of all heads.
+void QueryKey(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, setting.config.layers[0].heads, 64);
+  sums->Add(RandomColumns(setting), RandomColumns(setting), setting.block.attention.scale);
+  BlockStatistics statistics;
+  statistics.Set(PairMetric(setting.options.query_stride), sums->Finish());
+  const auto heads = static_cast<double>(setting.config.num_heads);
+  const auto w = static_cast<double>(setting.config.head_dim);
+  // An inverse, the removal of all pairs, the gains, and the maps applied to W_Q.
+  const double kept = w * (1 - kRemoved);
+  const double flops =
+      heads * (Cube(w) + 2 * Cube(w) + Cube(kept) / 3 + 2 * w * kept * setting.width());
+  const auto width = static_cast<int64_t>(kept / 2) * 2;
+  RunAgainstPeak(state, kF64, flops, [&] {
+    Block block = setting.block;
+    benchmark::DoNotOptimize(
+        MakeQueryKeyNarrower(setting.context, statistics, block)->Narrow(width, block));
+  });
+}
+BENCHMARK(QueryKey)->Name("Condense/query and key")->UseRealTime()->Unit(benchmark::kMillisecond);
+
+// Subspaces of all heads in two sweeps, and the output projection.
+void ValueOutput(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const TargetFit fit = setting.FitOf(setting.block.attention.o);
+  const auto heads = static_cast<double>(setting.config.num_heads);
+  const auto w = static_cast<double>(setting.config.head_dim);
+  const auto width = static_cast<int64_t>(w * (1 - kRemoved));
+  const double kept = heads * static_cast<double>(width), d = setting.width();
+  // The inverse and the joint solution at full width; a factorisation of what the other heads keep
+  // at each visit; the final refit.
+  const double visits = static_cast<double>(setting.options.sweeps) * heads;
+  const double flops = Cube(d) + 2 * Cube(d) + visits * (Cube(kept) / 3 + 2 * kept * kept * w) +
+                       Cube(kept) / 3 + 2 * kept * kept * d;
+  RunAgainstPeak(state, kF64, flops, [&] {
+    Block block = setting.block;
+    benchmark::DoNotOptimize(
+        MakeValueOutputNarrower(setting.context, fit, {}, block)->Narrow(width, block));
+  });
+}
+BENCHMARK(ValueOutput)
+    ->Name("Condense/value and output")
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+// Elimination of channels and the refit of the down projection.
+void MlpOf(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const TargetFit fit = setting.FitOf(setting.block.mlp.down);
+  const double m = setting.channels(), d = setting.width(), removed = m * kRemoved;
+  const double kept = m - removed;
+  // H = C^-1, H B, updates of both, and the solution on what stays.
+  const double flops =
+      Cube(m) + 2 * m * m * d + 2 * removed * m * (m + d) + Cube(kept) / 3 + 2 * kept * kept * d;
+  const auto width = static_cast<int64_t>(kept);
+  RunAgainstPeak(state, kF64, flops, [&] {
+    Block block = setting.block;
+    benchmark::DoNotOptimize(
+        MakeMlpNarrower(setting.context, fit, block, width)->Narrow(width, block));
+  });
+}
+BENCHMARK(MlpOf)->Name("Condense/MLP")->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace condense

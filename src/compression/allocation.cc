@@ -85,8 +85,11 @@ std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap) 
   }
 }
 
-std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t width, int64_t unit,
-                                 RoundingMode mode) {
+namespace {
+
+// least: of a kept width.
+std::vector<int64_t> RoundWidthsFrom(int64_t least, const std::vector<double>& removed,
+                                     int64_t width, int64_t unit, RoundingMode mode) {
   std::vector<int64_t> kept;
   double carry = 0;
   for (const double fraction : removed) {
@@ -96,10 +99,33 @@ std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t wid
     const double rounded = mode == RoundingMode::kFloor  ? std::floor(units + 1e-9)
                            : mode == RoundingMode::kCeil ? std::ceil(units - 1e-9)
                                                          : std::floor(units + 0.5 + 1e-9);
-    kept.push_back(std::clamp(unit * static_cast<int64_t>(rounded), std::min(unit, width), width));
+    kept.push_back(std::clamp(unit * static_cast<int64_t>(rounded), std::min(least, width), width));
     if (mode == RoundingMode::kCarry) carry += target - static_cast<double>(kept.back());
   }
   return kept;
+}
+
+// Columns of all heads as widths of each: equal but for a unit.
+std::vector<int64_t> Spread(int64_t columns, int64_t heads, int64_t unit) {
+  std::vector<int64_t> widths(static_cast<size_t>(heads), columns / heads);
+  if (columns % (heads * unit) == 0) return widths;
+  const int64_t units = columns / unit;
+  for (int64_t j = 0; j < heads; ++j) {
+    widths[static_cast<size_t>(j)] = unit * (units / heads + (j < units % heads ? 1 : 0));
+  }
+  return widths;
+}
+
+}  // namespace
+
+std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t width, int64_t unit,
+                                 RoundingMode mode) {
+  return RoundWidthsFrom(unit, removed, width, unit, mode);
+}
+
+std::vector<int64_t> RoundPooledWidths(const std::vector<double>& removed, int64_t heads,
+                                       int64_t width, int64_t unit, RoundingMode mode) {
+  return RoundWidthsFrom(heads * unit, removed, heads * width, unit, mode);
 }
 
 ModelConfig NarrowedConfig(const ModelConfig& dense, const Allocation& allocation,
@@ -112,24 +138,45 @@ ModelConfig NarrowedConfig(const ModelConfig& dense, const Allocation& allocatio
     throw MakeError<ConfigError>(
         "query/key widths are kept in rotary pairs: the unit {} must be even", qk_unit);
   }
-  const auto widths = [&](Module module, int64_t width, int64_t unit) {
+  const auto removed_of = [&](Module module, int64_t width, int64_t unit) {
     if (unit < 1 || unit > width) {
       throw MakeError<ConfigError>("the rounding unit {} of {} does not fit its dense width {}",
                                    unit, ModuleName(module), width);
     }
     std::vector<double> removed;
     for (const ModuleSparsity& layer : allocation) removed.push_back(layer.of(module));
-    return RoundWidths(removed, width, unit, rounding.mode);
+    return removed;
   };
-  const auto mlp = widths(Module::kMlp, dense.intermediate_size, rounding.mlp_unit);
-  const auto qk = widths(Module::kQk, dense.head_dim, qk_unit);
-  const auto vo = widths(Module::kVo, dense.head_dim, rounding.vo_unit);
+  // Widths of the heads of each layer.
+  const auto head_widths = [&](Module module, int64_t unit) {
+    const int64_t heads = dense.num_kv_heads, width = dense.head_dim;
+    const std::vector<double> removed = removed_of(module, width, unit);
+    std::vector<std::vector<int64_t>> widths;
+    if (rounding.pooled_heads) {
+      for (const int64_t columns : RoundPooledWidths(removed, heads, width, unit, rounding.mode)) {
+        widths.push_back(Spread(columns, heads, unit));
+      }
+    } else {
+      for (const int64_t kept : RoundWidths(removed, width, unit, rounding.mode)) {
+        widths.emplace_back(static_cast<size_t>(heads), kept);
+      }
+    }
+    return widths;
+  };
+  const std::vector<int64_t> mlp =
+      RoundWidths(removed_of(Module::kMlp, dense.intermediate_size, rounding.mlp_unit),
+                  dense.intermediate_size, rounding.mlp_unit, rounding.mode);
+  const auto qk = head_widths(Module::kQk, qk_unit),
+             vo = head_widths(Module::kVo, rounding.vo_unit);
   ModelConfig config = dense.Derived();
   for (size_t l = 0; l < config.layers.size(); ++l) {
     LayerConfig& layer = config.layers[l];
     layer.mlp_width = mlp[l];
-    for (HeadConfig& head : layer.heads) head.qk_width = qk[l], head.vo_width = vo[l];
-    layer.selected_pairs = dense.HasRope() && qk[l] < dense.head_dim;
+    for (size_t j = 0; j < layer.heads.size(); ++j) {
+      layer.heads[j].qk_width = qk[l][j];
+      layer.heads[j].vo_width = vo[l][j];
+    }
+    layer.selected_pairs = dense.HasRope() && layer.KeyWidth() < dense.layers[l].KeyWidth();
   }
   return config;
 }

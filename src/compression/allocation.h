@@ -71,11 +71,18 @@ struct Rounding {
   int64_t mlp_unit = 1;
   int64_t qk_unit = 0;  // 0: one pair (2) with RoPE, else 1
   int64_t vo_unit = 1;
+  // Rounds what the heads of a layer keep together, in place of the width that they all have: a
+  // layer's heads then differ, by a unit at most.
+  bool pooled_heads = false;
 };
 // Kept widths for fractions removed; `width` is the dense width.
 std::vector<int64_t> RoundWidths(const std::vector<double>& removed, int64_t width, int64_t unit,
                                  RoundingMode mode);
-// The dense model narrowed to an allocation: MLP widths, and equal head widths within each layer.
+// The same of all heads together, each of which keeps a unit at least: kept columns of a layer.
+std::vector<int64_t> RoundPooledWidths(const std::vector<double>& removed, int64_t heads,
+                                       int64_t width, int64_t unit, RoundingMode mode);
+// The dense model narrowed to an allocation: MLP widths, and head widths that are equal within a
+// layer unless heads are pooled.
 ModelConfig NarrowedConfig(const ModelConfig& dense, const Allocation& allocation,
                            const Rounding& rounding);
 

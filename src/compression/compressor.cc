@@ -89,7 +89,19 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
 
   const auto visit_paired = [&](const std::function<void(const Tensor&, const Tensor&)>& visit) {
     CONDENSE_CHECK(dense_stream.has_value(), "the loop was not asked for paired streams");
+    const PhaseClock::Scope phase(statistics_.clock(), "statistics");
     for (int64_t i = 0; i < stream->batches(); ++i) visit(dense_stream->batch(i), stream->batch(i));
+  };
+
+  const auto transform_paired = [&](const BlockTask::PairedTransform& transform) {
+    CONDENSE_CHECK(dense_stream.has_value(), "the loop was not asked for paired streams");
+    const PhaseClock::Scope phase(statistics_.clock(), "statistics");
+    for (int64_t i = 0; i < stream->batches(); ++i) {
+      CheckInterrupt();
+      auto [dense_output, output] = transform(dense_stream->batch(i), stream->batch(i));
+      dense_stream->Put(i, dense_output);
+      stream->Put(i, output);
+    }
   };
 
   Progress progress("compressing", dense_config.num_layers(), "layers");
@@ -111,10 +123,11 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
       return collect(task.block, l, requests);
     };
     task.visit_paired_ = visit_paired;
+    task.transform_paired_ = transform_paired;
     fn(task);
     config_.layers[static_cast<size_t>(l)].heads = task.block.attention.heads;
     report_.layers.push_back(std::move(layer_report));
-    {
+    if (!task.carried_) {
       const PhaseClock::Scope phase(statistics_.clock(), "statistics");
       if (stream)
         stream->Transform([&](const Tensor& x) { return task.block.Forward(x, context); });

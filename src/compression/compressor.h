@@ -74,12 +74,22 @@ class BlockTask {
       const std::function<void(const Tensor& dense_input, const Tensor& input)>& fn) const {
     visit_paired_(fn);
   }
+  // Replaces both streams by what fn makes of them, batch by batch. A method that calls it takes
+  // them through the block to its output, so that no half of it has to run again for that.
+  using PairedTransform =
+      std::function<std::pair<Tensor, Tensor>(const Tensor& dense, const Tensor& input)>;
+  void TransformPaired(const PairedTransform& fn) {
+    carried_ = true;
+    transform_paired_(fn);
+  }
   const BlockContext& context() const { return context_; }
 
  private:
   friend class CompressionJob;
   std::function<BlockStatistics(const StatRequests&)> collect_;
   std::function<void(const std::function<void(const Tensor&, const Tensor&)>&)> visit_paired_;
+  std::function<void(const PairedTransform&)> transform_paired_;
+  bool carried_ = false;
   BlockContext context_;
 };
 

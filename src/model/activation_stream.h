@@ -35,6 +35,9 @@ class ActivationStream {
   int64_t batches() const { return static_cast<int64_t>(states_.size()); }
   // [batch, tokens, width] on the device.
   Tensor batch(int64_t index) const { return states_[static_cast<size_t>(index)].to(device_); }
+  void Put(int64_t index, const Tensor& state) {
+    states_[static_cast<size_t>(index)] = state.to(at::kCPU);
+  }
   // Calls fn(batch) for each batch; what it does with taps is its affair.
   void Visit(const std::function<void(const Tensor& x)>& fn) const;
   // Replaces each batch by fn(batch).

@@ -29,9 +29,10 @@ class KlCurves final : public Allocator {
     void Fields(V&& field) {
       field("windows", windows,
             "sequences that are looked at, evenly spread over the calibration set; by default up "
-            "to 8, as many as hold 4096 tokens, but two at least",
+            "to 8, as many as hold 1024 tokens, but two at least",
             Range::AtLeast(1));
-      field("tokens", tokens, "the first tokens of each sequence only", Range::AtLeast(1));
+      field("tokens", tokens, "only the first tokens of each sequence; 512 by default",
+            Range::AtLeast(1));
       field("levels", levels, "fractions of a module that are tried, ascending",
             Range{0, 1}.OpenBelow().OpenAbove(), NonEmpty{});
       field("cap", cap, "no module loses more than this fraction; tried where levels go beyond it",
@@ -86,20 +87,23 @@ class KlCurves final : public Allocator {
           "does not offer; use another allocator, as 'block_influence'");
     }
     const auto& kept = request.statistics.DerivedTensors(
-        fmt::format("kl_curves 1 {} {}", CanonicalText(params_), request.trials->TrialKey()),
+        fmt::format("kl_curves 2 {} {}", CanonicalText(params_), request.trials->TrialKey()),
         [&] { return ToTensors(Measure(request)); });
     return FromTensors(kept, *request.trials, request.dense.num_layers());
   }
 
  private:
   // A mean divergence settles after few tokens: on the bundled models 512 lead to as good a result
-  // as 8192.
+  // as 8192. With more of them the curves would cost more than the compression, since every level
+  // of every module runs through half the model.
+  static constexpr int64_t kTokens = 1024, kTokensOfASequence = 512;
+
+  int64_t TokensOfASequence() const { return params_.tokens.value_or(kTokensOfASequence); }
   int64_t WindowsOf(const CalibrationSet& set) const {
     if (params_.windows) return *params_.windows;
     const auto count = static_cast<int64_t>(set.sequences.size());
-    int64_t length = std::max<int64_t>(1, set.tokens / count);
-    if (params_.tokens) length = std::min(length, *params_.tokens);
-    return std::clamp<int64_t>(4096 / length, 2, 8);
+    const int64_t length = std::max<int64_t>(1, set.tokens / count);
+    return std::clamp<int64_t>(kTokens / std::min(length, TokensOfASequence()), 2, 8);
   }
 
   std::vector<ModuleCurve> Measure(const AllocationRequest& request) const {
@@ -107,7 +111,7 @@ class KlCurves final : public Allocator {
     std::vector<ModuleCurve> curves =
         MeasureCurves(request.statistics, *request.trials,
                       {.windows = WindowsOf(request.statistics.calibration()),
-                       .tokens = params_.tokens,
+                       .tokens = TokensOfASequence(),
                        .levels = params_.levels});
     size_t trials = 0;
     for (const ModuleCurve& curve : curves) trials += curve.removed.size() - 1;
@@ -148,7 +152,7 @@ class KlCurves final : public Allocator {
   Params params_;
 };
 
-CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 1,
+CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 2,
                   "measures what each module's loss does to the predictions, and spends by equal "
                   "slope");
 

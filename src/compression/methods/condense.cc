@@ -20,20 +20,21 @@ namespace condense {
 
 namespace {
 
+// Channels of the MLP, or columns of all key/value heads.
 int64_t WidthOf(const LayerConfig& layer, Module module) {
   switch (module) {
     case Module::kMlp:
       return layer.mlp_width;
     case Module::kQk:
-      return layer.heads.front().qk_width;
+      return layer.KeyWidth();
     case Module::kVo:
-      return layer.heads.front().vo_width;
+      return layer.ValueWidth();
   }
   return 0;
 }
 
 int64_t DenseWidth(const ModelConfig& model, Module module) {
-  return module == Module::kMlp ? model.intermediate_size : model.head_dim;
+  return module == Module::kMlp ? model.intermediate_size : model.num_kv_heads * model.head_dim;
 }
 
 // The matrix of a module that writes to the stream.
@@ -52,7 +53,7 @@ bool HasIntercept(Module module, const Block& block, bool narrows) {
 
 ModuleReport Untouched(Module module, const Block& block, int64_t width) {
   const size_t heads = module == Module::kMlp ? 1 : block.attention.heads.size();
-  return {.widths = std::vector<int64_t>(heads, width)};
+  return {.widths = std::vector<int64_t>(heads, width / static_cast<int64_t>(heads))};
 }
 
 // One block, fitted to the streams.
@@ -62,20 +63,28 @@ class FollowedBlock {
   FollowedBlock(const CondenseContext& context, BlockTask& task, bool& changed)
       : context_(context), options_(context.options), task_(task), changed_(changed) {}
 
+  // Both streams are taken to the middle of the block as soon as its attention is done, and from
+  // there to its end: no half of a block runs more often than the fits need it.
   void Compress() {
     if (options_.Drift() > 0 && changed_) FollowInputs(Module::kQk);
-    for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
-      if (!options_.modules.of(module)) continue;
-      if (module == Module::kMlp && options_.Drift() > 0 && changed_) FollowInputs(module);
-      const Stopwatch watch;
-      ModuleReport report = CompressModule(module);
-      report.seconds = watch.Seconds();
-      task_.report->modules[ModuleName(module)] = std::move(report);
-    }
+    CompressModule(Module::kQk);
+    CompressModule(Module::kVo);
+    Carry(Module::kVo);
+    if (options_.Drift() > 0 && changed_) FollowInputs(Module::kMlp);
+    CompressModule(Module::kMlp);
+    Carry(Module::kMlp);
   }
 
  private:
-  ModuleReport CompressModule(Module module) {
+  void CompressModule(Module module) {
+    if (!options_.modules.of(module)) return;
+    const Stopwatch watch;
+    ModuleReport report = Narrowed(module);
+    report.seconds = watch.Seconds();
+    task_.report->modules[ModuleName(module)] = std::move(report);
+  }
+
+  ModuleReport Narrowed(Module module) {
     const int64_t width = WidthOf(task_.plan, module);
     const bool narrows = width < DenseWidth(context_.model, module);
     changed_ = changed_ || narrows;
@@ -95,17 +104,22 @@ class FollowedBlock {
     return narrower->Narrow(width, task_.block);
   }
 
-  // Calls fn with the inputs of the block, dense and compressed, and the dense stream after
-  // attention, which is made once and kept on the host.
-  template <class Visit>
-  void VisitWithMid(Visit&& visit) {
+  // The half of a block that ends with this module's output.
+  Tensor Half(Module module, const Block& block, const Tensor& x) const {
+    return module == Module::kMlp ? block.ForwardMlp(x, task_.context())
+                                  : block.ForwardAttention(x, task_.context());
+  }
+
+  // Takes both streams over half a block.
+  void Carry(Module module) {
     size_t index = 0;
-    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
-      if (index == dense_mid_.size()) {
-        dense_mid_.push_back(task_.dense->ForwardAttention(dense, task_.context()).cpu());
-      }
-      visit(dense, input, dense_mid_[index++].to(input.device()));
+    task_.TransformPaired([&](const Tensor& dense, const Tensor& input) {
+      const Tensor after =
+          dense_after_.empty() ? Half(module, *task_.dense, dense) : std::move(dense_after_[index]);
+      ++index;
+      return std::pair(after, changed_ ? Half(module, task_.block, input) : after);
     });
+    dense_after_.clear();
   }
 
   // The fit of the matrix that writes to the stream, and statistics of its values beside it.
@@ -115,7 +129,10 @@ class FollowedBlock {
     const StatRequests requests =
         module == Module::kVo ? CondenseValueRequests(options_) : StatRequests();
     StatisticsCollector collector(requests, ShapeOf(block));
-    VisitWithMid([&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
+    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+      // Kept on the host until the streams are taken there.
+      const Tensor dense_after = Half(module, *task_.dense, dense);
+      dense_after_.push_back(dense_after.cpu());
       if (module == Module::kVo) {
         const Tensor normed = block.norm1.Forward(input);
         const Tensor v = block.attention.v.Forward(normed);
@@ -123,11 +140,9 @@ class FollowedBlock {
         const Tensor mix =
             block.attention.Mix(block.attention.q.Forward(normed),
                                 block.attention.k.Forward(normed), v, task_.context());
-        AddTargets(mix, dense, dense_mid, input, sums);
+        AddTargets(mix, dense, dense_after, input, sums);
       } else {
-        const Tensor mid = block.ForwardAttention(input, task_.context());
-        const Tensor dense_output = task_.dense->ForwardMlp(dense_mid, task_.context());
-        AddTargets(block.mlp.Hidden(block.norm2.Forward(mid)), dense_mid, dense_output, mid, sums);
+        AddTargets(block.mlp.Hidden(block.norm2.Forward(input)), dense, dense_after, input, sums);
       }
     });
     if (!requests.empty()) values = collector.Finish(Where());
@@ -150,13 +165,9 @@ class FollowedBlock {
   void FollowInputs(Module module) {
     Block& block = task_.block;
     TargetSums sums;
-    VisitWithMid([&](const Tensor& dense, const Tensor& input, const Tensor& dense_mid) {
-      if (module == Module::kMlp) {
-        const Tensor mid = block.ForwardAttention(input, task_.context());
-        sums.Add(block.norm2.Forward(mid), block.norm2.Forward(dense_mid), {});
-      } else {
-        sums.Add(block.norm1.Forward(input), block.norm1.Forward(dense), {});
-      }
+    const Norm& norm = module == Module::kMlp ? block.norm2 : block.norm1;
+    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+      sums.Add(norm.Forward(input), norm.Forward(dense), {});
     });
     const std::vector<Linear*> readers =
         module == Module::kMlp
@@ -171,7 +182,7 @@ class FollowedBlock {
   const CondenseOptions& options_;
   BlockTask& task_;
   bool& changed_;
-  std::vector<Tensor> dense_mid_;
+  std::vector<Tensor> dense_after_;  // the dense stream at the end of the present half, if made
 };
 
 // Statistics of the dense model for the fit of a matrix that writes to the stream.
@@ -244,9 +255,11 @@ class Condense final : public Compressor, public ModuleTrials {
         if (!options_.modules.of(module)) layer.of(module) = 0;
       }
     }
-    ModelConfig config = NarrowedConfig(dense, allocation, {.mode = options_.rounding});
+    ModelConfig config = NarrowedConfig(
+        dense, allocation, {.mode = options_.rounding, .pooled_heads = options_.pools()});
     for (LayerConfig& layer : config.layers) {
-      if (layer.heads.front().vo_width == dense.head_dim || !layer.HasBias("attention.v")) continue;
+      const bool narrows = WidthOf(layer, Module::kVo) < DenseWidth(dense, Module::kVo);
+      if (!narrows || !layer.HasBias("attention.v")) continue;
       layer.bias.erase("attention.v");
       layer.bias["attention.o"] = true;
     }
@@ -318,9 +331,15 @@ class Condense final : public Compressor, public ModuleTrials {
   }
 
  private:
-  static int64_t WidthLeft(const ModelConfig& model, Module module, double removed) {
+  int64_t WidthLeft(const ModelConfig& model, Module module, double removed) const {
+    constexpr auto kMode = RoundingMode::kNearest;
+    if (module == Module::kMlp) {
+      return RoundWidths({removed}, model.intermediate_size, 1, kMode).front();
+    }
+    const int64_t heads = model.num_kv_heads, width = model.head_dim;
     const int64_t unit = module == Module::kQk && model.HasRope() ? 2 : 1;
-    return RoundWidths({removed}, DenseWidth(model, module), unit, RoundingMode::kNearest).front();
+    return options_.pools() ? RoundPooledWidths({removed}, heads, width, unit, kMode).front()
+                            : heads * RoundWidths({removed}, width, unit, kMode).front();
   }
 
   void CompressFromStatistics(const ModelConfig& model, BlockTask& task) const {
@@ -340,7 +359,7 @@ class Condense final : public Compressor, public ModuleTrials {
   std::string key_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 1,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 2,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

@@ -19,8 +19,9 @@ struct CondenseContext {
 class ModuleNarrower {
  public:
   virtual ~ModuleNarrower() = default;
-  // Replaces the module in `block`, where it is the one that this was made from. At full width an
-  // output matrix is refitted, queries and keys stay as they are.
+  // Replaces the module in `block`, where it is the one that this was made from. width: channels of
+  // the MLP, else columns of all key/value heads. At full width an output matrix is refitted,
+  // queries and keys stay as they are.
   virtual ModuleReport Narrow(int64_t width, Block& block) const = 0;
 };
 using ModuleNarrowerPointer = std::unique_ptr<const ModuleNarrower>;

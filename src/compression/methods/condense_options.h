@@ -55,6 +55,7 @@ struct CondenseOptions {
   ValueBasis value = ValueBasis::kRegression;
   int64_t sweeps = 2;
   bool joint_output = true;
+  HeadBudget head_budget = HeadBudget::kPooled;
   MlpSelection mlp = MlpSelection::kElimination;
   int64_t drop_block = 32;
   bool head_refit = false;
@@ -96,6 +97,8 @@ struct CondenseOptions {
     field("joint_output", joint_output,
           "refit the output projection over all heads together, to the target; false: each head to "
           "what it adds by itself");
+    field("head_budget", head_budget,
+          "equal widths of the heads of a layer, or shared by what they lose");
     field("mlp", mlp, "which MLP channels stay");
     field("drop_block", drop_block, "channels eliminated at a time; 1 is the exact greedy order",
           Range::AtLeast(1));
@@ -115,6 +118,7 @@ struct CondenseOptions {
     refuse(token_weight != TokenWeight::kNone, "token_weight");
   }
 
+  bool pools() const { return head_budget == HeadBudget::kPooled; }
   bool follows() const { return inputs == Inputs::kCompressed; }
   double Drift() const { return drift.value_or(follows() ? 0.5 : 0); }
   // With whatever does not matter to a module that is compressed alone, in the dense model, at its
@@ -129,6 +133,7 @@ struct CondenseOptions {
     trials.value = value;
     trials.sweeps = sweeps;
     trials.joint_output = joint_output;
+    trials.head_budget = head_budget;
     trials.mlp = mlp;
     trials.drop_block = drop_block;
     return trials;

@@ -20,12 +20,21 @@ struct HeadScores {
   Tensor metric;  // of pairs, for each query head [g, 2f, 2f]; or undefined and both others:
   Tensor q, k;    // Gram matrices [g, d_h, d_h] and [d_h, d_h]
   std::optional<Elimination> elimination;
+  Tensor scores;          // of units, with Gram matrices
+  QkSubspaces subspaces;  // in place of scores
+
+  // What the units bring, in the order in which they are kept.
+  Tensor Gains() const {
+    if (elimination) return GainsOf(*elimination);
+    return scores.defined() ? std::get<0>(scores.sort(0, /*descending=*/true)) : subspaces.spectrum;
+  }
 };
 
 class QueryKeyNarrower final : public ModuleNarrower {
  public:
   QueryKeyNarrower(const CondenseContext& context, const BlockStatistics& dense, const Block& block)
-      : gains_(context.options.gains),
+      : options_(context.options),
+        gains_(context.options.gains),
         rotary_(context.model.HasRope()),
         width_(context.model.head_dim) {
     const Device device = block.attention.q.weight.device();
@@ -52,6 +61,11 @@ class QueryKeyNarrower final : public ModuleNarrower {
         head.q = q.narrow(0, query, g);
         // Covariances of the keys differ between the query heads that look at them.
         head.k = softmax ? k.narrow(0, query, g).sum(0) : k[static_cast<int64_t>(j)];
+        if (!rotary_ && gains_) {
+          head.subspaces = QkBestRank(head.q.sum(0), head.k);
+        } else {
+          head.scores = QkScores(head.q, head.k, rotary_, PairScore::kExact, GroupScore::kRss);
+        }
       }
       heads_.push_back(std::move(head));
       query += g;
@@ -59,15 +73,16 @@ class QueryKeyNarrower final : public ModuleNarrower {
   }
 
   ModuleReport Narrow(int64_t width, Block& block) const override {
-    ModuleReport report{.widths = std::vector<int64_t>(heads_.size(), width)};
-    if (width == width_) return report;
+    ModuleReport report{.widths = Widths(width)};
+    if (width == static_cast<int64_t>(heads_.size()) * width_) return report;
     std::vector<HeadMaps> maps;
     double error = 0, norm = 0;
-    const int64_t units = rotary_ ? width_ / 2 : width_;
+    const int64_t units = width_ / unit();
     for (size_t j = 0; j < heads_.size(); ++j) {
       const HeadScores& head = heads_[j];
-      maps.push_back(head.metric.defined() ? MapsByMetric(head, width / 2, error, norm)
-                                           : MapsByGrams(head, width, error, norm));
+      const int64_t kept = report.widths[j] / unit();
+      maps.push_back(head.metric.defined() ? MapsByMetric(head, kept, error, norm)
+                                           : MapsByGrams(head, kept, error, norm));
       report.damping = std::max(report.damping, maps.back().damping);
       for (const int64_t unit : maps.back().units) {
         report.kept.push_back(static_cast<int64_t>(j) * units + unit);
@@ -79,6 +94,21 @@ class QueryKeyNarrower final : public ModuleNarrower {
   }
 
  private:
+  int64_t unit() const { return rotary_ ? 2 : 1; }  // columns a unit
+
+  // Of each key/value head.
+  std::vector<int64_t> Widths(int64_t columns) const {
+    const auto heads = static_cast<int64_t>(heads_.size());
+    if (!options_.pools() || columns == heads * width_) {
+      return std::vector<int64_t>(heads_.size(), columns / heads);
+    }
+    std::vector<Tensor> gains;
+    for (const HeadScores& head : heads_) gains.push_back(head.Gains());
+    std::vector<int64_t> widths = PooledWidths(gains, columns / unit(), 1);
+    for (int64_t& width : widths) width *= unit();
+    return widths;
+  }
+
   // error, norm: of the logits, are added to.
   HeadMaps MapsByMetric(const HeadScores& head, int64_t pairs, double& error, double& norm) const {
     HeadMaps maps;
@@ -97,18 +127,15 @@ class QueryKeyNarrower final : public ModuleNarrower {
     return maps;
   }
 
-  HeadMaps MapsByGrams(const HeadScores& head, int64_t width, double& error, double& norm) const {
+  HeadMaps MapsByGrams(const HeadScores& head, int64_t units, double& error, double& norm) const {
     HeadMaps maps;
     const int64_t queries = head.q.size(0);
-    if (!rotary_ && gains_) {
-      const QkSubspaces best = QkBestRank(head.q.sum(0), head.k);
-      maps.key = best.key.narrow(1, 0, width);
-      maps.query.assign(static_cast<size_t>(queries), best.query.narrow(1, 0, width));
+    if (!head.scores.defined()) {
+      maps.key = head.subspaces.key.narrow(1, 0, units);
+      maps.query.assign(static_cast<size_t>(queries), head.subspaces.query.narrow(1, 0, units));
       maps.selects_queries = false;
     } else {
-      maps.units =
-          LargestIndices(QkScores(head.q, head.k, rotary_, PairScore::kExact, GroupScore::kRss),
-                         rotary_ ? width / 2 : width);
+      maps.units = LargestIndices(head.scores, units);
       maps.columns = rotary_ ? PairColumns(maps.units, width_) : maps.units;
       maps.key = SelectionMap(maps.columns, width_, head.k.options());
       maps.selects_queries = !gains_;
@@ -127,6 +154,7 @@ class QueryKeyNarrower final : public ModuleNarrower {
     return maps;
   }
 
+  const CondenseOptions& options_;
   bool gains_, rotary_;
   int64_t width_;  // dense width of a head
   std::vector<HeadScores> heads_;

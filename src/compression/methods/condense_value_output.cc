@@ -34,7 +34,10 @@ class ValueOutputNarrower final : public ModuleNarrower {
     if (block.attention.v.bias.defined()) {
       value_bias_ = SharedByQueries(block.attention.v.bias.to(kF64));
     }
-    if (options_.value != ValueBasis::kRegression) return;
+    if (options_.value != ValueBasis::kRegression) {
+      for (size_t j = 0; j < heads_.size(); ++j) alone_.push_back(SubspacesOf(j));
+      return;
+    }
     std::vector<int64_t> queries;
     for (const HeadConfig& head : heads_) queries.push_back(head.queries);
     regression_.emplace(
@@ -43,23 +46,24 @@ class ValueOutputNarrower final : public ModuleNarrower {
   }
 
   ModuleReport Narrow(int64_t width, Block& block) const override {
-    ModuleReport report{.widths = std::vector<int64_t>(heads_.size(), width)};
+    ModuleReport report{.widths = Widths(width)};
     Attention& attention = block.attention;
     const DType dtype = attention.o.weight.scalar_type();
     FittedMap output;
-    if (width == width_) {
+    if (width == static_cast<int64_t>(heads_.size()) * width_) {
       if (!options_.joint_output) return report;
       output = FitKept(fit_, Complement({}, w_o_.size(0)), w_o_, options_.lambda);
     } else {
-      const Narrowed narrowed =
-          options_.joint_output && regression_ ? ByRegression(width) : BehindSubspaces(width);
+      const Narrowed narrowed = options_.joint_output && regression_
+                                    ? ByRegression(report.widths)
+                                    : BehindSubspaces(report.widths);
       output = narrowed.output;
       std::vector<Tensor> rows;
       for (size_t j = 0; j < heads_.size(); ++j) {
         const Tensor own =
             attention.v.weight.narrow(0, static_cast<int64_t>(j) * width_, width_).to(kF64);
         rows.push_back(at::matmul(narrowed.subspaces[j].t(), own));
-        attention.heads[j].vo_width = width;
+        attention.heads[j].vo_width = report.widths[j];
       }
       attention.v.weight = at::cat(rows, 0).to(dtype);
       attention.v.bias = Tensor();
@@ -73,6 +77,17 @@ class ValueOutputNarrower final : public ModuleNarrower {
   }
 
  private:
+  // Of each key/value head.
+  std::vector<int64_t> Widths(int64_t columns) const {
+    const auto heads = static_cast<int64_t>(heads_.size());
+    if (!options_.pools() || columns == heads * width_) {
+      return std::vector<int64_t>(heads_.size(), columns / heads);
+    }
+    std::vector<Tensor> gains;
+    for (const ValueSubspaces& head : alone_) gains.push_back(head.spectrum());
+    return PooledWidths(regression_ ? regression_->spectra() : gains, columns, 1);
+  }
+
   int64_t FirstRow(size_t j) const {
     int64_t queries = 0;
     for (size_t i = 0; i < j; ++i) queries += heads_[i].queries;
@@ -95,8 +110,8 @@ class ValueOutputNarrower final : public ModuleNarrower {
     return fit;
   }
 
-  Narrowed ByRegression(int64_t width) const {
-    ReducedRankFit ranks = regression_->Fit(std::vector<int64_t>(heads_.size(), width));
+  Narrowed ByRegression(const std::vector<int64_t>& widths) const {
+    ReducedRankFit ranks = regression_->Fit(widths);
     FittedMap output{
         .weight = ranks.output, .damping = ranks.damping, .condition = ranks.condition};
     if (ranks.squared_norm > 0) {
@@ -109,12 +124,11 @@ class ValueOutputNarrower final : public ModuleNarrower {
     return {std::move(ranks.value), std::move(output)};
   }
 
-  Narrowed BehindSubspaces(int64_t width) const {
+  Narrowed BehindSubspaces(const std::vector<int64_t>& widths) const {
     Narrowed narrowed;
-    std::vector<Tensor> blocks;
-    const std::vector<Tensor> found =
-        regression_ ? regression_->Fit(std::vector<int64_t>(heads_.size(), width)).value
-                    : HeadSubspaces(width);
+    std::vector<Tensor> blocks, found;
+    if (regression_) found = regression_->Fit(widths).value;
+    for (size_t j = 0; j < alone_.size(); ++j) found.push_back(alone_[j].Keep(widths[j]).value);
     for (size_t j = 0; j < heads_.size(); ++j) {
       narrowed.subspaces.push_back(SignFixedColumns(std::get<0>(at::linalg_qr(found[j]))));
       blocks.insert(blocks.end(), static_cast<size_t>(heads_[j].queries),
@@ -125,18 +139,13 @@ class ValueOutputNarrower final : public ModuleNarrower {
     return narrowed;
   }
 
-  // The best for each head alone, with its dense output maps.
-  std::vector<Tensor> HeadSubspaces(int64_t width) const {
-    std::vector<Tensor> subspaces;
-    for (size_t j = 0; j < heads_.size(); ++j) {
-      std::vector<Tensor> w_o;
-      for (int64_t i = 0; i < heads_[j].queries; ++i) {
-        w_o.push_back(w_o_.narrow(0, FirstRow(j) + i * width_, width_));
-      }
-      const ValueSubspaces head(GramOf(j), std::move(w_o), {.balance = false});
-      subspaces.push_back(head.Keep(width).value);
+  // The best of head j alone, with its dense output maps.
+  ValueSubspaces SubspacesOf(size_t j) const {
+    std::vector<Tensor> w_o;
+    for (int64_t i = 0; i < heads_[j].queries; ++i) {
+      w_o.push_back(w_o_.narrow(0, FirstRow(j) + i * width_, width_));
     }
-    return subspaces;
+    return ValueSubspaces(GramOf(j), std::move(w_o), {.balance = false});
   }
 
   // Of the values of key/value head j, or of what its query heads mix from them: [d_h, d_h].
@@ -169,6 +178,7 @@ class ValueOutputNarrower final : public ModuleNarrower {
   Tensor w_o_;                // [n_h d_h, d]
   Tensor bias_, value_bias_;  // b_O [d], b_V [n_h d_h]; or undefined
   std::optional<ReducedRank> regression_;
+  std::vector<ValueSubspaces> alone_;  // of each head, without regression
 };
 
 }  // namespace

@@ -18,7 +18,6 @@ enum class VoGroup { kJoint, kSingle };
 enum class VoCenter { kFalse, kTrue, kWhereBiased };
 enum class VoRefit { kNone, kJointHeads };
 enum class VoBalance { kRms, kPublished };
-enum class HeadBudget { kEqual, kPooled };
 enum class Units { kFine, kHardware };
 
 template <>
@@ -69,11 +68,6 @@ template <>
 struct EnumNames<VoBalance> {
   static constexpr std::array names{std::pair{VoBalance::kRms, "rms"},
                                     std::pair{VoBalance::kPublished, "published"}};
-};
-template <>
-struct EnumNames<HeadBudget> {
-  static constexpr std::array names{std::pair{HeadBudget::kEqual, "equal"},
-                                    std::pair{HeadBudget::kPooled, "pooled"}};
 };
 template <>
 struct EnumNames<Units> {

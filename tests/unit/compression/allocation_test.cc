@@ -145,5 +145,35 @@ TEST(RoundWidths, KeepsAtLeastOneUnitAndAtMostTheWidth) {
   EXPECT_EQ(RoundWidths({0.999, 0.0}, 32, 2, RoundingMode::kFloor), (std::vector<int64_t>{2, 32}));
 }
 
+TEST(RoundPooledWidths, MissTheFractionByOneUnitOfAHeadAtMost) {
+  for (double removed = 0; removed < 0.85; removed += 0.013) {
+    const int64_t kept = RoundPooledWidths({removed}, 6, 32, 2, RoundingMode::kNearest).front();
+    EXPECT_EQ(kept % 2, 0);
+    EXPECT_LE(std::abs(static_cast<double>(kept) - (1 - removed) * 6 * 32), 1 + 1e-9) << removed;
+  }
+  EXPECT_EQ(RoundPooledWidths({0.999, 0.0}, 6, 32, 2, RoundingMode::kFloor),
+            (std::vector<int64_t>{12, 192}));
+}
+
+TEST(NarrowedConfig, PooledHeadsDifferByAUnitAtMost) {
+  TinyModel tiny({.kv_heads = 4});  // heads of 8 columns
+  const Allocation allocation(3, {.qk = 0.3, .vo = 0.3});
+  const ModelConfig pooled = NarrowedConfig(tiny.model->config(), allocation,
+                                            {.mode = RoundingMode::kNearest, .pooled_heads = true});
+  const ModelConfig equal =
+      NarrowedConfig(tiny.model->config(), allocation, {.mode = RoundingMode::kNearest});
+  for (size_t l = 0; l < 3; ++l) {
+    // 0.7 x 4 x 8 = 22.4 columns: 11 pairs, or 22 channels.
+    EXPECT_EQ(pooled.layers[l].KeyWidth(), 22);
+    EXPECT_EQ(pooled.layers[l].ValueWidth(), 22);
+    EXPECT_TRUE(pooled.layers[l].selected_pairs);
+    EXPECT_EQ(equal.layers[l].KeyWidth(), 24);
+    for (const HeadConfig& head : pooled.layers[l].heads) {
+      EXPECT_TRUE(head.qk_width == 4 || head.qk_width == 6) << head.qk_width;
+      EXPECT_TRUE(head.vo_width == 5 || head.vo_width == 6) << head.vo_width;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace condense

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "base/error.h"
 #include "model/activation_stream.h"
 #include "unit/compression/modegpt_support.h"
@@ -77,6 +79,9 @@ TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
                                     "{use: condense, joint_output: false}",
                                     "{use: condense, mlp: leverage}",
                                     "{use: condense, drop_block: 1}",
+                                    "{use: condense, head_budget: equal}",
+                                    "{use: condense, head_budget: equal, query_key: scores}",
+                                    "{use: condense, value: values, head_budget: equal}",
                                     "{use: condense, query_stride: 4}",
                                     "{use: condense, sweeps: 1}",
                                     "{use: condense, value: attended, joint_output: false}",
@@ -147,7 +152,7 @@ TEST_P(Condense, OnDenseInputsItsPartsAreThoseOfMoDeGpt) {
   TinyModel tiny(Wide(GetParam()));
   const std::string ours =
       "{use: condense, inputs: dense, lambda: 1e-12, query_key: scores, value: attended, "
-      "joint_output: false, drop_block: 1, gains: ";
+      "joint_output: false, drop_block: 1, head_budget: equal, gains: ";
   const std::string theirs =
       "{use: modegpt, mlp_selector: {use: obc, damping: 1e-12, drop_block: 1}, qk_pair_score: "
       "exact, vo_stat: attended, qk_gain: ";
@@ -189,6 +194,44 @@ TEST_P(Condense, PassesAValueBiasOnToTheOutput) {
   const Compressed full = CompressFixed(tiny, "condense", {.qk = 0.5});
   EXPECT_EQ(full.model->blocks()[0].attention.v.bias.defined(), GetParam().opt);
   EXPECT_EQ(full.model->blocks()[0].mlp.down.bias.defined(), GetParam().opt);
+}
+
+// A head whose values, or queries, hardly matter gives its columns to the others: the layer keeps
+// as many as with equal heads, and loses less.
+TEST_P(Condense, PooledHeadsGoWhereTheyAreNeeded) {
+  TinyModel tiny(Wide(GetParam()));
+  const auto model = WithBlocks(*tiny.model, [](Block& block) {
+    const int64_t queries = 8 * block.attention.heads[0].queries;
+    for (const auto& [linear, rows] :
+         {std::pair{&block.attention.q, queries}, std::pair{&block.attention.v, int64_t{8}}}) {
+      linear->weight = linear->weight.clone();
+      linear->weight.narrow(0, 0, rows) *= 0.02;
+      if (linear->bias.defined()) linear->bias = linear->bias * 0;
+    }
+  });
+  StatisticsStore statistics(*model, tiny.calibration, {});
+  for (const Module module : {Module::kQk, Module::kVo}) {
+    ModuleSparsity half;
+    half.of(module) = 0.5;
+    const FixedAllocator allocator(Allocation(3, half));
+    const auto compressed = [&](const std::string& budget) {
+      return CompressWith(statistics, "{use: condense, inputs: dense, head_budget: " + budget + "}",
+                          0.5, allocator);
+    };
+    const Compressed pooled = compressed("pooled"), equal = compressed("equal");
+    for (size_t l = 0; l < 3; ++l) {
+      const ModuleReport &a = pooled.result.report.layers[l].modules.at(ModuleName(module)),
+                         &b = equal.result.report.layers[l].modules.at(ModuleName(module));
+      EXPECT_EQ(std::accumulate(a.widths.begin(), a.widths.end(), int64_t{0}),
+                std::accumulate(b.widths.begin(), b.widths.end(), int64_t{0}));
+      EXPECT_LT(a.widths[0], 4) << ModuleName(module) << l;
+      EXPECT_LT(*a.relative_error, 0.9 * *b.relative_error) << ModuleName(module) << l;
+      const std::vector<HeadConfig>& heads = pooled.model->config().layers[l].heads;
+      for (size_t j = 0; j < heads.size(); ++j) {
+        EXPECT_EQ(module == Module::kQk ? heads[j].qk_width : heads[j].vo_width, a.widths[j]);
+      }
+    }
+  }
 }
 
 TEST_P(Condense, TrialsCompressAsTheMethodDoesOnDenseInputs) {
@@ -242,7 +285,7 @@ TEST(CondenseOptions, ThatDoNotMatterToModulesAloneShareTheirTrials) {
   }
   for (const std::string other :
        {", gains: false", ", value: attended", ", mlp: leverage", ", lambda: 0.01",
-        ", query_key: scores", ", modules: {mlp: false}"}) {
+        ", query_key: scores", ", head_budget: equal", ", modules: {mlp: false}"}) {
     EXPECT_NE(key(other), key("")) << other;
   }
 }

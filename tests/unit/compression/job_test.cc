@@ -108,6 +108,32 @@ TEST_F(Job, PairedStreamsPartAfterTheFirstChange) {
   EXPECT_GT(apart[2], 1e-3);
 }
 
+TEST_F(Job, AMethodMayCarryTheStreamsThroughTheBlockItself) {
+  const auto streams = [&](bool carries) {
+    std::vector<Tensor> seen;
+    Loop({.requests = {}, .schedule = Schedule::kModule, .paired = true}, [&](BlockTask& task) {
+      task.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+        seen.push_back(dense.clone());
+        seen.push_back(input.clone());
+      });
+      task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
+      if (!carries) return;
+      task.TransformPaired([&](const Tensor& dense, const Tensor& input) {
+        return std::pair(task.dense->ForwardAttention(dense, task.context()),
+                         task.block.ForwardAttention(input, task.context()));
+      });
+      task.TransformPaired([&](const Tensor& dense, const Tensor& input) {
+        return std::pair(task.dense->ForwardMlp(dense, task.context()),
+                         task.block.ForwardMlp(input, task.context()));
+      });
+    });
+    return seen;
+  };
+  const std::vector<Tensor> loop = streams(false), own = streams(true);
+  ASSERT_EQ(loop.size(), own.size());
+  for (size_t i = 0; i < loop.size(); ++i) EXPECT_EQ(Largest(loop[i], own[i]), 0) << i;
+}
+
 TEST_F(Job, RandomNumbersDoNotDependOnTheOrderOfLayers) {
   CausalLmBuilder sink;
   CompressionJob job(tiny_.statistics, sink, tiny_.model->config(), 7);

@@ -18,20 +18,6 @@ double LogitError(const CausalLm& a, const CausalLm& b) {
 }
 
 // A copy of the model with its blocks changed.
-std::unique_ptr<CausalLm> WithBlocks(const CausalLm& model,
-                                     const std::function<void(Block&)>& change) {
-  CausalLmBuilder builder("changed");
-  builder.PutEmbedding(model.embedding());
-  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
-    Block block = model.LoadBlock(l);
-    change(block);
-    builder.PutBlock(l, block);
-  }
-  builder.PutHead(model.head());
-  builder.Finish(model.config());
-  return builder.Take();
-}
-
 // Values of rank 3 in heads of width 8.
 std::unique_ptr<CausalLm> WithValuesOfLowRank(const CausalLm& model) {
   return WithBlocks(model, [](Block& block) {

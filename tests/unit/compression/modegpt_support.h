@@ -1,6 +1,7 @@
 // Tiny models compressed by MoDeGPT, for its tests.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -57,6 +58,21 @@ inline Compressed CompressFixed(TinyModel& tiny, const std::string& yaml,
                                 const ModuleSparsity& removed) {
   const FixedAllocator allocator(Allocation(tiny.model->blocks().size(), removed));
   return CompressWith(tiny.statistics, yaml, 0.5, allocator);
+}
+
+// A copy of the model in which every block is changed.
+inline std::unique_ptr<CausalLm> WithBlocks(const CausalLm& model,
+                                            const std::function<void(Block&)>& change) {
+  CausalLmBuilder builder("changed");
+  builder.PutEmbedding(model.embedding());
+  for (int64_t l = 0; l < model.config().num_layers(); ++l) {
+    Block block = model.LoadBlock(l);
+    change(block);
+    builder.PutBlock(l, block);
+  }
+  builder.PutHead(model.head());
+  builder.Finish(model.config());
+  return builder.Take();
 }
 
 inline const TinyModelOptions kLlama{.kv_heads = 4}, kGrouped{.kv_heads = 2}, kOpt{.opt = true};

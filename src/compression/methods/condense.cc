@@ -2,6 +2,9 @@
 // compressed already, and each matrix that writes to the residual stream is refitted so that the
 // stream returns to the dense one: every module repairs what those before it broke.
 //
+// The heads of a layer share what the layer keeps (`head_budget: pooled`): each column goes to the
+// head that would lose most without it.
+//
 // In a block, in this order: queries and keys; values and output on the mix that compressed queries
 // and keys give; the MLP on compressed attention. The modules are in condense_query_key.cc,
 // condense_value_output.cc and condense_mlp.cc, the refit in parts/residual_target.h. With

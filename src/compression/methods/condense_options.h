@@ -97,8 +97,10 @@ struct CondenseOptions {
     field("joint_output", joint_output,
           "refit the output projection over all heads together, to the target; false: each head to "
           "what it adds by itself");
-    field("head_budget", head_budget,
-          "equal widths of the heads of a layer, or shared by what they lose");
+    field(
+        "head_budget", head_budget,
+        "equal: heads of a layer have one width and are computed together; pooled: they share what "
+        "the layer keeps by what each would lose");
     field("mlp", mlp, "which MLP channels stay");
     field("drop_block", drop_block, "channels eliminated at a time; 1 is the exact greedy order",
           Range::AtLeast(1));

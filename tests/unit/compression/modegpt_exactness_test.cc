@@ -17,7 +17,6 @@ double LogitError(const CausalLm& a, const CausalLm& b) {
   return MaxDifference(expected, b.Logits(ids)) / expected.abs().max().item<double>();
 }
 
-// A copy of the model with its blocks changed.
 // Values of rank 3 in heads of width 8.
 std::unique_ptr<CausalLm> WithValuesOfLowRank(const CausalLm& model) {
   return WithBlocks(model, [](Block& block) {

@@ -31,7 +31,7 @@ float LargestOf(const float* x, int64_t count) {
 // are.
 CONDENSE_WIDE_VECTORS
 double SumOfExponentials(const float* x, float largest, int64_t count) {
-  constexpr int64_t kBlock = 1 << 12;
+  constexpr int64_t kBlock = 1 << 9;
   double sum = 0;
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, count);
@@ -85,8 +85,12 @@ std::vector<TargetScore> ScoreRowTargetsComposed(const Tensor& logits,
   }
   rows = rows.to(logits.device()), ids = ids.to(logits.device());
   const Tensor wide = logits.to(kF32);
+  // Summed in float64, as above: the rounding of a sum in float32 differs between machines.
+  const Tensor largest = wide.amax(-1, /*keepdim=*/true);
+  const Tensor log_sum = (wide - largest).exp_().sum(-1, /*keepdim=*/false, kF64).log_();
   const Tensor log_prob =
-      (wide.index({rows, ids}).to(kF64) - wide.logsumexp(-1).to(kF64).index({rows})).cpu();
+      (wide.index({rows, ids}).to(kF64) - (largest.squeeze(-1).to(kF64) + log_sum).index({rows}))
+          .cpu();
   const Tensor greedy = (wide.argmax(-1).index({rows}) == ids).cpu();
   std::vector<TargetScore> scores(targets.size());
   for (size_t t = 0; t < targets.size(); ++t) {

@@ -1,5 +1,6 @@
 #include "tensor/target_scores.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,8 +18,10 @@ TEST(TargetScores, EqualLogSoftmax) {
   for (const int64_t vocabulary : {7, 64, 4100, 9000}) {
     const Tensor logits = at::randn({7, vocabulary}, kF32) * 5;
     const Tensor expected = at::log_softmax(logits.to(kF64), -1);
-    for (const auto& scores :
-         {ScoreRowTargets(logits, kTargets), ScoreRowTargetsComposed(logits, kTargets)}) {
+    for (const bool composed : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} ids, {}", vocabulary, composed ? "composed" : "in one pass"));
+      const auto scores =
+          composed ? ScoreRowTargetsComposed(logits, kTargets) : ScoreRowTargets(logits, kTargets);
       ASSERT_EQ(scores.size(), kTargets.size());
       for (size_t t = 0; t < scores.size(); ++t) {
         const auto [row, id] = kTargets[t];

@@ -124,8 +124,8 @@ void QueryKey(benchmark::State& state) {
   const auto width = static_cast<int64_t>(kept / 2) * 2;
   RunAgainstPeak(state, kF64, flops, [&] {
     Block block = setting.block;
-    benchmark::DoNotOptimize(
-        MakeQueryKeyNarrower(setting.context, statistics, block)->Narrow(width, block));
+    benchmark::DoNotOptimize(MakeQueryKeyNarrower(setting.context, statistics, block)
+                                 ->Narrow(setting.config.num_kv_heads * width, block));
   });
 }
 BENCHMARK(QueryKey)->Name("Condense/query and key")->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -146,8 +146,8 @@ void ValueOutput(benchmark::State& state) {
                        Cube(kept) / 3 + 2 * kept * kept * d;
   RunAgainstPeak(state, kF64, flops, [&] {
     Block block = setting.block;
-    benchmark::DoNotOptimize(
-        MakeValueOutputNarrower(setting.context, fit, {}, block)->Narrow(width, block));
+    benchmark::DoNotOptimize(MakeValueOutputNarrower(setting.context, fit, {}, block)
+                                 ->Narrow(setting.config.num_kv_heads * width, block));
   });
 }
 BENCHMARK(ValueOutput)

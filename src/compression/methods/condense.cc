@@ -73,7 +73,7 @@ class FollowedBlock {
     CompressModule(Module::kQk);
     CompressModule(Module::kVo);
     Carry(Module::kVo);
-    if (options_.Drift() > 0 && changed_) FollowInputs(Module::kMlp);
+    if (options_.modules.mlp && options_.Drift() > 0 && changed_) FollowInputs(Module::kMlp);
     CompressModule(Module::kMlp);
     Carry(Module::kMlp);
   }

@@ -185,6 +185,17 @@ TEST_P(Condense, MakingUpForTheStreamLeavesNoLargerErrorInIt) {
   EXPECT_LT(all.back(), 0.98 * none.back());
 }
 
+TEST_P(Condense, LeavesAModuleThatIsSwitchedOffBitForBit) {
+  TinyModel tiny(GetParam());
+  const Compressed compressed = CompressTo(tiny, "{use: condense, modules: {mlp: false}}", 0.1);
+  for (int64_t l = 0; l < 3; ++l) {
+    Block block = compressed.model->LoadBlock(l);
+    EXPECT_FALSE(at::equal(block.attention.o.weight, tiny.model->LoadBlock(l).attention.o.weight));
+    block.attention = tiny.model->LoadBlock(l).attention;
+    EXPECT_TRUE(SameTensors(tiny.model->LoadBlock(l), block)) << l;
+  }
+}
+
 TEST_P(Condense, PassesAValueBiasOnToTheOutput) {
   TinyModel tiny(GetParam());
   const Compressed half = CompressFixed(tiny, "condense", {.vo = 0.5});

@@ -362,7 +362,7 @@ class Condense final : public Compressor, public ModuleTrials {
   std::string key_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 2,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 3,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

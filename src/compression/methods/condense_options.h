@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "compression/allocation.h"
+#include "compression/parts/head_budget.h"
 #include "compression/parts/option_names.h"
 #include "compression/parts/residual_target.h"
 

@@ -98,15 +98,12 @@ class QueryKeyNarrower final : public ModuleNarrower {
 
   // Of each key/value head.
   std::vector<int64_t> Widths(int64_t columns) const {
-    const auto heads = static_cast<int64_t>(heads_.size());
-    if (!options_.pools() || columns == heads * width_) {
-      return std::vector<int64_t>(heads_.size(), columns / heads);
-    }
-    std::vector<Tensor> gains;
-    for (const HeadScores& head : heads_) gains.push_back(head.Gains());
-    std::vector<int64_t> widths = PooledWidths(gains, columns / unit(), 1);
-    for (int64_t& width : widths) width *= unit();
-    return widths;
+    return HeadWidths(options_.head_budget,
+                      {.heads = static_cast<int64_t>(heads_.size()),
+                       .width = width_,
+                       .unit = unit(),
+                       .step = unit()},
+                      columns, [&](size_t j) { return heads_[j].Gains(); });
   }
 
   // error, norm: of the logits, are added to.

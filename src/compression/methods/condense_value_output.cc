@@ -79,13 +79,10 @@ class ValueOutputNarrower final : public ModuleNarrower {
  private:
   // Of each key/value head.
   std::vector<int64_t> Widths(int64_t columns) const {
-    const auto heads = static_cast<int64_t>(heads_.size());
-    if (!options_.pools() || columns == heads * width_) {
-      return std::vector<int64_t>(heads_.size(), columns / heads);
-    }
-    std::vector<Tensor> gains;
-    for (const ValueSubspaces& head : alone_) gains.push_back(head.spectrum());
-    return PooledWidths(regression_ ? regression_->spectra() : gains, columns, 1);
+    return HeadWidths(
+        options_.head_budget, {.heads = static_cast<int64_t>(heads_.size()), .width = width_},
+        columns,
+        [&](size_t j) { return regression_ ? regression_->spectra()[j] : alone_[j].spectrum(); });
   }
 
   int64_t FirstRow(size_t j) const {

@@ -4,6 +4,7 @@
 
 #include "compression/allocation.h"
 #include "compression/parts/consumer_refit.h"
+#include "compression/parts/head_budget.h"
 #include "compression/parts/option_names.h"
 #include "compression/selectors/channel_selector.h"
 #include "compression/solvers/solvers.h"

@@ -67,17 +67,15 @@ class QueryKey {
             .subspaces = {}};
   }
 
+  // width: of each head, on average.
   std::vector<int64_t> Widths(const std::vector<Candidate>& candidates, int64_t width) const {
-    if (input_.options.head_budget == HeadBudget::kEqual) {
-      return std::vector<int64_t>(candidates.size(), width);
-    }
-    std::vector<Tensor> gains;
-    for (const Candidate& candidate : candidates) gains.push_back(candidate.Gains());
     const auto heads = static_cast<int64_t>(candidates.size());
-    const int64_t step = input_.options.RoundingFor(input_.model).qk_unit;
-    std::vector<int64_t> widths = PooledWidths(gains, heads * width / unit(), step / unit());
-    for (int64_t& each : widths) each *= unit();
-    return widths;
+    return HeadWidths(input_.options.head_budget,
+                      {.heads = heads,
+                       .width = width_,
+                       .unit = unit(),
+                       .step = input_.options.RoundingFor(input_.model).qk_unit},
+                      heads * width, [&](size_t j) { return candidates[j].Gains(); });
   }
 
   HeadMaps MapsOf(const HeadGrams& grams, const Candidate& candidate, int64_t width) const {

@@ -136,13 +136,13 @@ class ValueOutput {
     return subspaces;
   }
 
+  // width: of each head, on average.
   std::vector<int64_t> Widths(const std::vector<ValueSubspaces>& subspaces, int64_t width) const {
-    if (input_.options.head_budget == HeadBudget::kEqual) {
-      return std::vector<int64_t>(subspaces.size(), width);
-    }
-    std::vector<Tensor> gains;
-    for (const ValueSubspaces& head : subspaces) gains.push_back(head.spectrum());
-    return PooledWidths(gains, heads_ * width, input_.options.RoundingFor(input_.model).vo_unit);
+    return HeadWidths(input_.options.head_budget,
+                      {.heads = heads_,
+                       .width = width_,
+                       .step = input_.options.RoundingFor(input_.model).vo_unit},
+                      heads_ * width, [&](size_t j) { return subspaces[j].spectrum(); });
   }
 
   HeadResult Narrowed(int64_t j, const ValueSubspaces& subspaces, int64_t width) const {

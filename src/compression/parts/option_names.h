@@ -25,14 +25,6 @@ struct EnumNames<RoundingMode> {
       std::pair{RoundingMode::kNearest, "nearest"}, std::pair{RoundingMode::kCeil, "ceil"}};
 };
 
-// How the columns that a layer keeps are shared by its heads.
-enum class HeadBudget { kEqual, kPooled };
-template <>
-struct EnumNames<HeadBudget> {
-  static constexpr std::array names{std::pair{HeadBudget::kEqual, "equal"},
-                                    std::pair{HeadBudget::kPooled, "pooled"}};
-};
-
 // Which modules of a block a method touches.
 struct ModuleSwitches {
   bool mlp = true, qk = true, vo = true;

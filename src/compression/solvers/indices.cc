@@ -45,33 +45,45 @@ Tensor IndexTensor(const Indices& indices) {
 }
 
 std::vector<int64_t> PooledWidths(const std::vector<Tensor>& gains, int64_t total, int64_t step) {
-  const size_t heads = gains.size();
-  std::vector<std::vector<double>> steps(heads);  // gain of each step of each head
-  int64_t room = 0;
-  for (size_t j = 0; j < heads; ++j) {
-    const Tensor sums = gains[j]
-                            .narrow(0, 0, gains[j].size(0) / step * step)
-                            .reshape({-1, step})
-                            .sum(1)
-                            .to(at::kCPU);
-    RequireFinite(sums, "gains of head units");
-    const double* values = sums.const_data_ptr<double>();
-    steps[j].assign(values, values + sums.numel());
-    room += sums.numel();
+  // What each head brings with 1, 2, ... steps.
+  std::vector<std::vector<double>> sums;
+  size_t room = 0;
+  for (const Tensor& head : gains) {
+    const int64_t steps = head.size(0) / step;
+    const Tensor brought =
+        head.narrow(0, 0, steps * step).reshape({steps, step}).sum(1).cumsum(0).to(at::kCPU);
+    RequireFinite(brought, "gains of head units");
+    const double* values = brought.const_data_ptr<double>();
+    sums.emplace_back(values, values + steps);
+    room += sums.back().size();
   }
-  const int64_t wanted = total / step;
-  CONDENSE_CHECK(total % step == 0 && wanted >= static_cast<int64_t>(heads) && wanted <= room,
+  const size_t heads = sums.size(), wanted = static_cast<size_t>(total / step);
+  CONDENSE_CHECK(total % step == 0 && wanted >= heads && wanted <= room,
                  "{} units in steps of {} over {} heads with room for {}", total, step, heads,
-                 room * step);
-  std::vector<int64_t> taken(heads, 1);
-  for (auto given = static_cast<int64_t>(heads); given < wanted; ++given) {
-    size_t best = heads;
-    double most = -std::numeric_limits<double>::infinity();
-    for (size_t j = 0; j < heads; ++j) {
-      const auto next = static_cast<size_t>(taken[j]);
-      if (next < steps[j].size() && steps[j][next] > most) most = steps[j][next], best = j;
+                 room * static_cast<size_t>(step));
+  // best[t]: the most that the heads so far bring with t steps; chosen[j][t]: of which head j has
+  // that many. A step need not bring less than the one before it, so that handing them out one by
+  // one would not do.
+  constexpr double kNever = -std::numeric_limits<double>::infinity();
+  std::vector<double> best(wanted + 1, kNever);
+  best[0] = 0;
+  std::vector<std::vector<size_t>> chosen;
+  for (const std::vector<double>& head : sums) {
+    std::vector<double> with(wanted + 1, kNever);
+    std::vector<size_t>& own = chosen.emplace_back(wanted + 1, 0);
+    for (size_t t = 1; t <= wanted; ++t) {
+      for (size_t k = 1; k <= std::min(t, head.size()); ++k) {
+        const double sum = best[t - k] + head[k - 1];
+        if (sum > with[t]) with[t] = sum, own[t] = k;
+      }
     }
-    ++taken[best];
+    best = std::move(with);
+  }
+  std::vector<int64_t> taken(heads);
+  size_t left = wanted;
+  for (size_t j = heads; j-- > 0;) {
+    taken[j] = static_cast<int64_t>(chosen[j][left]);
+    left -= chosen[j][left];
   }
   for (int64_t& width : taken) width *= step;
   return taken;

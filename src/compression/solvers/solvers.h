@@ -170,9 +170,9 @@ Indices SmallestIndices(const Tensor& scores, int64_t k);
 Indices LargestIndices(const Tensor& scores, int64_t k);
 Indices Complement(const Indices& kept, int64_t count);
 Tensor IndexTensor(const Indices& indices);  // int64, on the CPU
-// Distributes `total` units over heads in steps of `step`, each step to the head whose next units
-// gain most (ties: lower head). gains[j]: gains of head j's units in the order in which it takes
-// them. Every head gets at least one step. The widths are multiples of `step`.
+// Shares `total` units among heads, in steps of `step`, so that together they gain most (ties: more
+// to lower heads). gains[j]: gains of head j's units in the order in which it takes them. Every
+// head gets at least one step. The widths are multiples of `step`.
 std::vector<int64_t> PooledWidths(const std::vector<Tensor>& gains, int64_t total, int64_t step);
 
 }  // namespace condense

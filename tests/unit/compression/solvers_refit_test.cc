@@ -1,8 +1,10 @@
 // Refits, leverage and backward elimination against explicit data matrices (T1-T8, T51-T55).
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "tensor/linalg.h"
 #include "unit/compression/matrices.h"
@@ -279,6 +281,38 @@ TEST(PooledWidths, GivesStepsWhereTheyGainMost) {
   EXPECT_THAT(PooledWidths(gains, 6, 1), ElementsAre(3, 1, 2));
   EXPECT_THAT(PooledWidths(gains, 8, 2), ElementsAre(4, 2, 2));
   EXPECT_THAT(PooledWidths(gains, 12, 1), ElementsAre(4, 4, 4));
+}
+
+// Gains need not descend: what a head takes second may only pay with a third.
+TEST(PooledWidths, AreTheBestOfAll) {
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    std::vector<Tensor> gains;
+    for (int j = 0; j < 3; ++j) {
+      gains.push_back(Normals({5}, fmt::format("gains {} {}", repeat, j)).square());
+    }
+    const auto brought = [&](const std::vector<int64_t>& widths) {
+      double sum = 0;
+      for (size_t j = 0; j < 3; ++j) sum += gains[j].narrow(0, 0, widths[j]).sum().item<double>();
+      return sum;
+    };
+    for (int64_t total = 3; total <= 15; ++total) {
+      double best = 0;
+      for (int64_t a = 1; a <= 5; ++a) {
+        for (int64_t b = 1; b <= 5; ++b) {
+          const int64_t c = total - a - b;
+          if (c >= 1 && c <= 5) best = std::max(best, brought({a, b, c}));
+        }
+      }
+      const std::vector<int64_t> widths = PooledWidths(gains, total, 1);
+      EXPECT_EQ(std::accumulate(widths.begin(), widths.end(), int64_t{0}), total);
+      EXPECT_NEAR(brought(widths), best, 1e-12) << total;
+    }
+  }
+}
+
+TEST(PooledWidths, GiveMoreToLowerHeadsWhereAllIsAlike) {
+  const Tensor nothing = at::zeros({4}, at::TensorOptions().dtype(kF64));
+  EXPECT_THAT(PooledWidths({nothing, nothing, nothing}, 8, 1), ElementsAre(4, 3, 1));
 }
 
 }  // namespace

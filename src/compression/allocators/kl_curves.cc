@@ -1,6 +1,7 @@
 // Allocation by measured damage (flagship.md 3): for each module of each layer the divergence of
 // the model's predictions is measured with this module alone compressed, at several levels, by the
-// method's own solvers; the budget is then spent by equal slope.
+// method's own solvers; the budget is then spent by equal slope. Between levels damage is taken to
+// run as a power of what is removed, so that four of them do what eight do with straight lines.
 //
 // It takes damages to add up. The curves are made once for a model, a calibration set and the
 // options of the method, and serve all ratios; they are kept beside the statistics.
@@ -18,13 +19,26 @@
 namespace condense {
 namespace {
 
+enum class Between { kPower, kLinear };
+
+}  // namespace
+
+template <>
+struct EnumNames<Between> {
+  static constexpr std::array names{std::pair{Between::kPower, "power"},
+                                    std::pair{Between::kLinear, "linear"}};
+};
+
+namespace {
+
 class KlCurves final : public Allocator {
  public:
   struct Params {
     std::optional<int64_t> windows;
     std::optional<int64_t> tokens;
-    std::vector<double> levels = {0.0625, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875};
+    std::vector<double> levels = {0.125, 0.375, 0.625, 0.875};
     double cap = 0.875;
+    Between between = Between::kPower;
     template <class V>
     void Fields(V&& field) {
       field("windows", windows,
@@ -37,6 +51,7 @@ class KlCurves final : public Allocator {
             Range{0, 1}.OpenBelow().OpenAbove(), NonEmpty{});
       field("cap", cap, "no module loses more than this fraction; tried where levels go beyond it",
             Range{0, 1}.OpenBelow().OpenAbove());
+      field("between", between, "how damage is taken to run between levels");
     }
     void Validate(const Node& at, Problems& problems) const {
       if (!std::is_sorted(levels.begin(), levels.end(), std::less_equal<>())) {
@@ -61,7 +76,8 @@ class KlCurves final : public Allocator {
         damage.cost += ModuleShare(request.dense, module) / layers;
       }
       most += damage.cost * damage.taken.back();
-      damages.push_back(std::move(damage));
+      damages.push_back(params_.between == Between::kPower ? PowersBetween(damage, kSteps)
+                                                           : std::move(damage));
     }
     if (request.target > most * (1 + 1e-12)) {
       throw MakeError<ConfigError>(
@@ -86,8 +102,10 @@ class KlCurves final : public Allocator {
           "method "
           "does not offer; use another allocator, as 'block_influence'");
     }
+    Params measured = params_;
+    measured.between = Params().between;  // is not measured
     const auto& kept = request.statistics.DerivedTensors(
-        fmt::format("kl_curves 2 {} {}", CanonicalText(params_), request.trials->TrialKey()),
+        fmt::format("kl_curves 2 {} {}", CanonicalText(measured), request.trials->TrialKey()),
         [&] { return ToTensors(Measure(request)); });
     return FromTensors(kept, *request.trials, request.dense.num_layers());
   }
@@ -96,6 +114,7 @@ class KlCurves final : public Allocator {
   // A mean divergence settles after few tokens: on the bundled models 512 lead to as good a result
   // as 8192. With more of them the curves would cost more than the compression, since every level
   // of every module runs through half the model.
+  static constexpr int kSteps = 8;  // in which the range between two levels is spent
   static constexpr int64_t kTokens = 1024, kTokensOfASequence = 512;
 
   int64_t TokensOfASequence() const { return params_.tokens.value_or(kTokensOfASequence); }
@@ -152,7 +171,7 @@ class KlCurves final : public Allocator {
   Params params_;
 };
 
-CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 2,
+CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 3,
                   "measures what each module's loss does to the predictions, and spends by equal "
                   "slope");
 

@@ -1,6 +1,7 @@
 #include "compression/parts/spending.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <numeric>
 
@@ -26,6 +27,33 @@ DamageCurve ConvexHull(const DamageCurve& curve) {
     y.push_back(largest);
   }
   return hull;
+}
+
+DamageCurve PowersBetween(const DamageCurve& curve, int steps) {
+  DamageCurve fine{.cost = curve.cost, .taken = {0}, .damage = {0}};
+  const std::vector<double>&x = curve.taken, &y = curve.damage;
+  const auto power = [&](size_t i) {
+    return std::log(y[i + 1] / y[i]) / std::log(x[i + 1] / x[i]);
+  };
+  for (size_t i = 1; i < x.size(); ++i) {
+    const bool rises = y[i - 1] > 0 && y[i] > y[i - 1];
+    double exponent = rises ? power(i - 1) : 1;
+    if (i == 1 && x.size() > 2 && y[1] > 0 && y[2] > y[1])
+      exponent = std::clamp(power(1), 1.0, 4.0);
+    for (int step = 1; step <= steps; ++step) {
+      const double part = static_cast<double>(step) / steps;
+      const double at = step == steps ? x[i] : x[i - 1] + part * (x[i] - x[i - 1]);
+      fine.taken.push_back(at);
+      if (step == steps) {
+        fine.damage.push_back(y[i]);
+      } else if (rises || i == 1) {
+        fine.damage.push_back(y[i] * std::pow(at / x[i], exponent));
+      } else {
+        fine.damage.push_back(y[i - 1] + part * (y[i] - y[i - 1]));
+      }
+    }
+  }
+  return fine;
 }
 
 namespace {

@@ -18,6 +18,12 @@ struct DamageCurve {
 // more than it seems to, and whole steps are what is left. Points on the hull only.
 DamageCurve ConvexHull(const DamageCurve& curve);
 
+// The same curve with `steps` points for each: between two points the damage is taken to run as a
+// power of what is taken, before the first as the power that follows it (1 to 4). As measured from
+// one percent to nine tenths of a module, damage is close to that, and straight lines would lie
+// above it: a budget spent on them ends at the points and nowhere between.
+DamageCurve PowersBetween(const DamageCurve& curve, int steps);
+
 // What to take from each curve so that sum cost x taken equals the budget and the damage on the
 // convex hulls is least. Steps are taken in the order of their slopes, equal slopes in proportion,
 // so that more budget takes more everywhere, and at most the places of one slope end between

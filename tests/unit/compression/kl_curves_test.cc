@@ -1,4 +1,5 @@
 // The allocator `kl_curves` (flagship.md 3): what it measures, and how it spends.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -74,6 +75,38 @@ TEST(SpendByEqualSlope, IsOptimalAmongAllOfAGrid) {
       EXPECT_NEAR(Damage(curves, taken), best, 1e-12) << "budget " << budget;
     }
   }
+}
+
+TEST(PowersBetween, FollowsAPowerOfWhatIsTakenAndKeepsThePoints) {
+  const auto law = [](double x) { return 3 * std::pow(x, 1.7); };
+  DamageCurve curve{.cost = 2, .taken = {0}, .damage = {0}};
+  for (const double x : {0.125, 0.375, 0.625}) {
+    curve.taken.push_back(x);
+    curve.damage.push_back(law(x));
+  }
+  const DamageCurve fine = PowersBetween(curve, 4);
+  ASSERT_EQ(fine.taken.size(), 13u);
+  EXPECT_EQ(fine.cost, 2);
+  for (size_t i = 0; i < fine.taken.size(); ++i) {
+    EXPECT_NEAR(fine.damage[i], law(fine.taken[i]), 1e-14) << i;
+    EXPECT_NEAR(
+        fine.taken[i],
+        i <= 4 ? 0.03125 * static_cast<double>(i) : 0.125 + 0.0625 * static_cast<double>(i - 4),
+        1e-14);
+  }
+  for (size_t i = 1; i < curve.taken.size(); ++i) {
+    EXPECT_EQ(fine.taken[4 * i], curve.taken[i]);
+    EXPECT_EQ(fine.damage[4 * i], curve.damage[i]);
+  }
+}
+
+TEST(PowersBetween, RunsStraightWhereDamageDoesNotRise) {
+  const DamageCurve fine =
+      PowersBetween({.taken = {0, 0.25, 0.5, 0.75}, .damage = {0, 0, 0.2, 0.1}}, 2);
+  EXPECT_THAT(fine.damage, testing::ElementsAre(0, 0, 0, testing::DoubleEq(0.1), 0.2,
+                                                testing::DoubleEq(0.15), 0.1));
+  const DamageCurve one = PowersBetween({.taken = {0, 0.5}, .damage = {0, 0.2}}, 2);
+  EXPECT_THAT(one.damage, testing::ElementsAre(0, testing::DoubleEq(0.1), 0.2));
 }
 
 TEST(SpendByEqualSlope, TakesNoLessAnywhereWhenThereIsMoreToSpend) {

@@ -18,11 +18,6 @@ namespace {
 // What rounding may leave below zero of a divergence that is zero.
 constexpr double kRounding = 1e-6;
 
-struct Pair {
-  const ModelSource& dense;
-  const ModelSource& compressed;
-};
-
 // Positions of some windows and what the two models' last blocks made of them: [rows, width].
 struct Rows {
   Tensor dense, compressed;
@@ -41,12 +36,13 @@ Rows ScoredRows(const EvaluationText& text, const Tensor& windows, const Tensor&
 
 class Collector {
  public:
-  Collector(const Pair& models, const EvaluationText& text, AgreementResult& result)
-      : models_(models),
+  Collector(const ModelSource& dense, const ModelSource& compressed, const EvaluationText& text,
+            AgreementResult& result)
+      : dense_(dense),
+        compressed_(compressed),
         text_(text),
         result_(result),
-        vocabulary_(
-            std::min(models.dense.config().vocab_size, models.compressed.config().vocab_size)) {}
+        vocabulary_(std::min(dense.config().vocab_size, compressed.config().vocab_size)) {}
 
   void Add(const HeadedStates& dense, const HeadedStates& compressed, const Tensor& windows) {
     const Rows rows = ScoredRows(text_, windows, dense.hidden, compressed.hidden);
@@ -136,10 +132,11 @@ class Collector {
         "window {}: logits of the {} model are not finite at {} of {} positions; first seen after "
         "{}",
         seen_, dense_bad ? "dense" : "compressed", bad, positions.size(),
-        FirstBadLayer(dense_bad ? models_.dense : models_.compressed, ids.unsqueeze(0)));
+        FirstBadLayer(dense_bad ? dense_ : compressed_, ids.unsqueeze(0)));
   }
 
-  const Pair& models_;
+  const ModelSource& dense_;
+  const ModelSource& compressed_;
   const EvaluationText& text_;
   AgreementResult& result_;
   int64_t vocabulary_;
@@ -148,41 +145,68 @@ class Collector {
   int64_t seen_ = 0;                 // windows
 };
 
+// The first windows of a text, which the model has to know and see.
+std::vector<std::vector<TokenId>> WindowsFor(const ModelSource& model, const EvaluationText& text,
+                                             int64_t count) {
+  RequirePositions(text, model.config().max_positions);
+  std::vector<std::vector<TokenId>> windows;
+  for (int64_t k = 0; k < count; ++k) {
+    windows.push_back(text.Window(k));
+    RequireKnownIds(model.config(), windows.back(), fmt::format("{}: window {}", text.source, k));
+  }
+  return windows;
+}
+
 }  // namespace
 
-AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,
-                                  const EvaluationText& text, const AgreementOptions& options) {
+AgreementReference::AgreementReference(const ModelSource& dense, const EvaluationText& text,
+                                       const AgreementOptions& options)
+    : dense_(dense),
+      text_(text),
+      windows_(std::min(text.windows, options.first_windows.value_or(text.windows))),
+      batches_(WindowsFor(dense, text, windows_), kEvaluationBatchTokens),
+      states_(dense, batches_, "agreement, dense model") {}
+
+uint64_t AgreementReference::Bytes() const {
+  return static_cast<uint64_t>(batches_.tokens() * dense_.config().hidden_size) *
+         at::elementSize(dense_.dtype());
+}
+
+AgreementResult EvaluateAgreement(const AgreementReference& reference,
+                                  const ModelSource& compressed) {
   const InferenceScope inference;
   const Stopwatch watch;
-  const Pair models{dense, compressed};
+  const ModelSource& dense = reference.dense();
+  const EvaluationText& text = reference.text();
   AgreementResult result{
-      .windows = std::min(text.windows, options.first_windows.value_or(text.windows)),
+      .windows = reference.windows(),
       .window = text.window,
       .vocabulary_cut = std::abs(dense.config().vocab_size - compressed.config().vocab_size),
       .window_kl = {},
       .window_top1 = {},
       .window_nll_diff = {},
       .ids_sha256 = text.ids_sha256};
-  std::vector<std::vector<TokenId>> windows;
-  for (int64_t k = 0; k < result.windows; ++k) windows.push_back(text.Window(k));
-  for (const ModelSource* model : {&dense, &compressed}) {
-    RequirePositions(text, model->config().max_positions);
-    for (size_t k = 0; k < windows.size(); ++k) {
-      RequireKnownIds(model->config(), windows[k], fmt::format("{}: window {}", text.source, k));
-    }
-  }
-  const TokenBatches batches(windows, kEvaluationBatchTokens);
-  const HiddenStates dense_states(dense, batches, "agreement, dense model");
-  const HiddenStates compressed_states(compressed, batches, "agreement, compressed model");
-  Collector collector(models, text, result);
+  WindowsFor(compressed, text, result.windows);
+  const TokenBatches& batches = reference.batches();
+  const HiddenStates states(compressed, batches, "agreement, compressed model");
+  Collector collector(dense, compressed, text, result);
   Progress progress("agreement", result.windows, "windows");
   for (int64_t i = 0; i < static_cast<int64_t>(batches.ids().size()); ++i) {
     const Tensor& ids = batches.ids()[static_cast<size_t>(i)];
-    const Tensor p = dense_states.Batch(i), q = compressed_states.Batch(i);
-    collector.Add({dense_states.head(), p}, {compressed_states.head(), q}, ids);
+    const Tensor p = reference.Batch(i), q = states.Batch(i);
+    collector.Add({reference.head(), p}, {states.head(), q}, ids);
     progress.Advance(ids.size(0));
   }
   collector.Finish();
+  result.seconds = watch.Seconds();
+  return result;
+}
+
+AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,
+                                  const EvaluationText& text, const AgreementOptions& options) {
+  const InferenceScope inference;
+  const Stopwatch watch;
+  AgreementResult result = EvaluateAgreement(AgreementReference(dense, text, options), compressed);
   result.seconds = watch.Seconds();
   return result;
 }

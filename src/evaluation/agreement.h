@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "data/windows.h"
+#include "evaluation/hidden_states.h"
+#include "model/activation_stream.h"
 #include "model/model_source.h"
 
 namespace condense {
@@ -31,9 +33,41 @@ struct AgreementOptions {
   std::optional<int64_t> first_windows;  // none: all
 };
 
+// The dense side of agreements on a text: its windows, and what the dense model's last block makes
+// of them, which every compressed model is compared with. `dense` and `text` outlive it. Throws as
+// EvaluateAgreement().
+class AgreementReference {
+ public:
+  AgreementReference(const ModelSource& dense, const EvaluationText& text,
+                     const AgreementOptions& options = {});
+  AgreementReference(const AgreementReference&) = delete;
+  AgreementReference& operator=(const AgreementReference&) = delete;
+
+  const ModelSource& dense() const { return dense_; }
+  const EvaluationText& text() const { return text_; }
+  const TokenBatches& batches() const { return batches_; }
+  int64_t windows() const { return windows_; }
+  // Of batches(), [batch, tokens, width] before the final norm.
+  Tensor Batch(int64_t index) const { return states_.Batch(index); }
+  const Head& head() const { return states_.head(); }
+  // Makes all states now, and keeps them on the host: windows x tokens x width numbers.
+  void Keep() { states_.Keep(); }
+  // What they take.
+  uint64_t Bytes() const;
+
+ private:
+  const ModelSource& dense_;
+  const EvaluationText& text_;
+  int64_t windows_;
+  TokenBatches batches_;
+  HiddenStates states_;
+};
+
 // Logits are formed in chunks of positions; neither model is held in full if it is streamed.
 // ConfigError when a window is longer than either model sees; NumericError for logits that are not
 // finite and for a divergence below zero by more than rounding.
+AgreementResult EvaluateAgreement(const AgreementReference& reference,
+                                  const ModelSource& compressed);
 AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,
                                   const EvaluationText& text, const AgreementOptions& options = {});
 

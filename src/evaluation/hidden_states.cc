@@ -17,6 +17,7 @@ BlockContext ContextOf(const Tensor& frequencies) {
 HiddenStates::HiddenStates(const ModelSource& model, const TokenBatches& batches,
                            const std::string& title)
     : model_(model), batches_(batches), frequencies_(FrequenciesOf(model)) {
+  const InferenceScope inference;
   const int64_t layers = model.config().num_layers();
   if (model.resident()) {
     embedding_ = model.LoadEmbedding();
@@ -35,12 +36,23 @@ HiddenStates::HiddenStates(const ModelSource& model, const TokenBatches& batches
 }
 
 Tensor HiddenStates::Batch(int64_t index) const {
+  const InferenceScope inference;
   CheckInterrupt();
   if (stream_) return stream_->batch(index);
+  if (!kept_.empty()) return kept_[static_cast<size_t>(index)].to(model_.device());
   const BlockContext context = ContextOf(frequencies_);
   Tensor x = embedding_->Forward(batches_.ids()[static_cast<size_t>(index)].to(model_.device()));
   for (const Block& block : blocks_) x = block.Forward(x, context);
   return x;
+}
+
+void HiddenStates::Keep() {
+  if (stream_) return;
+  std::vector<Tensor> kept;
+  for (int64_t i = 0; i < static_cast<int64_t>(batches_.ids().size()); ++i) {
+    kept.push_back(Batch(i).to(at::kCPU));
+  }
+  kept_ = std::move(kept);
 }
 
 }  // namespace condense

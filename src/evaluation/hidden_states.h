@@ -23,6 +23,8 @@ class HiddenStates {
 
   // [batch, tokens, width], before the final norm.
   Tensor Batch(int64_t index) const;
+  // Makes every batch of a resident model once and for all, and keeps it on the host.
+  void Keep();
   const Head& head() const { return head_; }
 
  private:
@@ -32,6 +34,7 @@ class HiddenStates {
   std::optional<Embedding> embedding_;      // resident
   std::vector<Block> blocks_;               // resident
   std::optional<ActivationStream> stream_;  // streamed
+  std::vector<Tensor> kept_;                // after Keep()
   Head head_;
 };
 

@@ -46,6 +46,7 @@ struct Workbench::Held {
   std::optional<OpenedModel> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::map<std::string, ProtocolText> texts;
+  std::map<std::string, std::shared_ptr<const AgreementReference>> references;
   std::map<std::string, std::unique_ptr<CalibrationBench>> calibrations;
 };
 
@@ -86,6 +87,22 @@ const ProtocolText& Workbench::Text(size_t model, const std::string& protocol) {
   ProtocolText text =
       LoadProtocolText(LoadPerplexityProtocol(protocol), TokenizerOf(model), inputs_.roots().data);
   return held.texts.emplace(protocol, std::move(text)).first->second;
+}
+
+std::shared_ptr<const AgreementReference> Workbench::Reference(size_t model,
+                                                               const std::string& protocol,
+                                                               const AgreementOptions& options) {
+  const std::string key = fmt::format("{}@{}", protocol, options.first_windows.value_or(0));
+  const auto found = Hold(model).references.find(key);
+  if (found != Hold(model).references.end()) return found->second;
+  const InferenceScope inference;
+  const auto reference = std::make_shared<AgreementReference>(
+      Model(model).source(), std::get<EvaluationText>(Text(model, protocol)), options);
+  if (reference->Bytes() <= MemoryBytes() / 32) {
+    reference->Keep();
+    Hold(model).references.emplace(key, reference);
+  }
+  return reference;
 }
 
 CalibrationBench& Workbench::Calibration(size_t model, const std::string& name,

@@ -13,6 +13,7 @@
 #include "data/calibration.h"
 #include "data/protocol_text.h"
 #include "data/task.h"
+#include "evaluation/agreement.h"
 #include "experiment/inputs.h"
 #include "experiment/spec.h"
 #include "model/causal_lm.h"
@@ -72,6 +73,10 @@ class Workbench {
   OpenedModel& Model(size_t model);
   const Tokenizer& TokenizerOf(size_t model);
   const ProtocolText& Text(size_t model, const std::string& protocol);
+  // The dense model on the first windows of a protocol's text, which has windows. Kept for the next
+  // cell where that takes little memory.
+  std::shared_ptr<const AgreementReference> Reference(size_t model, const std::string& protocol,
+                                                      const AgreementOptions& options);
   CalibrationBench& Calibration(size_t model, const std::string& name,
                                 std::optional<uint64_t> seed);
   CalibrationBench& WithoutCalibration(size_t model);

@@ -69,10 +69,9 @@ class AgreementEvaluator final : public Evaluator {
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
     const std::string text = ScoredText(stage);
-    const auto& windows = std::get<EvaluationText>(subject.bench.Text(subject.model, text));
-    const ModelSource& dense = subject.bench.Model(subject.model).source();
-    return AgreementRecords(stage.protocol, EvaluateAgreement(dense, subject.source, windows,
-                                                              {.first_windows = On(text).windows}));
+    const auto reference =
+        subject.bench.Reference(subject.model, text, {.first_windows = On(text).windows});
+    return AgreementRecords(stage.protocol, EvaluateAgreement(*reference, subject.source));
   }
 
  private:

@@ -208,6 +208,26 @@ TEST_P(Agreement, IsOverTheVocabularyThatBothHave) {
   ExpectSame(result, ByDefinition(*dense, *padded, text, options_.vocab), 2e-6);
 }
 
+TEST_P(Agreement, AKeptReferenceServesManyModels) {
+  const auto dense = MakeTinyModel(options_);
+  const auto halved = WithHalvedMlp(*dense);
+  const EvaluationText text = RandomText(options_, 6);
+  const StreamedModel streamed(*dense);
+  const std::vector<const ModelSource*> sources{dense.get(), &streamed};
+  const std::vector<const ModelSource*> compressed{halved.get(), dense.get()};
+  for (const ModelSource* source : sources) {
+    AgreementReference reference(*source, text, {.first_windows = 5});
+    EXPECT_EQ(reference.Bytes(), 5u * 32 * static_cast<uint64_t>(dense->config().hidden_size) * 4);
+    for (int round = 0; round < 2; ++round) {
+      for (const ModelSource* model : compressed) {
+        EXPECT_EQ(EvaluateAgreement(reference, *model).window_kl,
+                  EvaluateAgreement(*dense, *model, text, {.first_windows = 5}).window_kl);
+      }
+      reference.Keep();
+    }
+  }
+}
+
 TEST_P(Agreement, NamesTheModelAndLayerThatAreNotFinite) {
   const auto dense = MakeTinyModel(options_);
   const EvaluationText text = RandomText(options_, 3);

@@ -145,9 +145,9 @@ class Collector {
   int64_t seen_ = 0;                 // windows
 };
 
-// The first windows of a text, which the model has to know and see.
-std::vector<std::vector<TokenId>> WindowsFor(const ModelSource& model, const EvaluationText& text,
-                                             int64_t count) {
+// The first windows of a text; throws unless the model knows their ids and sees their length.
+std::vector<std::vector<TokenId>> CheckedWindows(const ModelSource& model,
+                                                 const EvaluationText& text, int64_t count) {
   RequirePositions(text, model.config().max_positions);
   std::vector<std::vector<TokenId>> windows;
   for (int64_t k = 0; k < count; ++k) {
@@ -164,7 +164,7 @@ AgreementReference::AgreementReference(const ModelSource& dense, const Evaluatio
     : dense_(dense),
       text_(text),
       windows_(std::min(text.windows, options.first_windows.value_or(text.windows))),
-      batches_(WindowsFor(dense, text, windows_), kEvaluationBatchTokens),
+      batches_(CheckedWindows(dense, text, windows_), kEvaluationBatchTokens),
       states_(dense, batches_, "agreement, dense model") {}
 
 uint64_t AgreementReference::Bytes() const {
@@ -186,7 +186,7 @@ AgreementResult EvaluateAgreement(const AgreementReference& reference,
       .window_top1 = {},
       .window_nll_diff = {},
       .ids_sha256 = text.ids_sha256};
-  WindowsFor(compressed, text, result.windows);
+  CheckedWindows(compressed, text, result.windows);  // the reference has them
   const TokenBatches& batches = reference.batches();
   const HiddenStates states(compressed, batches, "agreement, compressed model");
   Collector collector(dense, compressed, text, result);

@@ -1,7 +1,8 @@
 // Allocation by measured damage (flagship.md 3): for each module of each layer the divergence of
 // the model's predictions is measured with this module alone compressed, at several levels, by the
 // method's own solvers; the budget is then spent by equal slope. Between levels damage is taken to
-// run as a power of what is removed, so that four of them do what eight do with straight lines.
+// run as a power of what is removed: four of them are then within noise of eight and straight
+// lines.
 //
 // It takes damages to add up. The curves are made once for a model, a calibration set and the
 // options of the method, and serve all ratios; they are kept beside the statistics.
@@ -111,10 +112,10 @@ class KlCurves final : public Allocator {
   }
 
  private:
+  static constexpr int kSteps = 8;  // in which the range between two levels is spent
   // A mean divergence settles after few tokens: on the bundled models 512 lead to as good a result
   // as 8192. With more of them the curves would cost more than the compression, since every level
   // of every module runs through half the model.
-  static constexpr int kSteps = 8;  // in which the range between two levels is spent
   static constexpr int64_t kTokens = 1024, kTokensOfASequence = 512;
 
   int64_t TokensOfASequence() const { return params_.tokens.value_or(kTokensOfASequence); }

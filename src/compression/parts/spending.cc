@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 
@@ -30,28 +31,29 @@ DamageCurve ConvexHull(const DamageCurve& curve) {
 }
 
 DamageCurve PowersBetween(const DamageCurve& curve, int steps) {
-  DamageCurve fine{.cost = curve.cost, .taken = {0}, .damage = {0}};
   const std::vector<double>&x = curve.taken, &y = curve.damage;
-  const auto power = [&](size_t i) {
-    return std::log(y[i + 1] / y[i]) / std::log(x[i + 1] / x[i]);
+  // The power that leads from point i - 1 to point i.
+  const auto power = [&](size_t i) -> std::optional<double> {
+    if (!(y[i - 1] > 0 && y[i] > y[i - 1])) return std::nullopt;
+    return std::log(y[i] / y[i - 1]) / std::log(x[i] / x[i - 1]);
   };
+  DamageCurve fine{.cost = curve.cost, .taken = {0}, .damage = {0}};
   for (size_t i = 1; i < x.size(); ++i) {
-    const bool rises = y[i - 1] > 0 && y[i] > y[i - 1];
-    double exponent = rises ? power(i - 1) : 1;
-    if (i == 1 && x.size() > 2 && y[1] > 0 && y[2] > y[1])
-      exponent = std::clamp(power(1), 1.0, 4.0);
-    for (int step = 1; step <= steps; ++step) {
-      const double part = static_cast<double>(step) / steps;
-      const double at = step == steps ? x[i] : x[i - 1] + part * (x[i] - x[i - 1]);
-      fine.taken.push_back(at);
-      if (step == steps) {
-        fine.damage.push_back(y[i]);
-      } else if (rises || i == 1) {
-        fine.damage.push_back(y[i] * std::pow(at / x[i], exponent));
-      } else {
-        fine.damage.push_back(y[i - 1] + part * (y[i] - y[i - 1]));
-      }
+    std::optional<double> exponent;
+    if (i > 1) {
+      exponent = power(i);
+    } else {
+      exponent = x.size() > 2 ? std::clamp(power(2).value_or(1), 1.0, 4.0) : 1;
     }
+    for (int step = 1; step < steps; ++step) {
+      const double part = static_cast<double>(step) / steps;
+      const double at = x[i - 1] + part * (x[i] - x[i - 1]);
+      fine.taken.push_back(at);
+      fine.damage.push_back(exponent ? y[i] * std::pow(at / x[i], *exponent)
+                                     : y[i - 1] + part * (y[i] - y[i - 1]));
+    }
+    fine.taken.push_back(x[i]);
+    fine.damage.push_back(y[i]);
   }
   return fine;
 }

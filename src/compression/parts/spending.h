@@ -19,9 +19,9 @@ struct DamageCurve {
 DamageCurve ConvexHull(const DamageCurve& curve);
 
 // The same curve with `steps` points for each: between two points the damage is taken to run as a
-// power of what is taken, before the first as the power that follows it (1 to 4). As measured from
-// one percent to nine tenths of a module, damage is close to that, and straight lines would lie
-// above it: a budget spent on them ends at the points and nowhere between.
+// power of what is taken, before the first as the power that follows it (1 to 4), and on a line
+// where damage does not rise. A budget spent on lines between points ends at the points and nowhere
+// between.
 DamageCurve PowersBetween(const DamageCurve& curve, int steps);
 
 // What to take from each curve so that sum cost x taken equals the budget and the damage on the

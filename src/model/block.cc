@@ -1,6 +1,7 @@
 #include "model/block.h"
 
 #include "base/error.h"
+#include "model/activation.h"
 #include "tensor/one_pass.h"
 
 namespace condense {
@@ -41,22 +42,6 @@ namespace {
 
 void Report(TapSink* taps, Tap tap, const Tensor& value) {
   if (taps != nullptr && taps->Wants(tap)) taps->OnTap(tap, value);
-}
-
-// Of a tensor that the caller has just made and nobody else holds.
-Tensor Activate(Tensor x, Activation activation) {
-  const bool in_place = InPlaceAllowed();
-  switch (activation) {
-    case Activation::kSilu:
-      return in_place ? at::silu_(x) : at::silu(x);
-    case Activation::kRelu:
-      return in_place ? at::relu_(x) : at::relu(x);
-    case Activation::kGelu:
-      return in_place ? at::gelu_(x) : at::gelu(x);
-    case Activation::kGeluTanh:
-      return in_place ? at::gelu_(x, "tanh") : at::gelu(x, "tanh");
-  }
-  return x;
 }
 
 // The residual stream plus what a sublayer has just made.

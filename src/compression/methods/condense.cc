@@ -10,6 +10,7 @@
 // condense_value_output.cc and condense_mlp.cc, the refit in parts/residual_target.h. With
 // `inputs: dense` all of it is fitted to statistics of the dense model instead, which is also how
 // modules are tried one by one for allocators that measure.
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "base/system.h"
 #include "compression/methods/condense_modules.h"
 #include "compression/parts/method_key.h"
+#include "compression/parts/mlp_refit.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -101,10 +103,44 @@ class FollowedBlock {
     }
     BlockStatistics values;
     const TargetFit fit = FitOf(module, narrows, values);
-    const ModuleNarrowerPointer narrower =
-        module == Module::kMlp ? MakeMlpNarrower(context_, fit, task_.block, width)
-                               : MakeValueOutputNarrower(context_, fit, values, task_.block);
-    return narrower->Narrow(width, task_.block);
+    if (module == Module::kVo) {
+      return MakeValueOutputNarrower(context_, fit, values, task_.block)
+          ->Narrow(width, task_.block);
+    }
+    const Mlp before = task_.block.mlp;
+    ModuleReport report =
+        MakeMlpNarrower(context_, fit, task_.block, width)->Narrow(width, task_.block);
+    if (narrows && options_.MlpSteps() > 0) FitWholeMlp(fit, before, report);
+    return report;
+  }
+
+  // Moves gate and up of the narrowed MLP along with down. before: the MLP at full width.
+  void FitWholeMlp(const TargetFit& fit, const Mlp& before, ModuleReport& report) {
+    const Block& block = task_.block;
+    const MlpVisit visit = [&](const std::function<void(const MlpRows&)>& fn) {
+      size_t index = 0;
+      task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+        const Tensor normed = block.norm2.Forward(input);
+        const Tensor target = options_.target == Target::kOwn
+                                  ? before.Forward(normed, nullptr)
+                                  : TargetOf(dense, dense_after_[index].to(dense.device()), input);
+        ++index;
+        fn({.inputs = normed.flatten(0, -2),
+            .targets = target.flatten(0, -2),
+            .weights = TokenWeights(options_.token_weight, dense)});
+      });
+    };
+    const Tensor kept = IndexTensor(report.kept).to(fit.regression.c.device());
+    const Tensor gram = fit.regression.c.index_select(0, kept).index_select(1, kept);
+    const MlpRefitResult refit =
+        RefitMlp(visit, gram + fit.Ridge(options_.lambda) * at::eye(gram.size(0), gram.options()),
+                 {.steps = options_.MlpSteps(),
+                  .iterations = options_.mlp_iterations,
+                  .stride = options_.mlp_stride},
+                 Where(), task_.block.mlp);
+    if (report.relative_error && refit.squared_error_before > 0) {
+      *report.relative_error *= std::sqrt(refit.squared_error / refit.squared_error_before);
+    }
   }
 
   // The half of a block that ends with this module's output.
@@ -156,12 +192,15 @@ class FollowedBlock {
   }
 
   // T = what the dense module adds + alpha x what the stream lacks before it.
+  Tensor TargetOf(const Tensor& dense_before, const Tensor& dense_after,
+                  const Tensor& before) const {
+    const Tensor start = dense_before.to(kF64);
+    return dense_after.to(kF64) - start + options_.alpha * (start - before.to(kF64));
+  }
   void AddTargets(const Tensor& inputs, const Tensor& dense_before, const Tensor& dense_after,
                   const Tensor& before, TargetSums& sums) const {
-    const Tensor start = dense_before.to(kF64);
-    const Tensor targets =
-        dense_after.to(kF64) - start + options_.alpha * (start - before.to(kF64));
-    sums.Add(inputs, targets, TokenWeights(options_.token_weight, dense_before));
+    sums.Add(inputs, TargetOf(dense_before, dense_after, before),
+             TokenWeights(options_.token_weight, dense_before));
   }
 
   // Moves the matrices that read the stream along with it: those of attention, or of the MLP.
@@ -362,7 +401,7 @@ class Condense final : public Compressor, public ModuleTrials {
   std::string key_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 3,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 4,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

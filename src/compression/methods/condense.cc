@@ -107,27 +107,29 @@ class FollowedBlock {
       return MakeValueOutputNarrower(context_, fit, values, task_.block)
           ->Narrow(width, task_.block);
     }
-    const Mlp before = task_.block.mlp;
+    const Mlp whole = task_.block.mlp;
     ModuleReport report =
         MakeMlpNarrower(context_, fit, task_.block, width)->Narrow(width, task_.block);
-    if (narrows && options_.MlpSteps() > 0) FitWholeMlp(fit, before, report);
+    if (narrows && options_.MlpSteps() > 0) FitWholeMlp(fit, whole, report);
     return report;
   }
 
-  // Moves gate and up of the narrowed MLP along with down. before: the MLP at full width.
-  void FitWholeMlp(const TargetFit& fit, const Mlp& before, ModuleReport& report) {
+  // Moves gate and up of the narrowed MLP along with down. whole: the MLP before it was narrowed.
+  void FitWholeMlp(const TargetFit& fit, const Mlp& whole, ModuleReport& report) {
     const Block& block = task_.block;
-    const MlpVisit visit = [&](const std::function<void(const MlpRows&)>& fn) {
+    const MlpVisit visit = [&](int64_t stride, const std::function<void(const MlpRows&)>& fn) {
       size_t index = 0;
       task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
-        const Tensor normed = block.norm2.Forward(input);
-        const Tensor target = options_.target == Target::kOwn
-                                  ? before.Forward(normed, nullptr)
-                                  : TargetOf(dense, dense_after_[index].to(dense.device()), input);
-        ++index;
-        fn({.inputs = normed.flatten(0, -2),
-            .targets = target.flatten(0, -2),
-            .weights = TokenWeights(options_.token_weight, dense)});
+        const auto rows = [&](const Tensor& stream) {
+          return stream.flatten(0, -2).slice(0, 0, std::nullopt, stride);
+        };
+        const Tensor start = rows(dense), before = rows(input);
+        const Tensor normed = block.norm2.Forward(before);
+        const Tensor after = rows(dense_after_[index++]).to(start.device());
+        fn({.inputs = normed,
+            .targets = options_.target == Target::kOwn ? whole.Forward(normed, nullptr)
+                                                       : TargetOf(start, after, before, kF32),
+            .weights = TokenWeights(options_.token_weight, start)});
       });
     };
     const Tensor kept = IndexTensor(report.kept).to(fit.regression.c.device());
@@ -191,15 +193,16 @@ class FollowedBlock {
     return fit.WithOwnTargets(writer.weight.t().to(kF64), Wide(writer.bias));
   }
 
-  // T = what the dense module adds + alpha x what the stream lacks before it.
-  Tensor TargetOf(const Tensor& dense_before, const Tensor& dense_after,
-                  const Tensor& before) const {
-    const Tensor start = dense_before.to(kF64);
-    return dense_after.to(kF64) - start + options_.alpha * (start - before.to(kF64));
+  // T = what the dense module adds + alpha x what the stream lacks before it, in `least` or wider.
+  Tensor TargetOf(const Tensor& dense_before, const Tensor& dense_after, const Tensor& before,
+                  DType least) const {
+    const DType dtype = at::promote_types(dense_before.scalar_type(), least);
+    const Tensor start = dense_before.to(dtype);
+    return dense_after.to(dtype) - start + options_.alpha * (start - before.to(dtype));
   }
   void AddTargets(const Tensor& inputs, const Tensor& dense_before, const Tensor& dense_after,
                   const Tensor& before, TargetSums& sums) const {
-    sums.Add(inputs, TargetOf(dense_before, dense_after, before),
+    sums.Add(inputs, TargetOf(dense_before, dense_after, before, kF64),
              TokenWeights(options_.token_weight, dense_before));
   }
 

@@ -53,15 +53,17 @@ void AddTo(Tensor& sum, const Tensor& part) { sum.add_(part.to(kF64)); }
 // y(x; theta) to first order in theta, on some rows.
 class Linearised {
  public:
-  Linearised(const Mlp& mlp, const Tensor& x) : mlp_(mlp), x_(x), hidden_(mlp.Hidden(x)) {
+  Linearised(const Mlp& mlp, const Tensor& x) : mlp_(mlp), x_(x) {
+    const Tensor up = mlp.up.Forward(x);
     if (!mlp.gated()) {
-      slope_[kUp] = ActivationSlope(mlp.up.Forward(x), mlp.activation);
+      slope_[kUp] = ActivationSlope(up, mlp.activation);
+      hidden_ = Activate(up, mlp.activation);
       return;
     }
-    // hidden = f(gate) up
     const Tensor gate = mlp.gate.Forward(x);
-    slope_[kGate] = ActivationSlope(gate, mlp.activation) * mlp.up.Forward(x);
+    slope_[kGate] = ActivationSlope(gate, mlp.activation).mul_(up);
     slope_[kUp] = Activate(gate, mlp.activation);
+    hidden_ = slope_[kUp] * up;
   }
 
   Tensor Output() const { return mlp_.down.Forward(hidden_); }
@@ -215,12 +217,10 @@ class MlpRefit {
   template <class Fn>
   void VisitTiles(const Mlp& mlp, int64_t stride, Fn&& fn) const {
     const DType dtype = mlp.down.weight.scalar_type();
-    visit_([&](const MlpRows& rows) {
-      for (int64_t begin = 0; begin < rows.inputs.size(0); begin += kTileRows * stride) {
-        const int64_t end = std::min(begin + kTileRows * stride, rows.inputs.size(0));
-        const auto tile = [&](const Tensor& all) {
-          return all.slice(0, begin, end, stride).to(dtype).contiguous();
-        };
+    visit_(stride, [&](const MlpRows& rows) {
+      for (int64_t begin = 0; begin < rows.inputs.size(0); begin += kTileRows) {
+        const int64_t count = std::min(kTileRows, rows.inputs.size(0) - begin);
+        const auto tile = [&](const Tensor& all) { return all.narrow(0, begin, count).to(dtype); };
         fn(Linearised(mlp, tile(rows.inputs)), tile(rows.targets),
            rows.weights.defined() ? tile(rows.weights).unsqueeze(1) : Tensor());
       }

@@ -32,8 +32,8 @@ struct MlpRows {
   Tensor inputs, targets;  // [n, in], [n, out]: what the MLP reads, and what it should make of it
   Tensor weights;          // [n] or undefined: all alike
 };
-// Calls a function with all rows, in batches; the same ones each time.
-using MlpVisit = std::function<void(const std::function<void(const MlpRows&)>&)>;
+// Calls a function with every stride-th row, in batches; the same ones each time.
+using MlpVisit = std::function<void(int64_t stride, const std::function<void(const MlpRows&)>& fn)>;
 
 struct MlpRefitResult {
   int64_t steps = 0;  // that were taken

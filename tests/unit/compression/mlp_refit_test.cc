@@ -47,11 +47,11 @@ std::vector<Tensor*> ParametersOf(Mlp& mlp) {
 
 // All rows in batches of some size.
 MlpVisit Batches(const MlpRows& rows, int64_t size = 100) {
-  return [=](const std::function<void(const MlpRows&)>& fn) {
+  return [=](int64_t stride, const std::function<void(const MlpRows&)>& fn) {
     for (int64_t begin = 0; begin < rows.inputs.size(0); begin += size) {
       const int64_t end = std::min(begin + size, rows.inputs.size(0));
       const auto part = [&](const Tensor& all) {
-        return all.defined() ? all.slice(0, begin, end) : all;
+        return all.defined() ? all.slice(0, begin, end, stride) : all;
       };
       fn({part(rows.inputs), part(rows.targets), part(rows.weights)});
     }

@@ -6,10 +6,12 @@
 // head that would lose most without it.
 //
 // In a block, in this order: queries and keys; values and output on the mix that compressed queries
-// and keys give; the MLP on compressed attention. The modules are in condense_query_key.cc,
-// condense_value_output.cc and condense_mlp.cc, the refit in parts/residual_target.h. With
-// `inputs: dense` all of it is fitted to statistics of the dense model instead, which is also how
-// modules are tried one by one for allocators that measure.
+// and keys give; the MLP on compressed attention, all of whose matrices then move towards the
+// target
+// (`mlp_steps`). The modules are in condense_query_key.cc, condense_value_output.cc and
+// condense_mlp.cc, the refits in parts/residual_target.h and parts/mlp_refit.h. With `inputs:
+// dense` all of it is fitted to statistics of the dense model instead, in one pass and without
+// those steps, which is also how modules are tried one by one for allocators that measure.
 #include <cmath>
 #include <memory>
 #include <utility>

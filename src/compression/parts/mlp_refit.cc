@@ -311,6 +311,7 @@ class MlpRefit {
       const double curvature = Dot(direction, product);
       if (!(curvature > 0)) break;
       Combine(step, 1, size / curvature, direction);
+      if (k + 1 == options_.iterations) break;
       Combine(residual, 1, -size / curvature, product);
       const Change preconditioned = metric_.Solve(residual);
       const double next = Dot(residual, preconditioned);

@@ -29,8 +29,7 @@ TaskScores ScoresOf(const Json& result, const Json& requests) {
       document.choices.push_back({.log_likelihood = doc.at("loglikelihood")[c],
                                   .tokens = doc.at("continuation_tokens")[c],
                                   .code_points = static_cast<int64_t>(CodePointCount(text)),
-                                  .bytes = static_cast<int64_t>(text.size()),
-                                  .greedy = doc.at("greedy")[c]});
+                                  .bytes = static_cast<int64_t>(text.size())});
     }
     scores.documents.push_back(std::move(document));
   }

@@ -48,7 +48,17 @@ void Combine(Change& a, double scale, double factor, const Change& b) {
   ForEachPair(a, b, [&](Tensor& x, const Tensor& y) { x = scale * x + factor * y; });
 }
 
-void AddTo(Tensor& sum, const Tensor& part) { sum.add_(part.to(kF64)); }
+void AddTo(Tensor& sum, const Tensor& part) {
+  sum = sum.defined() ? sum.add_(part.to(kF64)) : part.to(kF64);
+}
+
+// Sum of the weights [n, 1] of rows, which are all one where they are undefined.
+double WeightOf(const Tensor& rows, const Tensor& weights) {
+  return weights.defined() ? weights.sum(kF64).item<double>() : static_cast<double>(rows.size(0));
+}
+Tensor Weighted(const Tensor& rows, const Tensor& weights) {
+  return weights.defined() ? rows * weights : rows;
+}
 
 // y(x; theta) to first order in theta, on some rows.
 class Linearised {
@@ -181,7 +191,7 @@ class MlpRefit {
   };
 
   // In float32 at least.
-  Mlp Wide(const Mlp& mlp) const {
+  static Mlp Wide(const Mlp& mlp) {
     Mlp wide = mlp;
     for (Linear* map : MapsOf(wide)) {
       if (map == nullptr) continue;
@@ -229,29 +239,23 @@ class MlpRefit {
 
   Evaluation Evaluate(const Mlp& mlp, bool derivatives) {
     Evaluation at;
-    at.gradient = Zero();
+    if (derivatives) at.gradient = Zero();
     Tensor input_gram;
     double rows = 0;
     VisitTiles(mlp, 1, [&](const Linearised& linear, const Tensor& targets, const Tensor& weights) {
       const Tensor residual = targets - linear.Output();
-      const Tensor weighted = weights.defined() ? residual * weights : residual;
+      const Tensor weighted = Weighted(residual, weights);
       at.error += (residual * weighted).sum(kF64).item<double>();
       if (!derivatives) return;
       linear.Pull(weighted, at.gradient);
-      rows += weights.defined() ? weights.sum(kF64).item<double>()
-                                : static_cast<double>(targets.size(0));
-      const auto add = [](Tensor& sum, const Tensor& part) {
-        sum = sum.defined() ? sum.add_(part.to(kF64)) : part.to(kF64);
-      };
+      rows += WeightOf(targets, weights);
       if (!known_inputs_) {
         const Tensor x = weights.defined() ? linear.x() * weights.sqrt() : linear.x();
-        add(input_gram, at::matmul(x.t(), x));
+        AddTo(input_gram, at::matmul(x.t(), x));
       }
       for (const size_t map : {kUp, kGate}) {
         const Tensor& slope = linear.slope(map);
-        if (!slope.defined()) continue;
-        const Tensor square = slope.square();
-        add(at.energy[map], (weights.defined() ? square * weights : square).sum(0));
+        if (slope.defined()) AddTo(at.energy[map], Weighted(slope.square(), weights).sum(0));
       }
     });
     if (!derivatives) return at;
@@ -285,10 +289,8 @@ class MlpRefit {
     double seen = 0;
     VisitTiles(work_, options_.stride,
                [&](const Linearised& linear, const Tensor& targets, const Tensor& weights) {
-                 const Tensor moved = linear.Push(narrow);
-                 linear.Pull(weights.defined() ? moved * weights : moved, product);
-                 seen += weights.defined() ? weights.sum(kF64).item<double>()
-                                           : static_cast<double>(targets.size(0));
+                 linear.Pull(Weighted(linear.Push(narrow), weights), product);
+                 seen += WeightOf(targets, weights);
                });
     Combine(product, seen > 0 ? rows_ / seen : 0, kRidge, metric_.Times(change));
     return product;

@@ -61,7 +61,7 @@ struct CondenseOptions {
   int64_t drop_block = 32;
   std::optional<int64_t> mlp_steps;
   int64_t mlp_iterations = 6;
-  int64_t mlp_stride = 4;
+  int64_t mlp_stride = 1;
   bool head_refit = false;
   RoundingMode rounding = RoundingMode::kCarry;
 

@@ -25,7 +25,7 @@ namespace condense {
 struct MlpRefitOptions {
   int64_t steps = 2;
   int64_t iterations = 6;  // of conjugate gradients in a step
-  int64_t stride = 4;      // every n-th row is looked at for curvature
+  int64_t stride = 1;      // every n-th row is looked at for curvature
 };
 
 struct MlpRows {

@@ -88,7 +88,7 @@ TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
                                     "{use: condense, rounding: floor}",
                                     "{use: condense, mlp_steps: 0}",
                                     "{use: condense, mlp_steps: 1, mlp_iterations: 2}",
-                                    "{use: condense, mlp_stride: 1}",
+                                    "{use: condense, mlp_stride: 3}",
                                     "{use: condense, modules: {mlp: false}}"};
   if (!GetParam().opt) settings.emplace_back("{use: condense, head_refit: true}");
   const Compressed plain = CompressTo(tiny, "condense");
@@ -319,7 +319,7 @@ TEST(CondenseOptions, ThatDoNotMatterToModulesAloneShareTheirTrials) {
   };
   for (const std::string same :
        {", alpha: 0", ", target: own", ", drift: 0", ", inputs: dense", ", mlp_steps: 0",
-        ", mlp_stride: 1", ", token_weight: inverse_norm", ", rounding: floor"}) {
+        ", mlp_stride: 3", ", token_weight: inverse_norm", ", rounding: floor"}) {
     EXPECT_EQ(key(same), key("")) << same;
   }
   for (const std::string other :

@@ -3,42 +3,13 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "model/attention_heads.h"
 #include "model/block.h"
 #include "tensor/one_pass.h"
 #include "tensor/packed_attention.h"
 
 namespace condense {
 namespace {
-
-// Neighbouring key/value heads of equal shape, computed as one batch of heads.
-struct HeadRun {
-  HeadConfig head;
-  int64_t count = 0;                              // key/value heads
-  int64_t q_begin = 0, k_begin = 0, v_begin = 0;  // first columns
-};
-
-std::vector<HeadRun> RunsOf(const std::vector<HeadConfig>& heads) {
-  std::vector<HeadRun> runs;
-  int64_t q = 0, k = 0, v = 0;
-  for (const HeadConfig& head : heads) {
-    if (runs.empty() || !(runs.back().head == head)) {
-      runs.push_back({.head = head, .count = 0, .q_begin = q, .k_begin = k, .v_begin = v});
-    }
-    ++runs.back().count;
-    q += head.queries * head.qk_width;
-    k += head.qk_width;
-    v += head.vo_width;
-  }
-  return runs;
-}
-
-// [batch, tokens, heads * width] -> [batch, heads, tokens, width]
-Tensor SplitHeads(const Tensor& x, int64_t begin, int64_t heads, int64_t width) {
-  return x.narrow(-1, begin, heads * width).unflatten(-1, {heads, width}).transpose(1, 2);
-}
-
-// [batch, heads, tokens, width] -> [batch, tokens, heads * width]
-Tensor MergeHeads(const Tensor& x) { return x.transpose(1, 2).flatten(2); }
 
 // q: [batch, queries, new, w]; k: [batch, kv heads, all, w]; v: [batch, kv heads, all, u]. Without
 // a mask the new tokens are the last ones, and each sees those before it. The fused kernels want
@@ -60,19 +31,6 @@ Tensor ScaledAttention(const Tensor& q, const Tensor& k, const Tensor& v, double
       pad(q), pad(k), pad(v), mask.defined() ? std::optional<Tensor>(mask) : std::nullopt,
       /*dropout_p=*/0, causal, scale, grouped);
   return width == value_width ? mixed : mixed.narrow(3, 0, value_width);
-}
-
-// Cosines and sines of the kept pairs of a run's heads, or of all pairs for all heads alike.
-// table: [..., tokens, pairs] -> [..., heads or 1, tokens, pairs of a head]
-Tensor OfHeads(const Tensor& table, const Tensor& rope_pairs, const HeadRun& run,
-               int64_t repetitions) {
-  if (!rope_pairs.defined()) return table.unsqueeze(-3);
-  const int64_t pairs = run.head.qk_width / 2;
-  const Tensor kept = rope_pairs.narrow(0, run.k_begin / 2, run.count * pairs);
-  return table.index_select(-1, kept)
-      .unflatten(-1, {run.count, pairs})
-      .transpose(-3, -2)
-      .repeat_interleave(repetitions, -3);
 }
 
 // Rotations by token of queries and of keys, [..., tokens, pairs]; undefined without RoPE.
@@ -112,17 +70,10 @@ QueriesAndKeys RotatedHeads(const Tensor& q, const Tensor& k, const HeadRun& run
       SplitHeads(q, run.q_begin, run.count * run.head.queries, run.head.qk_width),
       SplitHeads(k, run.k_begin, run.count, run.head.qk_width)};
   if (!rotations.queries.cos.defined()) return heads;
-  const auto of_heads = [&](const Tensor& table, int64_t repetitions) {
-    return OfHeads(table, rope_pairs, run, repetitions);
-  };
-  return {ApplyRope(heads.queries, of_heads(rotations.queries.cos, run.head.queries),
-                    of_heads(rotations.queries.sin, run.head.queries)),
-          ApplyRope(heads.keys, of_heads(rotations.keys.cos, 1), of_heads(rotations.keys.sin, 1))};
-}
-
-// One tensor of the heads of all runs: [batch, tokens, columns].
-Tensor JoinRuns(const std::vector<Tensor>& runs) {
-  return runs.size() == 1 ? runs[0] : at::cat(runs, -1);
+  const RopeTable queries = OfHeads(rotations.queries, rope_pairs, run, run.head.queries),
+                  keys = OfHeads(rotations.keys, rope_pairs, run, 1);
+  return {ApplyRope(heads.queries, queries.cos, queries.sin),
+          ApplyRope(heads.keys, keys.cos, keys.sin)};
 }
 
 std::vector<PackedHead> PackedHeadsOf(const std::vector<HeadConfig>& heads, bool own_pairs) {

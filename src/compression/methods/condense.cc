@@ -6,12 +6,12 @@
 // head that would lose most without it.
 //
 // In a block, in this order: queries and keys; values and output on the mix that compressed queries
-// and keys give; the MLP on compressed attention, all of whose matrices then move towards the
-// target
-// (`mlp_steps`). The modules are in condense_query_key.cc, condense_value_output.cc and
-// condense_mlp.cc, the refits in parts/residual_target.h and parts/mlp_refit.h. With `inputs:
-// dense` all of it is fitted to statistics of the dense model instead, in one pass and without
-// those steps, which is also how modules are tried one by one for allocators that measure.
+// and keys give; the MLP on compressed attention. When attention is done, and again when the MLP
+// is, all of its matrices move towards the target together (`attention_steps`, `mlp_steps`). The
+// modules are in condense_query_key.cc, condense_value_output.cc and condense_mlp.cc, the refits in
+// parts/residual_target.h and parts/gauss_newton.h. With `inputs: dense` all of it is fitted to
+// statistics of the dense model instead, in one pass and without those steps, which is also how
+// modules are tried one by one for allocators that measure.
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "compression/methods/condense_modules.h"
+#include "compression/parts/attention_refit.h"
 #include "compression/parts/method_key.h"
 #include "compression/parts/mlp_refit.h"
 #include "config/registry.h"
@@ -95,6 +96,7 @@ class FollowedBlock {
     const int64_t width = WidthOf(task_.plan, module);
     const bool narrows = width < DenseWidth(context_.model, module);
     changed_ = changed_ || narrows;
+    if (module != Module::kMlp) narrows_attention_ = narrows_attention_ || narrows;
     // While nothing differs there is nothing to make up for, and the module stays bit for bit.
     if (!changed_ || (module == Module::kQk && !narrows)) {
       return Untouched(module, task_.block, width);
@@ -105,45 +107,60 @@ class FollowedBlock {
     }
     BlockStatistics values;
     const TargetFit fit = FitOf(module, narrows, values);
-    if (module == Module::kVo) {
-      return MakeValueOutputNarrower(context_, fit, values, task_.block)
-          ->Narrow(width, task_.block);
-    }
-    const Mlp whole = task_.block.mlp;
-    ModuleReport report =
-        MakeMlpNarrower(context_, fit, task_.block, width)->Narrow(width, task_.block);
-    if (narrows && options_.MlpSteps() > 0) FitWholeMlp(fit, whole, report);
+    const Block before = task_.block;
+    const ModuleNarrowerPointer narrower =
+        module == Module::kVo ? MakeValueOutputNarrower(context_, fit, values, before)
+                              : MakeMlpNarrower(context_, fit, before, width);
+    ModuleReport report = narrower->Narrow(width, task_.block);
+    MoveWhole(module, before, report);
     return report;
   }
 
-  // Moves gate and up of the narrowed MLP along with down. whole: the MLP before it was narrowed.
-  void FitWholeMlp(const TargetFit& fit, const Mlp& whole, ModuleReport& report) {
-    const Block& block = task_.block;
-    const MlpVisit visit = [&](int64_t stride, const std::function<void(const MlpRows&)>& fn) {
+  // Gauss-Newton steps of all matrices of this half of the block.
+  int64_t StepsOf(Module module) const {
+    if (module == Module::kMlp) {
+      const bool narrows = task_.plan.mlp_width < context_.model.intermediate_size;
+      return narrows ? options_.MlpSteps() : 0;
+    }
+    // Queries and keys that are not to be compressed stay as they are.
+    return narrows_attention_ && options_.modules.qk ? options_.AttentionSteps() : 0;
+  }
+
+  // before: the block before this module was narrowed.
+  void MoveWhole(Module module, const Block& before, ModuleReport& report) {
+    const bool mlp = module == Module::kMlp;
+    const RefitOptions steps{.steps = StepsOf(module),
+                             .iterations = options_.step_iterations,
+                             .stride = mlp ? options_.mlp_stride : options_.attention_stride};
+    if (steps.steps == 0) return;
+    Block& block = task_.block;
+    const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
       size_t index = 0;
       task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
-        const auto rows = [&](const Tensor& stream) {
-          return stream.flatten(0, -2).slice(0, 0, std::nullopt, stride);
+        // Tokens of an MLP stand alone, attention wants sequences.
+        const auto part = [&](const Tensor& stream) {
+          return (mlp ? stream.flatten(0, -2) : stream).slice(0, 0, std::nullopt, stride);
         };
-        const Tensor start = rows(dense), before = rows(input);
-        const Tensor normed = block.norm2.Forward(before);
-        const Tensor after = rows(dense_after_[index++]).to(start.device());
-        fn({.inputs = normed,
-            .targets = options_.target == Target::kOwn ? whole.Forward(normed, nullptr)
-                                                       : TargetOf(start, after, before, kF32),
-            .weights = TokenWeights(options_.token_weight, start)});
+        const Tensor start = part(dense), present = part(input);
+        const Tensor after = part(dense_after_[index++]).to(start.device());
+        const Tensor normed = (mlp ? block.norm2 : block.norm1).Forward(present);
+        RefitRows rows{.inputs = normed};
+        if (options_.target == Target::kResidual) {
+          rows.targets = TargetOf(start, after, present, kF32);
+        } else {
+          rows.targets = mlp ? before.mlp.Forward(normed, nullptr)
+                             : before.attention.Forward(normed, task_.context());
+        }
+        const Tensor weights = TokenWeights(options_.token_weight, start);
+        if (weights.defined()) rows.weights = weights.view(start.sizes().slice(0, start.dim() - 1));
+        fn(rows);
       });
     };
-    const Tensor kept = IndexTensor(report.kept).to(fit.regression.c.device());
-    const Tensor gram = fit.regression.c.index_select(0, kept).index_select(1, kept);
-    const MlpRefitResult refit =
-        RefitMlp(visit, gram + fit.Ridge(options_.lambda) * at::eye(gram.size(0), gram.options()),
-                 {.steps = options_.MlpSteps(),
-                  .iterations = options_.mlp_iterations,
-                  .stride = options_.mlp_stride},
-                 Where(), task_.block.mlp);
-    if (report.relative_error && refit.squared_error_before > 0) {
-      *report.relative_error *= std::sqrt(refit.squared_error / refit.squared_error_before);
+    const StepsTaken taken =
+        mlp ? RefitMlp(visit, steps, Where(), block.mlp)
+            : RefitAttention(visit, task_.context(), steps, Where(), block.attention);
+    if (report.relative_error && taken.squared_error_before > 0) {
+      *report.relative_error *= std::sqrt(taken.squared_error / taken.squared_error_before);
     }
   }
 
@@ -229,6 +246,7 @@ class FollowedBlock {
   const CondenseOptions& options_;
   BlockTask& task_;
   bool& changed_;
+  bool narrows_attention_ = false;
   std::vector<Tensor> dense_after_;  // the dense stream at the end of the present half, if made
 };
 
@@ -406,7 +424,7 @@ class Condense final : public Compressor, public ModuleTrials {
   std::string key_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 4,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 5,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

@@ -59,9 +59,9 @@ struct CondenseOptions {
   HeadBudget head_budget = HeadBudget::kPooled;
   MlpSelection mlp = MlpSelection::kElimination;
   int64_t drop_block = 32;
-  std::optional<int64_t> mlp_steps;
-  int64_t mlp_iterations = 6;
-  int64_t mlp_stride = 1;
+  std::optional<int64_t> attention_steps, mlp_steps;
+  int64_t attention_stride = 2, mlp_stride = 1;
+  int64_t step_iterations = 6;
   bool head_refit = false;
   RoundingMode rounding = RoundingMode::kCarry;
 
@@ -108,13 +108,19 @@ struct CondenseOptions {
     field("mlp", mlp, "which MLP channels stay");
     field("drop_block", drop_block, "channels eliminated at a time; 1 is the exact greedy order",
           Range::AtLeast(1));
-    field("mlp_steps", mlp_steps,
-          "Gauss-Newton steps by which all matrices of a narrowed MLP are fitted to the target; 2 "
-          "with compressed inputs unless given, 0: only the down projection is",
+    field("attention_steps", attention_steps,
+          "Gauss-Newton steps by which all matrices of a narrowed attention are fitted to the "
+          "target; 1 with compressed inputs unless given, 0: only the output projection is",
           Range::AtLeast(0));
-    field("mlp_iterations", mlp_iterations, "of conjugate gradients in such a step",
+    field("mlp_steps", mlp_steps,
+          "the same of a narrowed MLP; 2 with compressed inputs unless given, 0: only the down "
+          "projection is",
+          Range::AtLeast(0));
+    field("attention_stride", attention_stride,
+          "every n-th sequence is looked at for the curvature of attention", Range::AtLeast(1));
+    field("mlp_stride", mlp_stride, "every n-th token is looked at for the curvature of an MLP",
           Range::AtLeast(1));
-    field("mlp_stride", mlp_stride, "every n-th token is looked at for curvature",
+    field("step_iterations", step_iterations, "of conjugate gradients in a Gauss-Newton step",
           Range::AtLeast(1));
     field("head_refit", head_refit,
           "refit the output head to the compressed model (not where it is tied to the embedding)");
@@ -128,6 +134,7 @@ struct CondenseOptions {
           at, fmt::format("{} follows the compressed model: it needs inputs: compressed", option));
     };
     refuse(drift.value_or(0) > 0, "drift");
+    refuse(attention_steps.value_or(0) > 0, "attention_steps");
     refuse(mlp_steps.value_or(0) > 0, "mlp_steps");
     refuse(head_refit, "head_refit");
     refuse(token_weight != TokenWeight::kNone, "token_weight");
@@ -135,6 +142,7 @@ struct CondenseOptions {
 
   bool pools() const { return head_budget == HeadBudget::kPooled; }
   bool follows() const { return inputs == Inputs::kCompressed; }
+  int64_t AttentionSteps() const { return attention_steps.value_or(follows() ? 1 : 0); }
   int64_t MlpSteps() const { return mlp_steps.value_or(follows() ? 2 : 0); }
   double Drift() const { return drift.value_or(follows() ? 0.5 : 0); }
   // With whatever does not matter to a module that is compressed alone, in the dense model, at its

@@ -64,32 +64,33 @@ class Condense : public testing::TestWithParam<TinyModelOptions> {};
 
 TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
   TinyModel tiny(GetParam());
-  std::vector<std::string> settings{"condense",
-                                    "{use: condense, inputs: dense}",
-                                    "{use: condense, target: own}",
-                                    "{use: condense, alpha: 0.5}",
-                                    "{use: condense, token_weight: inverse_norm}",
-                                    "{use: condense, lambda: 0.01}",
-                                    "{use: condense, drift: 0}",
-                                    "{use: condense, query_key: scores}",
-                                    "{use: condense, query_key: scores, gains: false}",
-                                    "{use: condense, gains: false}",
-                                    "{use: condense, value: attended}",
-                                    "{use: condense, value: values}",
-                                    "{use: condense, joint_output: false}",
-                                    "{use: condense, mlp: leverage}",
-                                    "{use: condense, drop_block: 1}",
-                                    "{use: condense, head_budget: equal}",
-                                    "{use: condense, head_budget: equal, query_key: scores}",
-                                    "{use: condense, value: values, head_budget: equal}",
-                                    "{use: condense, query_stride: 4}",
-                                    "{use: condense, sweeps: 1}",
-                                    "{use: condense, value: attended, joint_output: false}",
-                                    "{use: condense, rounding: floor}",
-                                    "{use: condense, mlp_steps: 0}",
-                                    "{use: condense, mlp_steps: 1, mlp_iterations: 2}",
-                                    "{use: condense, mlp_stride: 3}",
-                                    "{use: condense, modules: {mlp: false}}"};
+  std::vector<std::string> settings{
+      "condense",
+      "{use: condense, inputs: dense}",
+      "{use: condense, target: own}",
+      "{use: condense, alpha: 0.5}",
+      "{use: condense, token_weight: inverse_norm}",
+      "{use: condense, lambda: 0.01}",
+      "{use: condense, drift: 0}",
+      "{use: condense, query_key: scores}",
+      "{use: condense, query_key: scores, gains: false}",
+      "{use: condense, gains: false}",
+      "{use: condense, value: attended}",
+      "{use: condense, value: values}",
+      "{use: condense, joint_output: false}",
+      "{use: condense, mlp: leverage}",
+      "{use: condense, drop_block: 1}",
+      "{use: condense, head_budget: equal}",
+      "{use: condense, head_budget: equal, query_key: scores}",
+      "{use: condense, value: values, head_budget: equal}",
+      "{use: condense, query_stride: 4}",
+      "{use: condense, sweeps: 1}",
+      "{use: condense, value: attended, joint_output: false}",
+      "{use: condense, rounding: floor}",
+      "{use: condense, mlp_steps: 0}",
+      "{use: condense, mlp_steps: 1, attention_steps: 2, step_iterations: 2}",
+      "{use: condense, mlp_stride: 3, attention_stride: 2}",
+      "{use: condense, modules: {mlp: false}}"};
   if (!GetParam().opt) settings.emplace_back("{use: condense, head_refit: true}");
   const Compressed plain = CompressTo(tiny, "condense");
   for (const std::string& setting : settings) {
@@ -131,8 +132,8 @@ TEST_P(Condense, FitsTheFirstNarrowedModuleAsInOnePass) {
     Allocation first(3);
     first[0].of(module) = 0.5;
     const FixedAllocator allocator(first);
-    const Compressed follows =
-        CompressWith(tiny.statistics, "{use: condense, mlp_steps: 0}", 0.5, allocator);
+    const Compressed follows = CompressWith(
+        tiny.statistics, "{use: condense, attention_steps: 0, mlp_steps: 0}", 0.5, allocator);
     const Compressed once =
         CompressWith(tiny.statistics, "{use: condense, inputs: dense}", 0.5, allocator);
     Block a = follows.model->LoadBlock(0);
@@ -189,24 +190,44 @@ TEST_P(Condense, MakingUpForTheStreamLeavesNoLargerErrorInIt) {
   EXPECT_LT(all.back(), 0.98 * none.back());
 }
 
-TEST_P(Condense, FittingAllMatricesOfAnMlpBringsTheStreamCloser) {
+TEST_P(Condense, FittingAllMatricesOfAModuleBringsTheStreamCloser) {
   TinyModel tiny(GetParam());
-  const auto errors = [&](const std::string& setting) {
-    return StreamErrors(tiny, *CompressTo(tiny, setting).model);
+  struct Steps {
+    const char *option, *module;
   };
-  const std::vector<double> all = errors("condense"),
-                            down_alone = errors("{use: condense, mlp_steps: 0}");
-  for (size_t l = 0; l < all.size(); ++l) EXPECT_LT(all[l], down_alone[l]) << l;
-
-  // What is reported is the error that is left; with the own target too.
-  for (const std::string target : {"residual", "own"}) {
-    const auto error = [&](const std::string& steps) {
-      const Compressed compressed =
-          CompressTo(tiny, "{use: condense, target: " + target + ", mlp_steps: " + steps + "}");
-      return *compressed.result.report.layers[0].modules.at("mlp").relative_error;
+  for (const auto& [option, module] : {Steps{"mlp_steps", "mlp"}, Steps{"attention_steps", "vo"}}) {
+    SCOPED_TRACE(option);
+    const auto compressed = [&, option = option](int steps, const char* target) {
+      return CompressTo(
+          tiny, fmt::format("{{use: condense, target: {}, {}: {}}}", target, option, steps));
     };
-    EXPECT_LT(error("1"), error("0"));
-    EXPECT_LE(error("2"), error("1"));
+    const auto stream = [&](int steps) {
+      return StreamErrors(tiny, *compressed(steps, "residual").model);
+    };
+    const std::vector<double> all = stream(2), writer_alone = stream(0);
+    for (size_t l = 0; l < all.size(); ++l) EXPECT_LT(all[l], writer_alone[l]) << l;
+
+    // What is reported is the error that is left; with the own target too.
+    for (const char* target : {"residual", "own"}) {
+      const auto error = [&, module = module](int steps) {
+        return *compressed(steps, target).result.report.layers[0].modules.at(module).relative_error;
+      };
+      EXPECT_LT(error(1), error(0)) << target;
+      EXPECT_LE(error(2), error(1)) << target;
+    }
+  }
+}
+
+TEST_P(Condense, LeavesQueriesAndKeysThatAreSwitchedOffAsTheyAre) {
+  TinyModel tiny(GetParam());
+  const Compressed compressed =
+      CompressTo(tiny, "{use: condense, drift: 0, modules: {qk: false}}", 0.2);
+  for (int64_t l = 0; l < 3; ++l) {
+    const Attention before = tiny.model->LoadBlock(l).attention,
+                    after = compressed.model->LoadBlock(l).attention;
+    EXPECT_TRUE(at::equal(before.q.weight, after.q.weight)) << l;
+    EXPECT_TRUE(at::equal(before.k.weight, after.k.weight)) << l;
+    EXPECT_FALSE(at::equal(before.o.weight, after.o.weight)) << l;
   }
 }
 
@@ -303,8 +324,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Condense, testing::Values(kLlama, kGrouped, kOp
                          [](const auto& info) { return NameOf(info.param); });
 
 TEST(CondenseOptions, RefuseWhatTheyCannotDo) {
-  for (const std::string option :
-       {"drift: 0.5", "mlp_steps: 1", "head_refit: true", "token_weight: inverse_norm"}) {
+  for (const std::string option : {"drift: 0.5", "attention_steps: 1", "mlp_steps: 1",
+                                   "head_refit: true", "token_weight: inverse_norm"}) {
     EXPECT_THAT([&] { Method("{use: condense, inputs: dense, " + option + "}"); },
                 ThrowsMessage<ConfigError>(HasSubstr("needs inputs: compressed")));
   }
@@ -317,9 +338,9 @@ TEST(CondenseOptions, ThatDoNotMatterToModulesAloneShareTheirTrials) {
   const auto key = [](const std::string& options) {
     return Method("{use: condense" + options + "}")->trials()->TrialKey();
   };
-  for (const std::string same :
-       {", alpha: 0", ", target: own", ", drift: 0", ", inputs: dense", ", mlp_steps: 0",
-        ", mlp_stride: 3", ", token_weight: inverse_norm", ", rounding: floor"}) {
+  for (const std::string same : {", alpha: 0", ", target: own", ", drift: 0", ", inputs: dense",
+                                 ", mlp_steps: 0", ", attention_steps: 0", ", mlp_stride: 3",
+                                 ", token_weight: inverse_norm", ", rounding: floor"}) {
     EXPECT_EQ(key(same), key("")) << same;
   }
   for (const std::string other :

@@ -1,0 +1,288 @@
+// The refits of whole modules, against automatic differentiation and explicit losses.
+#include "compression/parts/gauss_newton.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "compression/parts/attention_refit.h"
+#include "compression/parts/mlp_refit.h"
+#include "unit/compression/matrices.h"
+
+namespace condense {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+using Maps = std::vector<Linear>;
+
+constexpr int64_t kWidth = 6, kOutputs = 5;
+
+// A kind of module as its maps, readers first.
+struct Shape {
+  const char* name;
+  std::vector<int64_t> leading;                    // dimensions of the rows
+  std::vector<std::pair<int64_t, int64_t>> sizes;  // out and in of each map
+  std::vector<bool> biased;
+  std::function<Tensor(const Maps&, const Tensor& x)> forward;
+  std::function<StepsTaken(const RefitVisit&, const RefitOptions&, Maps&)> refit;
+  bool smooth = true;
+};
+
+Maps MakeMaps(const Shape& shape, const std::string& purpose) {
+  Maps maps;
+  for (size_t i = 0; i < shape.sizes.size(); ++i) {
+    const auto [out, in] = shape.sizes[i];
+    const std::string role = fmt::format("{} {}", purpose, i);
+    maps.push_back({.weight = 0.4 * Normals({out, in}, role)});
+    if (shape.biased[i]) maps.back().bias = 0.2 * Normals({out}, role + " bias");
+  }
+  return maps;
+}
+
+std::vector<Tensor*> ParametersOf(Maps& maps) {
+  std::vector<Tensor*> parameters;
+  for (Linear& map : maps) {
+    parameters.push_back(&map.weight);
+    if (map.bias.defined()) parameters.push_back(&map.bias);
+  }
+  return parameters;
+}
+
+Shape MlpShape(const char* name, Activation activation, bool gated, bool biased) {
+  constexpr int64_t kChannels = 7;
+  Shape shape{.name = name, .leading = {240}, .smooth = activation != Activation::kRelu};
+  shape.sizes.assign(gated ? 2 : 1, {kChannels, kWidth});
+  shape.sizes.emplace_back(kOutputs, kChannels);
+  shape.biased.assign(shape.sizes.size(), biased);
+  const auto mlp_of = [=](const Maps& maps) {
+    Mlp mlp{.activation = activation, .up = maps.front(), .down = maps.back()};
+    if (gated) mlp.gate = maps[1];
+    return mlp;
+  };
+  shape.forward = [=](const Maps& maps, const Tensor& x) {
+    return mlp_of(maps).Forward(x, nullptr);
+  };
+  shape.refit = [=](const RefitVisit& visit, const RefitOptions& options, Maps& maps) {
+    Mlp mlp = mlp_of(maps);
+    const StepsTaken taken = RefitMlp(visit, options, "layer 3", mlp);
+    maps = gated ? Maps{mlp.up, mlp.gate, mlp.down} : Maps{mlp.up, mlp.down};
+    return taken;
+  };
+  return shape;
+}
+
+// rope_pairs: of a dense head of 4 pairs; empty: no rotary positions, or all pairs.
+Shape AttentionShape(const char* name, std::vector<HeadConfig> heads, bool rotary,
+                     std::vector<int64_t> rope_pairs, bool biased) {
+  int64_t q = 0, k = 0, v = 0, z = 0;
+  for (const HeadConfig& head : heads) {
+    q += head.queries * head.qk_width, k += head.qk_width;
+    v += head.vo_width, z += head.queries * head.vo_width;
+  }
+  Shape shape{.name = name,
+              .leading = {16, 12},
+              .sizes = {{q, kWidth}, {k, kWidth}, {v, kWidth}, {kOutputs, z}},
+              .biased = {biased, biased, false, biased}};
+  const auto attention_of = [=](const Maps& maps) {
+    return Attention{.heads = heads,
+                     .scale = 0.5,
+                     .rope_pairs = rope_pairs.empty() ? Tensor() : at::tensor(rope_pairs),
+                     .q = maps[0],
+                     .k = maps[1],
+                     .v = maps[2],
+                     .o = maps[3]};
+  };
+  const Tensor frequencies = rotary ? at::pow(10.0, -at::arange(4, at::dtype(kF32)) / 4) : Tensor();
+  const auto context_of = [](const Tensor& table) {
+    return BlockContext{.rope_frequencies = table.defined() ? &table : nullptr};
+  };
+  shape.forward = [=](const Maps& maps, const Tensor& x) {
+    const Attention attention = attention_of(maps);
+    return attention.o.Forward(attention.MixComposed(attention.q.Forward(x), attention.k.Forward(x),
+                                                     attention.v.Forward(x),
+                                                     context_of(frequencies)));
+  };
+  shape.refit = [=](const RefitVisit& visit, const RefitOptions& options, Maps& maps) {
+    Attention attention = attention_of(maps);
+    const StepsTaken taken =
+        RefitAttention(visit, context_of(frequencies), options, "layer 3", attention);
+    maps = {attention.q, attention.k, attention.v, attention.o};
+    return taken;
+  };
+  return shape;
+}
+
+// All rows in batches of some size, along the first dimension.
+RefitVisit Batches(const RefitRows& rows, int64_t size = 100) {
+  return [=](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
+    for (int64_t begin = 0; begin < rows.inputs.size(0); begin += size) {
+      const int64_t end = std::min(begin + size, rows.inputs.size(0));
+      const auto part = [&](const Tensor& all) {
+        return all.defined() ? all.slice(0, begin, end, stride) : all;
+      };
+      fn({part(rows.inputs), part(rows.targets), part(rows.weights)});
+    }
+  };
+}
+
+class GaussNewtonRefit : public testing::TestWithParam<Shape> {
+ protected:
+  static Tensor Rows(int64_t width, const std::string& purpose) {
+    std::vector<int64_t> sizes = GetParam().leading;
+    if (width > 0) sizes.push_back(width);
+    return Normals(sizes, purpose);
+  }
+  static Maps Random(const std::string& purpose) { return MakeMaps(GetParam(), purpose); }
+
+  static double Loss(const Maps& maps, const RefitRows& rows) {
+    Tensor squares = (rows.targets - GetParam().forward(maps, rows.inputs)).square().sum(-1);
+    if (rows.weights.defined()) squares = squares * rows.weights;
+    return squares.sum().item<double>();
+  }
+  static StepsTaken Refitted(const RefitRows& rows, const RefitOptions& options, Maps& maps,
+                             int64_t batch = 100) {
+    return GetParam().refit(Batches(rows, batch), options, maps);
+  }
+  // Targets of a module of the same shape, which can be reached.
+  static RefitRows Reachable() {
+    RefitRows rows{.inputs = Rows(kWidth, "inputs")};
+    rows.targets = GetParam().forward(Random("true"), rows.inputs);
+    return rows;
+  }
+  // The same with something that no module of this shape makes.
+  static RefitRows Beyond() {
+    RefitRows rows = Reachable();
+    rows.targets = rows.targets + 0.3 * Rows(kOutputs, "noise");
+    return rows;
+  }
+  // Not far from where the targets come from.
+  static Maps Start() {
+    Maps maps = Random("true");
+    for (Tensor* parameter : ParametersOf(maps)) {
+      *parameter = *parameter + 0.05 * Normals(parameter->sizes().vec(), "start");
+    }
+    return maps;
+  }
+  static void ExpectSame(Maps a, Maps b) {
+    const std::vector<Tensor*> left = ParametersOf(a), right = ParametersOf(b);
+    for (size_t i = 0; i < left.size(); ++i) EXPECT_LT(MaxDifference(*left[i], *right[i]), 1e-8);
+  }
+};
+
+TEST_P(GaussNewtonRefit, ReachesATargetThatTheMatricesCanReach) {
+  const RefitRows rows = Reachable();
+  Maps maps = Start();
+  const double before = Loss(maps, rows);
+  const StepsTaken refit = Refitted(rows, {.steps = 20, .iterations = 60}, maps);
+  EXPECT_NEAR(refit.squared_error_before, before, 1e-9 * before);
+  EXPECT_LT(Loss(maps, rows), 1e-6 * before);
+  EXPECT_NEAR(refit.squared_error, Loss(maps, rows), 1e-9 * before);
+}
+
+// The gradient by automatic differentiation of what is minimised, weights of rows included.
+TEST_P(GaussNewtonRefit, EndsWhereTheGradientVanishes) {
+  RefitRows rows = Beyond();
+  rows.weights = Rows(0, "weights").square() + 0.1;
+  Maps maps = Start();
+  const auto gradient = [&](Maps at) {
+    const at::AutoGradMode recorded(true);
+    double norm = 0;
+    std::vector<Tensor> leaves;
+    for (Tensor* parameter : ParametersOf(at)) {
+      *parameter = parameter->clone().requires_grad_();
+      leaves.push_back(*parameter);
+    }
+    const Tensor error = (rows.targets - GetParam().forward(at, rows.inputs)).square().sum(-1);
+    (error * rows.weights).sum().backward();
+    for (const Tensor& leaf : leaves) norm += SquaredNorm(leaf.grad());
+    return std::sqrt(norm);
+  };
+  const double before = gradient(maps);
+  Refitted(rows, {.steps = 400, .iterations = 8}, maps);
+  // The last of it goes slowly along flat directions; relu has kinks.
+  EXPECT_LT(gradient(maps), (GetParam().smooth ? 0.01 : 0.05) * before);
+}
+
+TEST_P(GaussNewtonRefit, NeverRaisesTheLoss) {
+  const RefitRows rows = Beyond();
+  for (const int64_t stride : {1, 4, 60}) {
+    Maps maps = Random("elsewhere");
+    double loss = Loss(maps, rows);
+    for (int step = 0; step < 12; ++step) {
+      const StepsTaken refit =
+          Refitted(rows, {.steps = 1, .iterations = 4, .stride = stride}, maps);
+      EXPECT_LE(Loss(maps, rows), loss * (1 + 1e-12)) << stride << " " << step;
+      EXPECT_EQ(refit.steps == 0, Loss(maps, rows) == loss);
+      loss = Loss(maps, rows);
+    }
+  }
+}
+
+TEST_P(GaussNewtonRefit, TakesRowsInBatchesAsOneAndAWeightOfTwoAsTheRowTwice) {
+  const RefitRows rows = Beyond();
+  const RefitOptions options{.steps = 2, .iterations = 5};
+  const int64_t all = rows.inputs.size(0), some = all / 5;
+  Maps whole = Start(), batches = Start();
+  Refitted(rows, options, whole, all);
+  Refitted(rows, options, batches, all / 7 + 1);
+  ExpectSame(whole, batches);
+
+  RefitRows weighted = rows, twice = rows;
+  weighted.weights = at::ones(GetParam().leading, rows.inputs.options());
+  weighted.weights.narrow(0, 0, some) *= 2;
+  twice.inputs = at::cat({rows.inputs.narrow(0, 0, some), rows.inputs});
+  twice.targets = at::cat({rows.targets.narrow(0, 0, some), rows.targets});
+  Maps once = Start(), doubled = Start();
+  Refitted(weighted, options, once);
+  Refitted(twice, options, doubled);
+  ExpectSame(once, doubled);
+}
+
+TEST_P(GaussNewtonRefit, WithoutStepsOrErrorLeavesAllBitForBit) {
+  const auto untouched = [&](const RefitRows& rows, int64_t steps) {
+    Maps maps = Random("true"), before = Random("true");
+    EXPECT_EQ(Refitted(rows, {.steps = steps}, maps).steps, 0);
+    const std::vector<Tensor*> left = ParametersOf(maps), right = ParametersOf(before);
+    for (size_t i = 0; i < left.size(); ++i) EXPECT_TRUE(at::equal(*left[i], *right[i]));
+  };
+  untouched(Beyond(), 0);
+}
+
+TEST_P(GaussNewtonRefit, KeepsTheTypeOfTheMatrices) {
+  const RefitRows rows = Beyond();
+  Maps maps = Start();
+  for (Tensor* parameter : ParametersOf(maps)) *parameter = parameter->to(at::kBFloat16);
+  Maps wide = maps;
+  for (Tensor* parameter : ParametersOf(wide)) *parameter = parameter->to(kF64);
+  const double before = Loss(wide, rows);
+  Refitted(rows, {}, maps);
+  for (Tensor* parameter : ParametersOf(maps)) {
+    EXPECT_EQ(parameter->scalar_type(), at::kBFloat16);
+    *parameter = parameter->to(kF64);
+  }
+  EXPECT_LT(Loss(maps, rows), before);
+}
+
+TEST_P(GaussNewtonRefit, SaysWhereAStepIsNotFinite) {
+  RefitRows rows = Beyond();
+  rows.inputs.view({-1})[7] = std::numeric_limits<double>::quiet_NaN();
+  Maps maps = Start();
+  EXPECT_THAT([&] { Refitted(rows, {}, maps); }, ThrowsMessage<NumericError>(HasSubstr("layer 3")));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, GaussNewtonRefit,
+    testing::Values(MlpShape("Silu", Activation::kSilu, true, false),
+                    MlpShape("GatedWithBiases", Activation::kGeluTanh, true, true),
+                    MlpShape("Relu", Activation::kRelu, false, true),
+                    MlpShape("Gelu", Activation::kGelu, false, false),
+                    AttentionShape("Rotary", {{1, 8, 3}, {1, 8, 3}}, true, {}, false),
+                    AttentionShape("RotaryPairsOfGroups", {{2, 4, 3}, {2, 6, 2}, {2, 6, 2}}, true,
+                                   {0, 2, 0, 1, 3, 1, 2, 3}, false),
+                    AttentionShape("NoPositions", {{1, 3, 4}, {1, 4, 2}}, false, {}, true)),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace condense

@@ -6,10 +6,12 @@
 // Operations are those of the textbook algorithm: n^3 / 3 for a factorisation, n^2 for each side of
 // a pair of triangular solves, a Gram matrix by its half.
 #include <memory>
+#include <numeric>
 
 #include "bench/roofline.h"
 #include "calibration/score_statistics.h"
 #include "compression/methods/condense_modules.h"
+#include "compression/parts/attention_refit.h"
 #include "compression/parts/mlp_refit.h"
 #include "support/tiny_model.h"
 
@@ -200,7 +202,7 @@ void WholeMlp(benchmark::State& state) {
   const double passes = 2 * 3 + 4 + 9;
   const double inputs = 2 * k * d * (k + 2 * d);
   // Operations in float64 count twice.
-  const double flops = passes * 2 * setting.rows() * d * k + 2 * setting.rows() * (k * k + d * d) +
+  const double flops = passes * 2 * setting.rows() * d * k + setting.rows() * (k * k + d * d) +
                        2 * (Cube(k) / 3 + 2 * inputs);
   RunAgainstPeak(state, kF32, flops, [&] {
     Mlp mlp = narrow;
@@ -209,6 +211,50 @@ void WholeMlp(benchmark::State& state) {
 }
 BENCHMARK(WholeMlp)
     ->Name("Condense/whole MLP")
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+// The same of all matrices of the narrowed attention.
+void WholeAttention(benchmark::State& state) {
+  const InferenceScope inference;
+  const Setting& setting = Setting::Get();
+  const auto width = static_cast<int64_t>(setting.config.head_dim * (1 - kRemoved));
+  const auto heads = static_cast<size_t>(setting.config.num_kv_heads);
+  const auto first = [&](int64_t count) {
+    std::vector<int64_t> units(static_cast<size_t>(count));
+    std::iota(units.begin(), units.end(), 0);
+    return std::vector(heads, units);
+  };
+  Attention narrow = setting.block.attention;
+  narrow.KeepQueryKeyUnits(first(width / 2), /*rotary=*/true);
+  narrow.KeepValueChannels(first(width));
+  const BlockContext context{.rope_frequencies = &setting.frequencies};
+  const Tensor x = RandomColumns(setting);
+  const RefitRows all{.inputs = x, .targets = setting.block.attention.Forward(x, context)};
+  const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
+    fn({.inputs = all.inputs.slice(0, 0, std::nullopt, stride),
+        .targets = all.targets.slice(0, 0, std::nullopt, stride)});
+  };
+  const RefitOptions options{.steps = 1, .iterations = 1, .stride = 1};
+  const auto columns = [&](const Linear& map) { return static_cast<double>(map.weight.size(0)); };
+  const double d = setting.width(), q = columns(narrow.q), v = columns(narrow.v);
+  // Products of all rows with a matrix, and of the attention weights, of which the future is zero,
+  // with heads: the evaluations before and after, a gradient, the energies of the outputs, and the
+  // product with the curvature.
+  const double products = 2 * setting.rows() * d * (12 * q + 15 * v),
+               mixing = setting.rows() * kTokens * 11 * (q + v);
+  const double inputs = 2 * d * (d * (2 * q + v) + v * v);
+  // Operations in float64 count twice.
+  const double flops = products + mixing + setting.rows() * (d * d + v * v) +
+                       2 * ((Cube(d) + Cube(v)) / 3 + 2 * inputs);
+  RunAgainstPeak(state, kF32, flops, [&] {
+    Attention attention = narrow;
+    benchmark::DoNotOptimize(RefitAttention(visit, context, options, "bench", attention));
+  });
+}
+BENCHMARK(WholeAttention)
+    ->Name("Condense/whole attention")
     ->Iterations(1)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);

@@ -136,19 +136,16 @@ class FollowedBlock {
     Block& block = task_.block;
     const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
       size_t index = 0;
-      int64_t next = 0;  // of the rows to be looked at, from the beginning of the batch
+      EveryNth rows_looked_at(stride);
       task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+        const Tensor& dense_after = dense_after_[index++];
         // Tokens of an MLP stand alone, attention wants sequences.
-        const int64_t items = mlp ? dense.numel() / dense.size(-1) : dense.size(0), first = next;
+        const int64_t items = mlp ? dense.numel() / dense.size(-1) : dense.size(0);
+        const int64_t first = rows_looked_at.FirstOf(items);
+        if (first == items) return;
         const auto part = [&](const Tensor& stream) {
           return (mlp ? stream.flatten(0, -2) : stream).slice(0, first, std::nullopt, stride);
         };
-        const Tensor& dense_after = dense_after_[index++];
-        if (first >= items) {
-          next = first - items;
-          return;
-        }
-        next = (stride - (items - first) % stride) % stride;
         const Tensor start = part(dense), present = part(input);
         const Tensor after = part(dense_after).to(start.device());
         const Tensor normed = (mlp ? block.norm2 : block.norm1).Forward(present);

@@ -307,6 +307,13 @@ void MapChange::Collect(const Tensor& gradient, const Tensor& inputs) {
   if (bias.defined()) AddTo(bias, flat.sum(0));
 }
 
+int64_t EveryNth::FirstOf(int64_t items) {
+  const int64_t first = std::min(next_, items);
+  const int64_t counted = (items - first + n_ - 1) / n_;
+  next_ = next_ + counted * n_ - items;
+  return first;
+}
+
 StepsTaken GaussNewton(const RefitVisit& visit, const Linearise& linearise,
                        const RefitOptions& options, const std::string& where,
                        std::vector<Linear>& maps) {

@@ -63,6 +63,17 @@ struct RefitRows {
 using RefitVisit =
     std::function<void(int64_t stride, const std::function<void(const RefitRows&)>& fn)>;
 
+// Counts every n-th row through batches of any size.
+class EveryNth {
+ public:
+  explicit EveryNth(int64_t n) : n_(n) {}
+  // The first row of the next batch, of `items` rows, that is counted; `items` if none is.
+  int64_t FirstOf(int64_t items);
+
+ private:
+  int64_t n_, next_ = 0;
+};
+
 struct RefitOptions {
   int64_t steps = 2;
   int64_t iterations = 6;  // of conjugate gradients in a step

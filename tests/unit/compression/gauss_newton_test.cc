@@ -279,6 +279,22 @@ TEST_P(GaussNewtonRefit, SaysWhereAStepIsNotFinite) {
   EXPECT_THAT([&] { Refitted(rows, {}, maps); }, ThrowsMessage<NumericError>(HasSubstr("layer 3")));
 }
 
+TEST(EveryNth, CountsThroughBatches) {
+  for (const int64_t n : {1, 2, 3, 7}) {
+    for (const std::vector<int64_t>& sizes :
+         {std::vector<int64_t>{12}, {1, 1, 1, 1, 1, 1, 1, 1}, {5, 2, 9}, {3, 3, 4, 1, 6}}) {
+      EveryNth every(n);
+      int64_t begin = 0;
+      for (const int64_t items : sizes) {
+        int64_t expected = 0;
+        while (expected < items && (begin + expected) % n != 0) ++expected;
+        EXPECT_EQ(every.FirstOf(items), expected) << n << " at " << begin;
+        begin += items;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes, GaussNewtonRefit,
     testing::Values(MlpShape("Silu", Activation::kSilu, true, false),

@@ -113,7 +113,12 @@ void PrintTables(const Arguments& arguments, const ExperimentSpec& spec, const R
 void DrawFigure(const Arguments& arguments, const ExperimentSpec& spec, const ResultsStore& store,
                 int64_t experiment, bool complete) {
   const auto place = PlaceOf(arguments, spec, store, "figures");
-  if (!place) return;
+  if (!place) {
+    LogInfo(
+        "the figure is not drawn: --figures DIR says where, for a changed experiment or another "
+        "profile");
+    return;
+  }
   if (!complete) {
     LogWarning("the figure has gaps; {} was left as it was", (place->folder / spec.name).string());
     return;

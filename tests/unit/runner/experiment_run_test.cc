@@ -388,13 +388,14 @@ TEST_F(ExperimentRun, AFullDiskLosesNothingThatWasFinished) {
 
 class FigureRun : public testing::Test {
  protected:
-  ProgramResult Run(const std::string& experiment) const {
+  ProgramResult Run(const std::string& experiment, std::vector<std::string> more = {}) const {
     const auto file = configs_.Experiment(
         "drawn",
         "title: Drawn\nmodels: [llama3-mini]\nmethods: [dense, shortgpt, {use: modegpt, allocator: "
         "uniform}]\nratios: [0.2, 0.4]\ncalibration: [tiny-8x64]\nperplexity: [tiny-64]\n" +
             experiment);
-    return CallProgramWith({file.string(), "--db", (results_ / "results.sqlite").string()});
+    more.insert(more.begin(), {file.string(), "--db", (results_ / "results.sqlite").string()});
+    return CallProgramWith(more);
   }
   ProgramResult Draw(std::vector<std::string> more) const {
     std::vector<std::string> arguments = {"figure", (configs_.folder() / "drawn.yaml").string(),
@@ -431,6 +432,14 @@ TEST_F(FigureRun, DrawsTheFigureInsteadOfATableAndAgainFromTheDatabase) {
                                                "--db", (results_ / "results.sqlite").string()});
   EXPECT_EQ(table.exit_code, 2);
   EXPECT_THAT(table.err, HasSubstr("has no table; runner figure draws its figure"));
+}
+
+TEST_F(FigureRun, SaysThatAChangedExperimentIsNotDrawnUnasked) {
+  const ProgramResult run =
+      Run("figure: {x: block-params, y: perplexity}\n", {"--set", "ratios=[0.2]"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("the figure is not drawn: --figures DIR"));
+  EXPECT_FALSE(std::filesystem::exists(results_ / "figures"));
 }
 
 // ShortGPT takes whole blocks; MoDeGPT with a uniform allocation the same fraction of each.

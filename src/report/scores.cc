@@ -46,7 +46,7 @@ bool WithinPairedNoise(const std::vector<ScoreSeries>& a, const std::vector<Scor
       differences[i].push_back(a[i].values[k] - b[i].values[k]);
     }
   }
-  if (a.size() == 1 && a[0].kind == ScoreSeries::Kind::kWindowLosses) {
+  if (a.size() == 1 && a[0].kind == ScoreSeries::Kind::kWindows) {
     return BlockBootstrapMean(differences[0], 0, {.purpose = "table block bootstrap"}).Contains(0);
   }
   return BootstrapMeanOfMeans(differences, {.purpose = "table bootstrap"}).Contains(0);

@@ -14,7 +14,7 @@ struct ScoreSeries {
   enum class Kind {
     kOutcomes,        // 1 or 0 for each document
     kDocumentLosses,  // nats
-    kWindowLosses,    // nats; neighbours are correlated
+    kWindows,         // a mean of each window; neighbours are correlated
   };
   Kind kind = Kind::kOutcomes;
   std::string basis;               // as MetricValue has it; series of different ones do not pair

@@ -4,97 +4,34 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "report/statistics_selection.h"
 #include "stats/means.h"
 
 namespace condense {
 namespace {
 
-using Names = std::vector<std::string>;
-
-bool Contains(const Names& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-bool Chosen(const Names& names, const std::string& name) {
-  return names.empty() || Contains(names, name);
-}
-bool IsAccuracy(const std::string& metric) { return StartsWith(metric, "acc"); }
-
-struct Reference {
-  std::string name;
-  const Measurement* cell;
-};
-
-// Equal where both have the key.
-bool AgreesIn(const Names& keys, const Measurement& a, const Measurement& b) {
-  return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) {
-    const auto of_a = a.keys.find(key), of_b = b.keys.find(key);
-    return of_a == a.keys.end() || of_b == b.keys.end() || of_a->second == of_b->second;
-  });
-}
-
 class Reporter {
  public:
-  Reporter(const std::vector<Measurement>& measurements, StoredScores& scores,
-           const StatisticsOptions& options)
-      : measurements_(measurements), scores_(scores), options_(options) {}
+  Reporter(const StatisticsSelection& selection, StoredScores& scores)
+      : selection_(selection), options_(selection.options()), scores_(scores) {}
 
   CellStatistics Report(const Measurement& cell) {
     CellStatistics result{&cell, {}};
-    const std::vector<Reference> references = ReferencesOf(cell);
-    for (const std::string& protocol : ProtocolsOf(cell)) {
+    const std::vector<Reference> references = selection_.ReferencesOf(cell);
+    for (const std::string& protocol : selection_.ProtocolsOf(cell)) {
       AddTasks(cell, protocol, references, result.rows);
-      if (options_.tasks.empty()) AddTexts(cell, protocol, references, result.rows);
+      AddTexts(cell, protocol, references, result.rows);
     }
     return result;
   }
 
  private:
-  Names ProtocolsOf(const Measurement& cell) const {
-    Names protocols;
-    for (const MetricValue& value : cell.values) {
-      if (Chosen(options_.protocols, value.protocol) && !Contains(protocols, value.protocol)) {
-        protocols.push_back(value.protocol);
-      }
-    }
-    return protocols;
-  }
-
-  std::vector<Reference> ReferencesOf(const Measurement& cell) const {
-    std::vector<Reference> references;
-    for (const Measurement& other : measurements_) {
-      if (other.id == cell.id) continue;
-      if (!options_.reference.empty()) {
-        if (other.id == options_.reference) references.push_back({other.id.substr(0, 12), &other});
-      } else if (other.dense && AgreesIn({"model", "dtype"}, cell, other)) {
-        references.push_back({"dense", &other});
-      }
-      if (!options_.baseline.empty() && !cell.dense &&
-          other.keys.at("method") == options_.baseline &&
-          AgreesIn({"model", "dtype", "ratio", "ratio_kind", "calibration", "seed"}, cell, other)) {
-        references.push_back({options_.baseline, &other});
-      }
-    }
-    return references;
-  }
-
   // --- Tasks ---
-
-  // Whether the value of a task is asked for.
-  bool IsReported(const Measurement& cell, const MetricValue& value) const {
-    if (!IsAccuracy(value.metric) && value.metric != "ppl") return false;
-    if (!options_.metrics.empty()) return Contains(options_.metrics, value.metric);
-    if (value.metric == "ppl" || value.metric == "acc_norm") return true;
-    const bool has_norm =
-        std::any_of(cell.values.begin(), cell.values.end(), [&](const MetricValue& other) {
-          return other.protocol == value.protocol && other.task == value.task &&
-                 other.metric == "acc_norm";
-        });
-    return value.metric == "acc" && !has_norm;
-  }
 
   std::vector<TaskScores> ScoresOf(const Measurement& cell, const std::string& protocol) {
     std::vector<TaskScores> scores;
@@ -125,8 +62,7 @@ class Reporter {
     const std::vector<TaskScores> scores = ScoresOf(cell, protocol);
     std::map<std::string, std::vector<size_t>> families;  // rows that are corrected together
     for (const MetricValue& value : cell.values) {
-      if (value.protocol != protocol || value.task.empty()) continue;
-      if (!Chosen(options_.tasks, value.task) || !IsReported(cell, value)) continue;
+      if (value.protocol != protocol || !selection_.ReportsTask(cell, value)) continue;
       const TaskScores* task = FindScores(scores, value.task);
       const auto metric = task == nullptr ? std::nullopt : MetricNamed(value.metric, *task);
       if (!metric) {
@@ -143,9 +79,7 @@ class Reporter {
     }
     for (const auto& [metric, family] : families) CorrectTests(family, rows);
     for (const NamedMean& mean : NamedMeans()) {
-      if (options_.tasks.empty() && Chosen(options_.metrics, mean.id)) {
-        AddMean(cell, mean, scores, references, rows);
-      }
+      if (selection_.ReportsMean(mean.id)) AddMean(cell, mean, scores, references, rows);
     }
   }
 
@@ -262,15 +196,14 @@ class Reporter {
   void AddTexts(const Measurement& cell, const std::string& protocol,
                 const std::vector<Reference>& references, std::vector<StatisticsRow>& rows) {
     for (const MetricValue& value : cell.values) {
-      if (value.protocol != protocol || !value.task.empty()) continue;
-      if (!Chosen(options_.metrics, value.metric)) continue;
+      if (value.protocol != protocol || !selection_.ReportsText(value)) continue;
       // Of pages, by words and bytes; the sums of pages of unequal length are not resampled.
       const bool per_byte =
           EndsWith(value.metric, "_perplexity") || value.metric == "bits_per_byte";
       if (value.metric == "perplexity") rows.push_back(TextRow(cell, value, references));
       if (per_byte) rows.push_back(StoredRow(value, StatisticsRow::Group::kPerplexity));
       const bool agreement = StartsWith(protocol, "agree-") && value.metric != "vocabulary_cut";
-      if (agreement) rows.push_back(AgreementRow(cell, value));
+      if (agreement) rows.push_back(AgreementRow(cell, value, references));
     }
   }
 
@@ -295,17 +228,26 @@ class Reporter {
     return row;
   }
 
-  StatisticsRow AgreementRow(const Measurement& cell, const MetricValue& value) {
+  StatisticsRow AgreementRow(const Measurement& cell, const MetricValue& value,
+                             const std::vector<Reference>& references) {
     StatisticsRow row = StoredRow(value, StatisticsRow::Group::kAgreement);
-    const std::map<std::string, std::string> series = {
-        {"kl_mean", "window_kl"}, {"top1_agree", "window_top1"}, {"nll_diff", "window_nll_diff"}};
-    const auto name = series.find(value.metric);
-    if (name == series.end()) return row;
-    const auto windows = scores_.Windows(cell.id, value.protocol, name->second);
+    const std::string series = WindowSeriesOf(value.metric);
+    if (series.empty()) return row;
+    const auto windows = scores_.Windows(cell.id, value.protocol, series);
     if (!windows) return row;
     row.interval = BlockBootstrapMean(
         windows->losses, 0, Bootstrap("block bootstrap " + value.protocol + " " + value.metric));
     row.interval_method = "block bootstrap";
+    for (const Reference& reference : references) {
+      // The dense model agrees with itself: what differs from it is the value.
+      if (reference.cell->dense || !AgreesIn({"model"}, cell, *reference.cell)) continue;
+      const auto other = scores_.Windows(reference.cell->id, value.protocol, series);
+      if (!other) continue;
+      row.comparisons.push_back(
+          OfLosses(reference, CompareLosses(*other, *windows, 0, Comparison(cell, reference))));
+      row.comparisons.back().ratio.reset();
+      row.comparisons.back().ratio_interval.reset();
+    }
     return row;
   }
 
@@ -327,49 +269,22 @@ class Reporter {
   }
 
   static constexpr size_t kKeptReferences = 4;
-  const std::vector<Measurement>& measurements_;
-  StoredScores& scores_;
+  const StatisticsSelection& selection_;
   const StatisticsOptions& options_;
+  StoredScores& scores_;
   std::map<std::pair<std::string, std::string>, std::vector<TaskScores>> references_;
 };
-
-void RequireKnown(const char* what, const Names& wanted, const std::set<std::string>& known) {
-  const Names names(known.begin(), known.end());
-  for (const std::string& name : wanted) {
-    if (known.contains(name)) continue;
-    throw MakeError<ConfigError>("no cell has results of the {} '{}'{}", what, name,
-                                 SuggestName(name, names));
-  }
-}
-
-void RequireKnownNames(const std::vector<Measurement>& measurements,
-                       const StatisticsOptions& options) {
-  std::set<std::string> protocols, tasks, metrics, methods;
-  for (const Measurement& measurement : measurements) {
-    methods.insert(measurement.keys.at("method"));
-    for (const MetricValue& value : measurement.values) {
-      protocols.insert(value.protocol);
-      metrics.insert(value.metric);
-      if (IsAccuracy(value.metric) || value.metric == "ppl") tasks.insert(value.task);
-    }
-  }
-  for (const NamedMean& mean : NamedMeans()) metrics.insert(mean.id);
-  RequireKnown("protocol", options.protocols, protocols);
-  RequireKnown("task", options.tasks, tasks);
-  RequireKnown("metric", options.metrics, metrics);
-  if (!options.baseline.empty()) RequireKnown("method", {options.baseline}, methods);
-}
 
 }  // namespace
 
 std::vector<CellStatistics> ComputeStatistics(const std::vector<Measurement>& measurements,
                                               StoredScores& scores,
                                               const StatisticsOptions& options) {
-  RequireKnownNames(measurements, options);
-  Reporter reporter(measurements, scores, options);
+  const StatisticsSelection selection(measurements, options);
+  Reporter reporter(selection, scores);
   std::vector<CellStatistics> statistics;
   for (const Measurement& cell : measurements) {
-    if (Chosen(options.cells, cell.id)) statistics.push_back(reporter.Report(cell));
+    if (selection.ReportsCell(cell)) statistics.push_back(reporter.Report(cell));
   }
   return statistics;
 }

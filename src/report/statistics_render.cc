@@ -71,6 +71,18 @@ void DropEmptyKeys(Table& table) {
   }
 }
 
+// Tests where averages are compared, flags where none is raised.
+void DropEmptyColumns(Table& table) {
+  for (size_t c = table.columns.size(); c-- > 0;) {
+    const bool empty = std::all_of(table.rows.begin(), table.rows.end(),
+                                   [&](const TableRow& row) { return row.cells[c].text.empty(); });
+    if (!empty) continue;
+    const auto at = static_cast<std::ptrdiff_t>(c);
+    table.columns.erase(table.columns.begin() + at);
+    for (TableRow& row : table.rows) row.cells.erase(row.cells.begin() + at);
+  }
+}
+
 std::string ToText(const Section& section, const std::vector<std::string>& keys) {
   if (section.lines.empty()) return "";
   Table table;
@@ -87,6 +99,7 @@ std::string ToText(const Section& section, const std::vector<std::string>& keys)
     table.rows.push_back(std::move(row));
   }
   DropEmptyKeys(table);
+  DropEmptyColumns(table);
   return ToText(table, TextStyle::kPlain) + "\n";
 }
 
@@ -184,6 +197,12 @@ std::vector<std::string> PerplexityPair(const PairedStatistics& paired) {
           Shown(paired.ratio_interval, [&](const Interval& i) { return Range(i, ratio); })};
 }
 
+std::vector<std::string> AgreementPair(const PairedStatistics& paired) {
+  const auto four = [](double x) { return fmt::format("{}{:.4g}", x > 0 ? "+" : "", x); };
+  return {four(paired.difference), fmt::format("{:.4g}", paired.standard_error),
+          Range(paired.interval, four)};
+}
+
 std::string Digits(const std::optional<double>& value) {
   return value ? fmt::format("{}", *value) : "";
 }
@@ -246,13 +265,14 @@ nlohmann::ordered_json ToJson(const StatisticsRow& row) {
 std::string StatisticsToText(const Statistics& statistics) {
   const std::vector<std::string> keys = KeysOf(statistics);
   std::string text;
-  text += ToText(ValueSection(statistics, keys,
-                              {"Accuracy in percent (Wilson's 95% interval; means: bootstrap)",
-                               {},
-                               {"value", "error", "95% interval", "documents", "flags"},
-                               {}},
-                              AccuracyLine),
-                 keys);
+  text += ToText(
+      ValueSection(statistics, keys,
+                   {"Accuracy in percent (Wilson's 95% interval; means and averages: bootstrap)",
+                    {},
+                    {"value", "error", "95% interval", "documents", "flags"},
+                    {}},
+                   AccuracyLine),
+      keys);
   text += ToText(
       PairSection(statistics, keys,
                   {"Paired differences of accuracies, in points (95% bootstrap interval; McNemar's "
@@ -283,6 +303,13 @@ std::string StatisticsToText(const Statistics& statistics) {
           {"Agreement with the dense model", {}, {"value", "error", "95% interval", "windows"}, {}},
           AgreementLine),
       keys);
+  text += ToText(PairSection(statistics, keys,
+                             {"Paired differences of agreement with the dense model",
+                              {},
+                              {"difference", "error", "95% interval"},
+                              {}},
+                             Group::kAgreement, AgreementPair),
+                 keys);
   if (!text.empty()) text.pop_back();  // the empty line behind the last section
   return text;
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "experiment/tables.h"
+#include "report/averaged_statistics.h"
 #include "report/measurements.h"
 #include "report/statistics.h"
 #include "runner/command.h"
@@ -29,6 +30,9 @@ void AddOptions(po::options_description& options) {
       "this cell against its dense model, or the later ones against the first");
   add("baseline", po::value<std::string>()->value_name("METHOD"),
       "also compare with this method at the same model, ratio, calibration and seed");
+  add("average", list("KEY,..."),
+      "average what documents and windows say over seed, calibration, ratio, model or dtype, and "
+      "compare the averages");
   add("protocol", list("ID,..."), "only these protocols");
   add("tasks", list("NAME,..."), "only these tasks");
   add("metric", list("NAME,..."),
@@ -79,6 +83,9 @@ int Run(const Arguments& arguments) {
   if (!arguments.Has("experiment") && !arguments.Has("cell")) {
     throw ConfigError("name an experiment, or cells with --cell; --help says more");
   }
+  if (arguments.Has("average") && arguments.Has("cell")) {
+    throw ConfigError("--average takes the cells of an experiment; leave out --cell");
+  }
   const ResultsStore store = ResultsStore::Open(arguments.Database(), OpenMode::kRead);
   std::vector<CellDetail> cells;
   for (const std::string& prefix : ListOf(arguments, "cell")) {
@@ -98,7 +105,15 @@ int Run(const Arguments& arguments) {
     options.cells.push_back(id);
   }
   StoredScores scores(store);
-  const auto statistics = ComputeStatistics(selection.measurements, scores, options);
+  AveragedStatistics averaged;
+  std::vector<CellStatistics> statistics;
+  if (arguments.Has("average")) {
+    averaged = ComputeAveragedStatistics(selection.measurements, scores, options,
+                                         ListOf(arguments, "average"));
+    statistics = averaged.statistics;
+  } else {
+    statistics = ComputeStatistics(selection.measurements, scores, options);
+  }
   std::cout << (arguments.Flag("json")  ? StatisticsToJson(statistics)
                 : arguments.Flag("csv") ? StatisticsToCsv(statistics)
                                         : StatisticsToText(statistics));
@@ -116,7 +131,8 @@ const Command kStatsCommand{
         "against the\n"
         "dense model, and a baseline: paired difference with its bootstrap interval, McNemar's "
         "exact test,\n"
-        "Holm's correction. Means: bootstrap. Perplexity: block bootstrap over windows.",
+        "Holm's correction. Means and averages: bootstrap. Perplexity, agreement: block bootstrap "
+        "over windows.",
     .example = "runner stats experiments/table2.yaml --baseline slicegpt",
     .add_options = AddOptions,
     .positional = {"experiment"},

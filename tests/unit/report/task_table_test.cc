@@ -238,7 +238,7 @@ TEST(TaskTable, MarksWhatIsWithinPairedNoiseOfTheBest) {
 
 TEST(TaskTable, PairsTheTasksOfAMeanAndTheWindowsOfAText) {
   const auto noisy = [](double shift, double step) {
-    ScoreSeries series{.kind = ScoreSeries::Kind::kWindowLosses};
+    ScoreSeries series{.kind = ScoreSeries::Kind::kWindows};
     for (int i = 0; i < 64; ++i) series.values.push_back(3 + shift + step * (i % 7 - 3));
     return series;
   };

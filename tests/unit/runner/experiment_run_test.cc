@@ -334,6 +334,44 @@ TEST_F(ExperimentRun, TableNeedsTheDatabaseAlone) {
   EXPECT_EQ(RunProgramWith(wrong).exit_code, 2);
 }
 
+TEST_F(ExperimentRun, StatisticsAverageOverDraws) {
+  const std::vector<std::string> draws = {"--set", "seeds=[0, 1]"};
+  ASSERT_EQ(Run(draws).exit_code, 0);
+  const auto stats = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = Arguments({"--csv", "--metric", "perplexity"});
+    arguments.insert(arguments.begin(), "stats");
+    arguments.insert(arguments.end(), draws.begin(), draws.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = CallProgramWith(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return CsvTable(result.out, "csv");
+  };
+  const auto is_sliced = [](const CsvTable& csv, size_t row) {
+    return csv.Field(row, "model") == "opt-mini" && csv.Field(row, "method") == "slicegpt" &&
+           csv.Field(row, "ratio") == "0.3" && csv.Field(row, "against") == "dense";
+  };
+  const CsvTable each = stats({}), averages = stats({"--average", "seed"});
+  double loss = 0, difference = 0;
+  int seen = 0;
+  for (size_t r = 0; r < each.size(); ++r) {
+    if (!is_sliced(each, r)) continue;
+    loss += std::log(std::stod(each.Field(r, "value"))) / 2;
+    difference += std::stod(each.Field(r, "difference")) / 2;
+    ++seen;
+  }
+  ASSERT_EQ(seen, 2);
+  ASSERT_EQ(averages.size(), kCells);  // one for each model, method and ratio
+  seen = 0;
+  for (size_t r = 0; r < averages.size(); ++r) {
+    if (!is_sliced(averages, r)) continue;
+    EXPECT_EQ(averages.Field(r, "seed"), "mean of 2");
+    EXPECT_NEAR(std::stod(averages.Field(r, "value")), std::exp(loss), 1e-9 * std::exp(loss));
+    EXPECT_NEAR(std::stod(averages.Field(r, "difference")), difference, 1e-12);
+    ++seen;
+  }
+  EXPECT_EQ(seen, 1);
+}
+
 TEST_F(ExperimentRun, RefusesWhatWouldFailLater) {
   EXPECT_EQ(Run({"--set", "perplexity=[tiny-2000]"}).exit_code, 2);
   EXPECT_THAT(Run({"--set", "perplexity=[tiny-2000]"}).err, HasSubstr("windows of 2000 tokens"));

@@ -66,6 +66,8 @@ TEST_F(RunnerStats, RefusesWhatItCannotAnswer) {
   EXPECT_THAT(Stats({"--cell", "a/mod", "--tasks", "bundle_fact"}).err,
               HasSubstr("did you mean 'bundle_facts'?"));
   EXPECT_THAT(Stats({"--cell", "a/mod", "--json", "--csv"}).err, HasSubstr("--json and --csv"));
+  EXPECT_THAT(Stats({"--cell", "a/mod", "--average", "seed"}).err,
+              HasSubstr("--average takes the cells of an experiment"));
 }
 
 }  // namespace

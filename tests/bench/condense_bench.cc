@@ -164,11 +164,11 @@ void MlpOf(benchmark::State& state) {
   const InferenceScope inference;
   const Setting& setting = Setting::Get();
   const TargetFit fit = setting.FitOf(setting.block.mlp.down);
-  const double m = setting.channels(), d = setting.width(), removed = m * kRemoved;
-  const double kept = m - removed;
-  // H = C^-1, H B, updates of both, and the solution on what stays.
-  const double flops =
-      Cube(m) + 2 * m * m * d + 2 * removed * m * (m + d) + Cube(kept) / 3 + 2 * kept * kept * d;
+  const double m = setting.channels(), d = setting.width();
+  const double kept = m * (1 - kRemoved);
+  // H = C^-1, H B, updates of the channels of both that are left, and the solution on what stays.
+  const double updates = 2 * (Cube(m) - Cube(kept)) / 3 + d * (m * m - kept * kept);
+  const double flops = Cube(m) + 2 * m * m * d + updates + Cube(kept) / 3 + 2 * kept * kept * d;
   const auto width = static_cast<int64_t>(kept);
   RunAgainstPeak(state, kF64, flops, [&] {
     Block block = setting.block;

@@ -4,10 +4,13 @@
 // and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
 // memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
 // then one update for the block. Groups (heads) are few and wide: they go one at a time, at
-// tr(W_g^T (Hi_gg)^-1 W_g). With a target of its own (regression.h) only the weights that one
-// starts from differ. The costs add up to the error of a least-squares refit of what remains.
+// tr(W_g^T (Hi_gg)^-1 W_g). What is removed is dropped from W and Hi from time to time, so that an
+// update costs what the channels that are left cost. With a target of its own (regression.h) only
+// the weights that one starts from differ. The costs add up to the error of a least-squares refit
+// of what remains.
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -19,6 +22,9 @@ namespace condense {
 namespace {
 
 constexpr int64_t kCandidatesPerRemoval = 4;
+// The part of the channels that are held whose removal is waited for before they are dropped: a
+// copy of what is left against updates of what is not.
+constexpr double kDroppedAtOnce = 0.125;
 
 struct Removals {
   std::vector<int64_t> positions;  // among the candidates, in order
@@ -81,6 +87,12 @@ struct Remainder {
     weights.addmm_(rows.t(), CholeskySolve(corner, weights.index_select(0, removed)), 1, -1);
     inverse.addmm_(rows.t(), CholeskySolve(corner, rows), 1, -1);
   }
+
+  // Drops all channels but these: [k] int64.
+  void Keep(const Tensor& kept) {
+    weights = weights.index_select(0, kept);
+    inverse = inverse.index_select(0, kept).index_select(1, kept);
+  }
 };
 
 // Removes `count` single channels.
@@ -91,28 +103,45 @@ Elimination RemoveChannels(Remainder rest, int64_t count, int64_t drop_block) {
   Elimination result;
   result.damping = rest.damping;
   std::vector<double> costs;
+  // Of the channels that are held: which they are, and whether they are still there.
+  Indices channels(static_cast<size_t>(m));
+  std::iota(channels.begin(), channels.end(), 0);
   Tensor alive = at::ones({m}, rest.weights.options().dtype(at::kBool));
-  while (static_cast<int64_t>(result.order.size()) < count) {
-    const auto removed = static_cast<int64_t>(result.order.size());
-    const Tensor scores = (rest.weights.square().sum(1) / rest.inverse.diagonal())
+  for (int64_t left = m; left > m - count;) {
+    const Tensor energies = at::linalg_vector_norm(rest.weights, 2, 1).square_();
+    const Tensor scores = (energies / rest.inverse.diagonal())
                               .masked_fill(alive.logical_not(), std::numeric_limits<double>::max());
     const Indices candidates =
-        SmallestIndices(scores, std::min(kCandidatesPerRemoval * drop_block, m - removed));
+        SmallestIndices(scores, std::min(kCandidatesPerRemoval * drop_block, left));
     const Tensor s = IndexTensor(candidates).to(rest.weights.device());
     const Tensor candidate_weights = rest.weights.index_select(0, s);  // [s, out]
     const Removals removals =
         RemoveAmong(rest.inverse.index_select(0, s).index_select(1, s).to(at::kCPU),
                     at::matmul(candidate_weights, candidate_weights.t()).to(at::kCPU),
-                    std::min(drop_block, count - removed));
+                    std::min(drop_block, left - (m - count)));
     Indices block;
     for (const int64_t position : removals.positions) {
       block.push_back(candidates[static_cast<size_t>(position)]);
+      result.order.push_back(channels[static_cast<size_t>(block.back())]);
     }
-    result.order.insert(result.order.end(), block.begin(), block.end());
     costs.insert(costs.end(), removals.costs.begin(), removals.costs.end());
+    left -= static_cast<int64_t>(block.size());
+    if (left == m - count) break;
     const Tensor r = IndexTensor(block).to(rest.weights.device());
     rest.Remove(r);
     alive.index_fill_(0, r, false);
+    if (static_cast<double>(left) > (1 - kDroppedAtOnce) * static_cast<double>(channels.size())) {
+      continue;
+    }
+    const Tensor kept = alive.nonzero().flatten();
+    rest.Keep(kept);
+    alive = at::ones_like(kept, alive.options());
+    const Tensor kept_here = kept.to(at::kCPU);
+    const auto positions = kept_here.accessor<int64_t, 1>();
+    for (int64_t i = 0; i < left; ++i) {
+      channels[static_cast<size_t>(i)] = channels[static_cast<size_t>(positions[i])];
+    }
+    channels.resize(static_cast<size_t>(left));
   }
   result.costs = at::tensor(costs, at::TensorOptions().dtype(kF64));
   return result;
@@ -123,7 +152,7 @@ Elimination RemoveChannels(Remainder rest, int64_t count, int64_t drop_block) {
 Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
                               const EliminationOptions& options) {
   Remainder rest(c, options.relative_damping);
-  rest.weights = w.clone();
+  rest.weights = w.clone(at::MemoryFormat::Contiguous);
   return RemoveChannels(std::move(rest), count, options.drop_block);
 }
 
@@ -131,7 +160,7 @@ Elimination EliminateTowards(const Regression& r, const Tensor& w_old, int64_t c
                              const EliminationOptions& options) {
   Remainder rest(r.c, options.relative_damping);
   // (C + ridge)^-1 (B + ridge W_old), written as a change: exact where the old weights are right.
-  rest.weights = w_old + at::matmul(rest.inverse, r.b - at::matmul(r.c, w_old));
+  rest.weights = (w_old + at::matmul(rest.inverse, r.b - at::matmul(r.c, w_old))).contiguous();
   return RemoveChannels(std::move(rest), count, options.drop_block);
 }
 
@@ -142,7 +171,7 @@ Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& unit
                  groups);
   const Tensor rows = units.to(c.device());
   Remainder rest(c, relative_damping);
-  rest.weights = w.clone();
+  rest.weights = w.clone(at::MemoryFormat::Contiguous);
   Elimination result;
   result.damping = rest.damping;
   std::vector<double> costs;

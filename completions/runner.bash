@@ -27,7 +27,7 @@ _runner_complete() {
       ;;
     --tasks) words=$(_runner_names "$program" tasks) ;;
     --profile) words='bundled paper' ;;
-    --set | --samples | --length | --limit | --max-length | --batch-tokens | --ratio | --window | --tokens | --prompt | --threads | --seed | --cell | --baseline | --metric) return ;;
+    --set | --samples | --length | --limit | --max-length | --batch-tokens | --ratio | --window | --tokens | --prompt | --threads | --seed | --cell | --baseline | --average | --metric) return ;;
   esac
 
   if [ -z "$words$files" ]; then
@@ -38,7 +38,7 @@ _runner_complete() {
       case $command in
         table) words="--format --name --profile --models --data --db --set $common" files=experiments ;;
         figure) words="--format --out --profile --db --set $common" files=experiments ;;
-        stats) words="--baseline --protocol --tasks --metric --cell --profile --set --db --json --csv $common" files=experiments ;;
+        stats) words="--baseline --average --protocol --tasks --metric --cell --profile --set --db --json --csv $common" files=experiments ;;
         compress) words="--model --method --ratio --match --allocator --calibration --samples --length --seed --out --set --data --json $common" ;;
         evaluate) words="--model --text --ids --ids-type --protocol --window --special --dense --tasks --limit --samples --max-length --batch-tokens --dtype --data --json $common" ;;
         tokenize) words="--model --no-special --decode $common" ;;

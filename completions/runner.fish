@@ -53,6 +53,7 @@ complete -c runner -n "__runner_in compress" -l length -x -d "Ids in each sequen
 complete -c runner -n "__runner_in compress" -l seed -x -d "Seed"
 complete -c runner -n "__runner_in compress" -l out -x -a "(__fish_complete_directories)" -d "Folder to write"
 complete -c runner -n "__runner_in stats" -l baseline -x -a "(__runner_names methods)" -d "Method to compare with too"
+complete -c runner -n "__runner_in stats" -l average -x -a "seed calibration ratio model dtype" -d "Keys to average over"
 complete -c runner -n "__runner_in stats" -l cell -x -d "Fingerprint of a cell"
 complete -c runner -n "__runner_in stats" -l tasks -x -d "Only these tasks"
 complete -c runner -n "__runner_in stats" -l metric -x -d "Only these metrics and means"

@@ -31,6 +31,10 @@ struct Budget {
     }
     return 0;
   }
+  // Block weights that go, whatever the plan.
+  double Removed() const {
+    return ratio * static_cast<double>(match == Match::kTotal ? dense.Total() : dense.block);
+  }
   double Measure(const Plan& plan) const {
     const ParameterCount count = CountParameters(plan.config);
     return static_cast<double>(match == Match::kBlock ? count.block : count.Total());
@@ -138,10 +142,26 @@ void RequireDense(const ModelConfig& config) {
       "expect; compress the dense model that it was made from");
 }
 
+// What every plan would fail at is said before an allocator measures anything for one: if attention
+// kept all of its weights, the widest MLP would still have this many channels.
+void RequireTokensForAnyPlan(const CompressionRequest& request, const StatisticsStore& statistics) {
+  const ModelConfig& dense = statistics.model().config();
+  const ModuleTrials* trials = request.method.trials();
+  const bool fixed = request.allocator != nullptr && request.allocator->IsFixed();
+  if (fixed || trials == nullptr || trials->TrialRequests(dense).empty()) return;
+  const Budget budget{request.match, request.ratio, CountParameters(dense)};
+  const double mlp = ModuleShare(dense, Module::kMlp) * static_cast<double>(budget.dense.block);
+  constexpr double kMargin = 0.99;  // biases, and widths that round down
+  const double kept = kMargin * (1 - budget.Removed() / mlp);
+  RequireTokensFor(static_cast<int64_t>(kept * static_cast<double>(dense.intermediate_size)),
+                   statistics);
+}
+
 void CompressInto(const CompressionRequest& request, StatisticsStore& statistics,
                   StatisticsStore& scores, ModelSink& sink, CompressionResult& result) {
   const PlanContext context(statistics, scores, request.allocator, request.method.trials(),
                             request.seed);
+  RequireTokensForAnyPlan(request, statistics);
   MatchedPlan matched = [&] {
     const PhaseClock::Scope phase(statistics.clock(), "plan");
     return MatchRatio(request, context);

@@ -37,20 +37,23 @@ Random CompressionJob::MakeRandom(const std::string& purpose, int64_t layer) con
   return layer < 0 ? Random(seed_, purpose) : MakeLayerRandom(seed_, purpose, layer);
 }
 
+void RequireTokensFor(int64_t channels, const StatisticsStore& statistics) {
+  const int64_t tokens = statistics.tokens().tokens();
+  if (tokens >= channels) return;
+  throw MakeError<ConfigError>(
+      "calibration set '{}' has {} tokens, but at least {} channels are to be kept in one layer; "
+      "take "
+      "more or longer samples",
+      statistics.calibration().id, tokens, channels);
+}
+
 namespace {
 
-// A selection or a solve needs at least as many tokens as units it keeps.
 void RequireEnoughTokens(const ModelConfig& plan, const StatisticsStore& statistics) {
   const int64_t tokens = statistics.tokens().tokens();
   int64_t widest = 0;
   for (const LayerConfig& layer : plan.layers) widest = std::max(widest, layer.mlp_width);
-  if (tokens < widest) {
-    throw MakeError<ConfigError>(
-        "calibration set '{}' has {} tokens, but {} channels are to be kept in one layer; take "
-        "more or longer "
-        "samples",
-        statistics.calibration().id, tokens, widest);
-  }
+  RequireTokensFor(widest, statistics);
   if (tokens < plan.intermediate_size) {
     LogWarning(
         "calibration set '{}' has {} tokens for {} MLP channels: their statistics have rank {} at "

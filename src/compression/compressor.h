@@ -110,6 +110,9 @@ struct BlockLoop {
 // Numbers for one layer, independent of the order in which layers are visited.
 Random MakeLayerRandom(uint64_t seed, const std::string& purpose, int64_t layer);
 
+// A selection or a solve needs at least as many tokens as channels that it keeps: ConfigError.
+void RequireTokensFor(int64_t channels, const StatisticsStore& statistics);
+
 class CompressionJob {
  public:
   CompressionJob(StatisticsStore& statistics, ModelSink& sink, ModelConfig plan, uint64_t seed);

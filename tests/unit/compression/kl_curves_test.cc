@@ -382,6 +382,43 @@ TEST(KlCurves, NeedAMethodWithTrials) {
   }
 }
 
+// Asks another allocator, and says how often.
+class CountedAllocator final : public Allocator {
+ public:
+  explicit CountedAllocator(const Allocator& allocator) : allocator_(allocator) {}
+  Allocation Allocate(const AllocationRequest& request) const override {
+    ++calls;
+    return allocator_.Allocate(request);
+  }
+  mutable int calls = 0;
+
+ private:
+  const Allocator& allocator_;
+};
+
+TEST(KlCurves, AreNotMeasuredForATargetThatHasTooFewTokens) {
+  // 48 channels, three fifths of the weights: at 20% at least 32 of them stay somewhere, at 50% it
+  // may be 8.
+  for (const int64_t sequences : {2, 3}) {
+    TinyModel tiny({.sequences = sequences, .length = 12});
+    const auto curves = MakeComponent<Allocator>("kl_curves");
+    const CountedAllocator allocator(*curves);
+    if (sequences == 3) {
+      CompressWith(tiny.statistics, "modegpt", 0.5, allocator);
+      EXPECT_GT(allocator.calls, 0);
+      continue;
+    }
+    try {
+      CompressWith(tiny.statistics, "modegpt", 0.2, allocator);
+      FAIL();
+    } catch (const ConfigError& error) {
+      EXPECT_NE(std::string(error.what()).find("24 tokens, but at least 31"), std::string::npos)
+          << error.what();
+    }
+    EXPECT_EQ(allocator.calls, 0);
+  }
+}
+
 TEST(KlCurves, SayHowMuchCanBeRemovedAtMost) {
   TinyModel tiny;
   const auto allocator = MakeComponent<Allocator>(

@@ -42,8 +42,7 @@ void RequireTokensFor(int64_t channels, const StatisticsStore& statistics) {
   if (tokens >= channels) return;
   throw MakeError<ConfigError>(
       "calibration set '{}' has {} tokens, but at least {} channels are to be kept in one layer; "
-      "take "
-      "more or longer samples",
+      "take more or longer samples",
       statistics.calibration().id, tokens, channels);
 }
 

@@ -81,7 +81,12 @@ class AverageReporter {
 
   std::vector<StatisticsRow> Report(const Cells& cells) {
     std::vector<StatisticsRow> rows;
-    for (const Quantity& quantity : QuantitiesOf(*cells.front())) {
+    // A cell that failed may have fewer values than the others.
+    const Measurement& fullest = **std::max_element(cells.begin(), cells.end(),
+                                                    [](const Measurement* a, const Measurement* b) {
+                                                      return a->values.size() < b->values.size();
+                                                    });
+    for (const Quantity& quantity : QuantitiesOf(fullest)) {
       const auto averaged = Average(cells, quantity);
       if (!averaged) continue;
       rows.push_back(RowOf(quantity, *averaged));
@@ -157,27 +162,29 @@ class AverageReporter {
   std::optional<Averaged> Average(const Cells& cells, const Quantity& quantity) {
     Averaged sum;
     for (const MetricValue& source : quantity.sources) {
-      const auto first = SeriesOf(*cells.front(), source);
-      if (!first || first->values.empty()) return std::nullopt;
-      std::vector<double> values(first->values.size(), 0);
-      for (const Measurement* cell : cells) {
-        const auto series = SeriesOf(*cell, source);
-        if (!series) {
-          WarnOnce(quantity, *cell, "has no scores of it");
+      std::vector<std::optional<ScoreSeries>> all;
+      for (const Measurement* cell : cells) all.push_back(SeriesOf(*cell, source));
+      const auto first = std::find_if(all.begin(), all.end(),
+                                      [](const auto& series) { return series.has_value(); });
+      if (first == all.end()) return std::nullopt;
+      std::vector<double> values((*first)->values.size(), 0);
+      for (size_t c = 0; c < all.size(); ++c) {
+        if (!all[c]) {
+          WarnOnce(quantity, *cells[c], "has no scores of it");
           return std::nullopt;
         }
-        if (series->basis != first->basis || series->values.size() != values.size()) {
-          WarnOnce(quantity, *cell,
+        if (all[c]->basis != (*first)->basis || all[c]->values.size() != values.size()) {
+          WarnOnce(quantity, *cells[c],
                    fmt::format("was scored on other data than {}", Describe(*cells.front())));
           return std::nullopt;
         }
-        for (size_t i = 0; i < values.size(); ++i) values[i] += series->values[i];
+        for (size_t i = 0; i < values.size(); ++i) values[i] += all[c]->values[i];
       }
       for (double& value : values) value /= static_cast<double>(cells.size());
-      sum.kind = first->kind;
-      sum.bases.push_back(first->basis);
+      sum.kind = (*first)->kind;
+      sum.bases.push_back((*first)->basis);
       sum.values.push_back(std::move(values));
-      sum.chance += first->chance / static_cast<double>(quantity.sources.size());
+      sum.chance += (*first)->chance / static_cast<double>(quantity.sources.size());
     }
     return sum;
   }

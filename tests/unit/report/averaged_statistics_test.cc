@@ -187,14 +187,19 @@ TEST_F(AveragedStatisticsTest, AveragesOverModelsThatScoredTheSameDocuments) {
 }
 
 TEST_F(AveragedStatisticsTest, LeavesOutWhatADrawLacks) {
-  Answer(Draw("a", "modegpt", 0), "1100");
-  Answer(Draw("a", "slicegpt", 0), "1100");
-  Answer(Draw("a", "slicegpt", 1), "1100");
-  testing::internal::CaptureStderr();
-  EXPECT_TRUE(Compute("a", "modegpt").rows.empty());
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("no average of acc_norm of bundle_physical under lmeval-bos: a modegpt 0.2 "
-                        "bundled-128x256 seed 1 has no scores of it"));
+  for (const int64_t seed : {0, 1}) {
+    // The first draw lacks it, or the last.
+    Answer(Draw(seed == 0 ? "a" : "b", "modegpt", seed), "1100");
+    Answer(Draw("a", "slicegpt", seed), "1100");
+  }
+  for (const char* model : {"a", "b"}) {
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(Compute(model, "modegpt").rows.empty());
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                HasSubstr("no average of acc_norm of bundle_physical under lmeval-bos: a modegpt "
+                          "0.2 bundled-128x256 seed 1 has no scores of it"));
+  }
+  EXPECT_EQ(Compute("a", "slicegpt").rows.size(), 1u);
 }
 
 TEST_F(AveragedStatisticsTest, RefusesOtherKeys) {

@@ -160,13 +160,17 @@ class AverageReporter {
 
   // None where a cell has no scores, or has them of other documents or windows.
   std::optional<Averaged> Average(const Cells& cells, const Quantity& quantity) {
-    Averaged sum;
+    const auto exists = [](const std::optional<ScoreSeries>& series) { return series.has_value(); };
+    std::vector<std::vector<std::optional<ScoreSeries>>> sources;
     for (const MetricValue& source : quantity.sources) {
-      std::vector<std::optional<ScoreSeries>> all;
-      for (const Measurement* cell : cells) all.push_back(SeriesOf(*cell, source));
-      const auto first = std::find_if(all.begin(), all.end(),
-                                      [](const auto& series) { return series.has_value(); });
-      if (first == all.end()) return std::nullopt;
+      sources.emplace_back();
+      for (const Measurement* cell : cells) sources.back().push_back(SeriesOf(*cell, source));
+      // What none of them has is not missed.
+      if (std::none_of(sources.back().begin(), sources.back().end(), exists)) return std::nullopt;
+    }
+    Averaged sum;
+    for (const auto& all : sources) {
+      const auto first = std::find_if(all.begin(), all.end(), exists);
       std::vector<double> values((*first)->values.size(), 0);
       for (size_t c = 0; c < all.size(); ++c) {
         if (!all[c]) {

@@ -306,8 +306,7 @@ AveragedStatistics ComputeAveragedStatistics(const std::vector<Measurement>& mea
   const std::vector<std::string> known = {"seed", "calibration", "ratio", "model", "dtype"};
   for (const std::string& key : over) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    throw MakeError<ConfigError>("cannot average over '{}'{}; one of {}", key,
-                                 SuggestName(key, known), Join(known, ", "));
+    throw MakeError<ConfigError>("cannot average over '{}'{}", key, SuggestName(key, known));
   }
   const StatisticsSelection selection(measurements, options);
   AverageReporter reporter(selection, scores);

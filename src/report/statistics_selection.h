@@ -20,7 +20,6 @@ class StatisticsSelection {
   StatisticsSelection(const std::vector<Measurement>& measurements,
                       const StatisticsOptions& options);
 
-  const std::vector<Measurement>& measurements() const { return measurements_; }
   const StatisticsOptions& options() const { return options_; }
 
   bool ReportsCell(const Measurement& cell) const;

@@ -12,8 +12,7 @@
 
 namespace condense {
 
-// --- Python
-// ---------------------------------------------------------------------------------------
+// --- Python --------------------------------------------------------------------------------------
 
 PythonRandom::PythonRandom(uint64_t seed) {
   constexpr int kSize = 624;
@@ -67,8 +66,7 @@ int64_t PythonRandom::RandInt(int64_t low, int64_t high) {
   return low + static_cast<int64_t>(draw);
 }
 
-// --- NumPy
-// ----------------------------------------------------------------------------------------
+// --- NumPy ---------------------------------------------------------------------------------------
 
 NumpyRandom::NumpyRandom(uint32_t seed) {
   // SeedSequence: hash the entropy into a pool of four words, then draw eight words from it.
@@ -142,8 +140,7 @@ std::vector<int64_t> NumpyRandom::Permutation(int64_t n) {
   return order;
 }
 
-// --- The project's own
-// ----------------------------------------------------------------------------
+// --- The project's own ---------------------------------------------------------------------------
 
 Random::Random(uint64_t seed, std::string_view purpose) {
   const std::string digest =

@@ -7,7 +7,7 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/checkpoint.h"
-#include "model/check.h"
+#include "model/stored/check.h"
 
 namespace condense {
 namespace {

@@ -52,8 +52,7 @@ void RequireReplaceable(const fs::path& folder) {
     if (entry.is_directory()) {
       throw MakeError<DataError>(
           "{}: holds the folder '{}', so it is no earlier checkpoint and is not replaced; name "
-          "another "
-          "folder",
+          "another folder",
           folder.string(), entry.path().filename().string());
     }
     const auto extension = entry.path().extension();

@@ -102,8 +102,7 @@ StoredTensor ParseEntry(const std::string& name, const Json& entry, const DataRa
   if (end > data.size) {
     throw MakeError<DataError>(
         "{}: its bytes end at {}, but the file holds {} bytes of data; the file is truncated or "
-        "its "
-        "header is wrong",
+        "its header is wrong",
         where, end, data.size);
   }
   const auto width = static_cast<int64_t>(c10::elementSize(tensor.dtype));

@@ -10,7 +10,7 @@
 #include "base/strings.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors.h"
-#include "checkpoint/torch_file.h"
+#include "checkpoint/torch/torch_file.h"
 
 namespace condense {
 namespace {

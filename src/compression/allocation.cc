@@ -62,8 +62,7 @@ std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap) 
   if (total > cap * static_cast<double>(removed.size()) * (1 + 1e-12)) {
     throw MakeError<ConfigError>(
         "cannot remove {:.4f} of the block weights when no layer may lose more than {:.4f}; ask "
-        "for "
-        "a smaller ratio or raise the cap",
+        "for a smaller ratio or raise the cap",
         total / static_cast<double>(removed.size()), cap);
   }
   std::vector<bool> capped(removed.size(), false);

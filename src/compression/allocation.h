@@ -59,8 +59,7 @@ class Allocator {
 // exceeds the cap.
 std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap);
 
-// --- From fractions to widths
-// ---------------------------------------------------------------------
+// --- From fractions to widths --------------------------------------------------------------------
 
 enum class RoundingMode { kCarry, kFloor, kNearest, kCeil };
 

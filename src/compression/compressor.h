@@ -20,8 +20,7 @@
 
 namespace condense {
 
-// --- Report
-// ---------------------------------------------------------------------------------------
+// --- Report --------------------------------------------------------------------------------------
 
 // What happened to one module of one layer (methods.md 0.5 rule 8).
 struct ModuleReport {
@@ -45,8 +44,7 @@ struct CompressionReport {
   std::vector<ModuleCurve> curves;  // what the allocator measured, if anything
 };
 
-// --- Job
-// ------------------------------------------------------------------------------------------
+// --- Job -----------------------------------------------------------------------------------------
 
 // On what inputs the statistics of a block are taken (methods.md 7.2).
 enum class Schedule {
@@ -139,8 +137,7 @@ class CompressionJob {
   CompressionReport report_;
 };
 
-// --- Method
-// ---------------------------------------------------------------------------------------
+// --- Method --------------------------------------------------------------------------------------
 
 // What a method may consult while it plans.
 class PlanContext {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "config/fields.h"
-#include "data/corpus.h"
-#include "data/ids_file.h"
-#include "data/sampler.h"
+#include "data/samplers/sampler.h"
+#include "data/text/corpus.h"
+#include "data/text/ids_file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace condense {

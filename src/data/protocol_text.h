@@ -5,8 +5,8 @@
 #include <variant>
 #include <vector>
 
-#include "data/rolling_text.h"
-#include "data/windows.h"
+#include "data/text/rolling_text.h"
+#include "data/text/windows.h"
 
 namespace condense {
 

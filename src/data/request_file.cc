@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/strings.h"
-#include "data/jsonl.h"
 #include "data/requests.h"
+#include "data/text/jsonl.h"
 
 namespace condense {
 

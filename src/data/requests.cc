@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "data/leading_token.h"
-#include "data/python_text.h"
+#include "data/tasks/python_text.h"
+#include "data/text/leading_token.h"
 
 namespace condense {
 namespace {
@@ -121,15 +121,13 @@ EncodedRequest RequestEncoder::Encode(const Request& request) const {
   if (encoded.head.empty()) {
     throw MakeError<DataError>(
         "{}request with context \"{}\": no ids are left of the context, so its first continuation "
-        "id "
-        "cannot be scored; protocol {} adds no special tokens",
+        "id cannot be scored; protocol {} adds no special tokens",
         At(request), Excerpt(request.context), protocol_.id);
   }
   if (scored == 0) {
     throw MakeError<DataError>(
         "{}request with continuation \"{}\": no ids are left of the continuation after the {} ids "
-        "of "
-        "the context; expected at least one to score",
+        "of the context; expected at least one to score",
         At(request), Excerpt(request.continuation), encoded.context_tokens);
   }
   if (scored > max_length_) {

@@ -8,8 +8,8 @@
 #include "base/system.h"
 #include "evaluation/bad_layer.h"
 #include "evaluation/hidden_states.h"
-#include "model/check.h"
 #include "model/divergence.h"
+#include "model/stored/check.h"
 #include "stats/intervals.h"
 
 namespace condense {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "data/requests.h"
+#include "kernels/target_scores.h"
 #include "model/packed_layout.h"
-#include "tensor/target_scores.h"
 
 namespace condense {
 

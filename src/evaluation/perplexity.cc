@@ -7,8 +7,8 @@
 #include "base/system.h"
 #include "evaluation/bad_layer.h"
 #include "evaluation/hidden_states.h"
-#include "model/check.h"
 #include "model/loss.h"
+#include "model/stored/check.h"
 
 namespace condense {
 namespace {

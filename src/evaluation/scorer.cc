@@ -9,8 +9,8 @@
 #include "evaluation/bad_layer.h"
 #include "evaluation/packed_requests.h"
 #include "model/causal_lm.h"
-#include "model/check.h"
 #include "model/loss.h"
+#include "model/stored/check.h"
 
 namespace condense {
 namespace {

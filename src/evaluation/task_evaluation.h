@@ -5,7 +5,7 @@
 #include <functional>
 #include <span>
 
-#include "data/task.h"
+#include "data/tasks/task.h"
 #include "evaluation/scorer.h"
 #include "model/model_source.h"
 #include "stats/task_scores.h"

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "config/paths.h"
-#include "report/figure_gnuplot.h"
-#include "report/stored_scores.h"
+#include "report/figures/figure_gnuplot.h"
+#include "report/statistics/stored_scores.h"
 
 namespace condense {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "experiment/tables.h"
-#include "report/figure.h"
+#include "report/figures/figure.h"
 
 namespace condense {
 
@@ -10,7 +10,7 @@ namespace condense {
 Figure ExperimentFigureOf(const ExperimentSpec& spec, const ResultsStore& store,
                           int64_t experiment);
 
-// WriteFigure() of report/figure_gnuplot.h, with what could not be drawn as warnings and the files
+// WriteFigure() of report/figures/figure_gnuplot.h, with what could not be drawn as warnings and the files
 // as a message.
 void WriteExperimentFigure(const Figure& figure, const std::filesystem::path& folder,
                            const std::string& name);

@@ -9,10 +9,10 @@
 #include "base/strings.h"
 #include "config/paths.h"
 #include "data/calibration.h"
-#include "data/task_definition.h"
-#include "data/task_files.h"
-#include "data/windows.h"
-#include "model/checkpoint_model.h"
+#include "data/tasks/task_definition.h"
+#include "data/tasks/task_files.h"
+#include "data/text/windows.h"
+#include "model/stored/checkpoint_model.h"
 
 namespace condense {
 namespace fs = std::filesystem;

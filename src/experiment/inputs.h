@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "data/corpus.h"
+#include "data/text/corpus.h"
 #include "experiment/model_place.h"
 #include "results/records.h"
 

@@ -85,9 +85,8 @@ std::string MissingModelText(const ModelPlace& place) {
   for (const fs::path& folder : place.looked) text += fmt::format("\n    {}/", folder.string());
   return text +
          "\n  with config.json, the weights (model.safetensors, model.safetensors.index.json with "
-         "its "
-         "shards, or pytorch_model*.bin) and the tokenizer (tokenizer.json, tokenizer.model, or "
-         "vocab.json with merges.txt); name the folder DIR with --models DIR";
+         "its shards, or pytorch_model*.bin) and the tokenizer (tokenizer.json, tokenizer.model, "
+         "or vocab.json with merges.txt); name the folder DIR with --models DIR";
 }
 
 fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "experiment/inputs.h"
-#include "experiment/spec.h"
+#include "experiment/spec/spec.h"
 
 namespace condense {
 

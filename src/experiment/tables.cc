@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "config/paths.h"
 #include "data/calibration.h"
-#include "experiment/cell_records.h"
+#include "experiment/run/cell_records.h"
 #include "report/measurements.h"
 #include "report/published.h"
-#include "report/render.h"
-#include "report/stored_scores.h"
+#include "report/statistics/stored_scores.h"
+#include "report/tables/render.h"
 
 namespace condense {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "experiment/spec.h"
-#include "report/table.h"
+#include "experiment/spec/spec.h"
+#include "report/tables/table.h"
 #include "results/results_store.h"
 
 namespace condense {

@@ -3,10 +3,10 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "kernels/one_pass.h"
+#include "kernels/packed_attention.h"
 #include "model/attention_heads.h"
 #include "model/block.h"
-#include "tensor/one_pass.h"
-#include "tensor/packed_attention.h"
 
 namespace condense {
 namespace {

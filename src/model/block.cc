@@ -1,8 +1,8 @@
 #include "model/block.h"
 
 #include "base/error.h"
+#include "kernels/one_pass.h"
 #include "model/activation.h"
-#include "tensor/one_pass.h"
 
 namespace condense {
 

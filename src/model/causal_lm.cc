@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/check.h"
+#include "model/stored/check.h"
 
 namespace condense {
 

@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "kernels/compare_logits.h"
 #include "model/model_source.h"
-#include "tensor/compare_logits.h"
 
 namespace condense {
 

@@ -1,6 +1,6 @@
 #include "model/linear.h"
 
-#include "tensor/one_pass.h"
+#include "kernels/one_pass.h"
 
 namespace condense {
 

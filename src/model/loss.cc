@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "tensor/one_pass.h"
+#include "kernels/one_pass.h"
 
 namespace condense {
 namespace {

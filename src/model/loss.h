@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/target_scores.h"
 #include "model/model_source.h"
-#include "tensor/target_scores.h"
 
 namespace condense {
 

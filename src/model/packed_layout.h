@@ -2,7 +2,7 @@
 //
 // A packed batch is one row of tokens, [1, tokens]: sequences one after the other, nothing padded,
 // and what sequences have in common at their beginnings stored once. The runs of
-// tensor/packed_attention.h say who continues whom. Linear maps and norms do not look at it;
+// kernels/packed_attention.h say who continues whom. Linear maps and norms do not look at it;
 // embedding and attention do.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "tensor/packed_attention.h"
+#include "kernels/packed_attention.h"
 #include "tensor/tensor.h"
 
 namespace condense {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "tensor/one_pass.h"
+#include "kernels/one_pass.h"
 
 namespace condense {
 

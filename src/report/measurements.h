@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "report/table.h"
+#include "report/tables/table.h"
 #include "results/results_store.h"
 
 namespace condense {

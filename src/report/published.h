@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "report/table.h"
+#include "report/tables/table.h"
 
 namespace condense {
 

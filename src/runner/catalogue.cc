@@ -11,11 +11,11 @@
 #include "config/paths.h"
 #include "config/registry.h"
 #include "data/calibration.h"
-#include "data/task_definition.h"
-#include "data/windows.h"
-#include "experiment/evaluator.h"
+#include "data/tasks/task_definition.h"
+#include "data/text/windows.h"
+#include "experiment/evaluators/evaluator.h"
 #include "experiment/model_place.h"
-#include "experiment/spec.h"
+#include "experiment/spec/spec.h"
 
 namespace condense {
 namespace {

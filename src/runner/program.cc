@@ -12,7 +12,7 @@
 #include "base/progress.h"
 #include "base/strings.h"
 #include "base/system.h"
-#include "experiment/environment.h"
+#include "experiment/run/environment.h"
 #include "runner/command.h"
 
 namespace condense {

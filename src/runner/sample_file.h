@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/task.h"
+#include "data/tasks/task.h"
 #include "stats/task_scores.h"
 
 namespace condense {

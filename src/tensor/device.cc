@@ -42,8 +42,7 @@ void LoadCudaBackEnd() {
   if (::dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     throw MakeError<ConfigError>(
         "device 'cuda': cannot load {}: {}; run scripts/setup.sh --cuda to install what it needs, "
-        "or "
-        "use device 'cpu'",
+        "or use device 'cpu'",
         library.string(), ::dlerror());
   }
 }
@@ -79,8 +78,8 @@ Device OpenDevice(std::string_view name) {
   if (gpus == 0) {
     throw MakeError<ConfigError>(
         "device '{}': no usable GPU found (is the NVIDIA driver installed, and does nvidia-smi "
-        "list a "
-        "GPU? scripts/setup.sh --cuda installs the libraries, not the driver); use device 'cpu'",
+        "list a GPU? scripts/setup.sh --cuda installs the libraries, not the driver); use device "
+        "'cpu'",
         name);
   }
   if (*index >= gpus) {

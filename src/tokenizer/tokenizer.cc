@@ -1,8 +1,8 @@
 #include "tokenizer/tokenizer.h"
 
 #include "base/error.h"
-#include "tokenizer/folder.h"
-#include "tokenizer/loaders.h"
+#include "tokenizer/formats/folder.h"
+#include "tokenizer/formats/loaders.h"
 
 namespace condense {
 

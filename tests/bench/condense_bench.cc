@@ -10,9 +10,9 @@
 
 #include "bench/roofline.h"
 #include "calibration/score_statistics.h"
-#include "compression/methods/condense_modules.h"
-#include "compression/parts/attention_refit.h"
-#include "compression/parts/mlp_refit.h"
+#include "compression/methods/condense/condense_modules.h"
+#include "compression/refits/attention_refit.h"
+#include "compression/refits/mlp_refit.h"
 #include "support/tiny_model.h"
 
 namespace condense {

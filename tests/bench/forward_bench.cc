@@ -7,8 +7,8 @@
 #include "bench/roofline.h"
 #include "evaluation/perplexity.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
 #include "model/loss.h"
+#include "model/stored/checkpoint_model.h"
 
 namespace condense {
 namespace {

@@ -9,7 +9,7 @@
 #include "evaluation/packed_requests.h"
 #include "evaluation/scorer.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "model/stored/checkpoint_model.h"
 
 namespace condense {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "compression/compress.h"
 #include "config/registry.h"
-#include "model/check.h"
+#include "model/stored/check.h"
 #include "support/temp_folder.h"
 #include "support/tiny_folder.h"
 #include "support/tiny_model.h"

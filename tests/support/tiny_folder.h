@@ -8,8 +8,8 @@
 
 #include "checkpoint/checkpoint.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
-#include "model/family.h"
+#include "model/stored/checkpoint_model.h"
+#include "model/stored/family.h"
 
 namespace condense {
 

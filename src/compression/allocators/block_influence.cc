@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "calibration/statistics_store.h"
-#include "compression/module_weights.h"
+#include "compression/allocators/module_weights.h"
 #include "config/registry.h"
 
 namespace condense {

@@ -13,8 +13,8 @@
 #include "base/strings.h"
 #include "base/system.h"
 #include "calibration/statistics_store.h"
-#include "compression/parts/module_curves.h"
-#include "compression/parts/spending.h"
+#include "compression/allocators/module_curves.h"
+#include "compression/allocators/spending.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -100,8 +100,7 @@ class KlCurves final : public Allocator {
     if (request.trials == nullptr) {
       throw ConfigError(
           "allocator 'kl_curves' measures what compressing one module alone does, which this "
-          "method "
-          "does not offer; use another allocator, as 'block_influence'");
+          "method does not offer; use another allocator, as 'block_influence'");
     }
     Params measured = params_;
     measured.between = Params().between;  // is not measured

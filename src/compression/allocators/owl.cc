@@ -9,8 +9,8 @@
 #include <numeric>
 
 #include "calibration/statistics_store.h"
+#include "compression/allocators/module_weights.h"
 #include "compression/linear_inputs.h"
-#include "compression/module_weights.h"
 #include "config/registry.h"
 
 namespace condense {

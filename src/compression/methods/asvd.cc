@@ -2,7 +2,7 @@
 // 5.8). Inputs are weighed by their mean magnitude, S = diag(mean |x_i|^alpha), and the weight is
 // truncated in that scale. Without the paper's search for the rank of each map: an allocator shares
 // the ranks out. The reported errors are of the scaled weights.
-#include "compression/parts/low_rank_method.h"
+#include "compression/bases/low_rank_method.h"
 #include "config/registry.h"
 
 namespace condense {

@@ -1,5 +1,5 @@
 // Evenly spaced units stay (methods.md 5.4), whatever they do.
-#include "compression/parts/unit_pruning.h"
+#include "compression/bases/unit_pruning.h"
 
 namespace condense {
 namespace {

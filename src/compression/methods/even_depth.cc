@@ -1,6 +1,6 @@
 // Removes blocks at even spacing, never the first or the last (methods.md 5.4): what any choice of
 // blocks has to beat. Looks at no data.
-#include "compression/parts/depth.h"
+#include "compression/bases/depth.h"
 
 namespace condense {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "compression/parts/depth.h"
+#include "compression/bases/depth.h"
 
 namespace condense {
 

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
-#include "compression/parts/depth.h"
+#include "compression/bases/depth.h"
 #include "model/loss.h"
 
 namespace condense {

@@ -1,6 +1,6 @@
 // Plain SVD: each weight by its best low-rank approximation, whatever its inputs are (methods.md
 // 5.8). The reported errors are of the weights.
-#include "compression/parts/low_rank_method.h"
+#include "compression/bases/low_rank_method.h"
 #include "config/registry.h"
 
 namespace condense {

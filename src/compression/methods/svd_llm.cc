@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/system.h"
+#include "compression/bases/low_rank_method.h"
 #include "compression/linear_inputs.h"
-#include "compression/parts/low_rank_method.h"
 #include "compression/solvers/solvers.h"
 #include "config/registry.h"
 

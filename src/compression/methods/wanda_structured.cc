@@ -1,7 +1,7 @@
 // Wanda on whole units (Sun et al., arXiv 2306.11695; structured form in methods.md 5.5): the mean
 // over outputs of |W_jo| sqrt(E[x_j^2]), summed over the rows of a head. Block after block, each on
 // what the pruned blocks below hand it. Nothing is refitted.
-#include "compression/parts/unit_pruning.h"
+#include "compression/bases/unit_pruning.h"
 
 namespace condense {
 namespace {

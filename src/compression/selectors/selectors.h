@@ -39,8 +39,8 @@ struct FlapOptions {
   template <class V>
   void Fields(V&& field) {
     field("metric", metric,
-          "wifv: variance x squared norm of the consumer row; ifv: variance; "
-          "wifn: root mean square x mean absolute weight");
+          "wifv: variance x squared norm of the consumer row; ifv: variance; wifn: root mean "
+          "square x mean absolute weight");
   }
 };
 std::shared_ptr<const ScoringSelector> MakeFlap(const FlapOptions& options);

@@ -15,15 +15,13 @@ namespace condense {
 
 using Indices = std::vector<int64_t>;  // ascending unless said otherwise
 
-// --- Gram matrices
-// --------------------------------------------------------------------------------
+// --- Gram matrices -------------------------------------------------------------------------------
 
 // Gram matrix of rows x - shift, from the Gram matrix [p, p] and the mean [p] of x over `tokens`
 // rows. With shift = mean: the centred Gram matrix.
 Tensor ShiftedGram(const Tensor& c, const Tensor& mean, const Tensor& shift, int64_t tokens);
 
-// --- MLP: refit of the consumer matrix on kept channels (1.2)
-// --------------------------------------
+// --- MLP: refit of the consumer matrix on kept channels (1.2) ------------------------------------
 
 struct RefitResult {
   Tensor weight;             // [k, out]
@@ -57,8 +55,7 @@ struct InverseDiagonal {
 // 1 - lambda t_j, which loses the digits that decide. No inverse is formed.
 InverseDiagonal RidgeInverseDiagonal(const Tensor& c, double lambda);
 
-// --- Backward elimination (5.7)
-// --------------------------------------------------------------------
+// --- Backward elimination (5.7) ------------------------------------------------------------------
 
 struct Elimination {
   Indices order;       // channels in the order of their removal: nested, one run serves every width
@@ -80,8 +77,7 @@ Elimination EliminateBackward(const Tensor& c, const Tensor& w, int64_t count,
 Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& units, int64_t count,
                             double relative_damping);
 
-// --- Query/key (1.3)
-// -------------------------------------------------------------------------------
+// --- Query/key (1.3) -----------------------------------------------------------------------------
 
 enum class PairScore { kSum, kNorm, kExact };
 enum class GroupScore { kRss, kSum };
@@ -121,8 +117,7 @@ struct QkSubspaces {
 // c_q: [d_h, d_h], summed over the query heads of the group.
 QkSubspaces QkBestRank(const Tensor& c_q, const Tensor& c_k);
 
-// --- Value/output (1.4)
-// ----------------------------------------------------------------------------
+// --- Value/output (1.4) --------------------------------------------------------------------------
 
 // Factors for the columns of a value subspace [d_h, k] that give each channel the root mean square
 // of the dense ones; c_v: Gram matrix of the values. A direction in which there are no data has no
@@ -162,8 +157,7 @@ class ValueSubspaces {
   bool dead_ = false;
 };
 
-// --- Index helpers
-// ---------------------------------------------------------------------------------
+// --- Index helpers -------------------------------------------------------------------------------
 
 // The k smallest / largest entries, ties to the lower index, returned ascending.
 Indices SmallestIndices(const Tensor& scores, int64_t k);

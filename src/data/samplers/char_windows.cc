@@ -8,8 +8,8 @@
 
 #include "base/random.h"
 #include "base/strings.h"
-#include "data/python_text.h"
 #include "data/samplers/sampling.h"
+#include "data/tasks/python_text.h"
 
 namespace condense {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "data/leading_token.h"
+#include "data/text/leading_token.h"
 
 namespace condense {
 
@@ -33,8 +33,7 @@ void RequireSamples(const SamplingJob& job, size_t found, std::string_view why_f
   if (count == job.samples || (job.allow_fewer && count > 0)) return;
   throw MakeError<DataError>(
       "corpus {}, split '{}': {} sequences of {} ids are asked for, it gives {} ({}); ask for "
-      "fewer or "
-      "shorter ones{}",
+      "fewer or shorter ones{}",
       job.corpus.name, job.corpus.split, job.samples, job.length, count, why_fewer,
       count > 0 ? ", or say allow_fewer: true" : "");
 }

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/sampler.h"
+#include "data/samplers/sampler.h"
 
 namespace condense {
 

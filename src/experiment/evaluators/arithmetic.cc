@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "experiment/cell_records.h"
-#include "experiment/config_name.h"
-#include "experiment/evaluator.h"
-#include "experiment/workbench.h"
+#include "experiment/evaluators/evaluator.h"
+#include "experiment/run/cell_records.h"
+#include "experiment/run/workbench.h"
+#include "experiment/spec/config_name.h"
 
 namespace condense {
 namespace {

@@ -6,10 +6,10 @@
 
 #include "base/system.h"
 #include "evaluation/task_evaluation.h"
-#include "experiment/cell_records.h"
-#include "experiment/config_name.h"
-#include "experiment/evaluator.h"
-#include "experiment/workbench.h"
+#include "experiment/evaluators/evaluator.h"
+#include "experiment/run/cell_records.h"
+#include "experiment/run/workbench.h"
+#include "experiment/spec/config_name.h"
 #include "results/score_samples.h"
 
 namespace condense {

@@ -206,8 +206,7 @@ TEST(ScoreStatistics, AreNamedByTheirStride) {
   EXPECT_EQ(KeyCovariance().Name(), "scores.key_covariance");
 }
 
-// --- In a model
-// -----------------------------------------------------------------------------------
+// --- In a model ----------------------------------------------------------------------------------
 
 // Queries and keys as the taps report them apart, and the scale.
 class Recorder final : public TapSink {

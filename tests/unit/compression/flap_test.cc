@@ -5,7 +5,7 @@
 #include <numeric>
 #include <set>
 
-#include "compression/parts/units.h"
+#include "compression/bases/units.h"
 #include "unit/compression/pruning_support.h"
 
 namespace condense {

@@ -1,13 +1,13 @@
 // The refits of whole modules, against automatic differentiation and explicit losses.
-#include "compression/parts/gauss_newton.h"
+#include "compression/refits/gauss_newton.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "base/error.h"
-#include "compression/parts/attention_refit.h"
-#include "compression/parts/mlp_refit.h"
+#include "compression/refits/attention_refit.h"
+#include "compression/refits/mlp_refit.h"
 #include "unit/compression/matrices.h"
 
 namespace condense {

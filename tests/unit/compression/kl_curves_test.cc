@@ -8,16 +8,15 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "compression/parts/module_curves.h"
-#include "compression/parts/spending.h"
+#include "compression/allocators/module_curves.h"
+#include "compression/allocators/spending.h"
 #include "support/temp_folder.h"
 #include "unit/compression/modegpt_support.h"
 
 namespace condense {
 namespace {
 
-// --- Spending
-// -------------------------------------------------------------------------------------
+// --- Spending ------------------------------------------------------------------------------------
 
 // Five points at quarters, with slopes that ascend.
 DamageCurve RandomConvexCurve(Random& random, double cost) {
@@ -141,8 +140,7 @@ TEST(ConvexHull, NeverFallsAndSkipsWhatLiesAboveIt) {
   EXPECT_EQ(hull.cost, 2);
 }
 
-// --- Measuring
-// ------------------------------------------------------------------------------------
+// --- Measuring -----------------------------------------------------------------------------------
 
 const CurveOptions kOptions{.windows = 3, .tokens = 20, .levels = {0.25, 0.5, 0.875}};
 
@@ -316,8 +314,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Curves,
                                               std::get<1>(info.param) ? "Opt" : "Llama");
                          });
 
-// --- Keeping
-// --------------------------------------------------------------------------------------
+// --- Keeping -------------------------------------------------------------------------------------
 
 // Counts how often a method's trials are asked for.
 class CountedTrials final : public ModuleTrials {

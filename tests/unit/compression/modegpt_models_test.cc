@@ -5,10 +5,10 @@
 
 #include "compression/compress.h"
 #include "config/registry.h"
-#include "data/windows.h"
+#include "data/text/windows.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
 #include "model/loss.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 

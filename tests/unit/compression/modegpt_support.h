@@ -8,7 +8,7 @@
 
 #include "compression/compress.h"
 #include "config/registry.h"
-#include "model/check.h"
+#include "model/stored/check.h"
 #include "support/tiny_model.h"
 
 namespace condense {

@@ -28,8 +28,7 @@ bool SameLinear(const Linear& a, const Linear& b) {
          (!a.bias.defined() || at::equal(a.bias, b.bias));
 }
 
-// --- Conformance
-// ----------------------------------------------------------------------------------
+// --- Conformance ---------------------------------------------------------------------------------
 
 class EveryOption : public testing::TestWithParam<TinyModelOptions> {};
 
@@ -109,8 +108,7 @@ TEST_P(EveryOption, CopiesModulesOfFullWidthBitForBit) {  // T5, T17, T20
 INSTANTIATE_TEST_SUITE_P(Models, EveryOption, testing::Values(kLlama, kGrouped, kOpt),
                          [](const auto& info) { return FamilyName(info.param); });
 
-// --- Plans, widths, biases
-// ------------------------------------------------------------------------
+// --- Plans, widths, biases -----------------------------------------------------------------------
 
 TEST(ModeGpt, CompressesOnlyTheModulesThatAreSwitchedOn) {
   TinyModel tiny(kGrouped);
@@ -191,8 +189,7 @@ TEST(ModeGpt, PairsScoredByNormAreTheSameBeforeAndAfterTheRotation) {  // T12
   EXPECT_EQ(kept("pre_rope"), kept("post_rope"));
 }
 
-// --- Schedules
-// ------------------------------------------------------------------------
+// --- Schedules -----------------------------------------------------------------------------------
 
 TEST(ModeGpt, RefreshChangesOnlyWhatLiesAboveACompressedModule) {
   TinyModel tiny(kGrouped);

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "compression/module_weights.h"
+#include "compression/allocators/module_weights.h"
 #include "config/registry.h"
 #include "support/tiny_model.h"
 #include "unit/compression/recorded_inputs.h"
@@ -110,8 +110,7 @@ TEST_P(Owl, LooksAtTheModelOnce) {
 INSTANTIATE_TEST_SUITE_P(Models, Owl, testing::Bool(),
                          [](const auto& info) { return info.param ? "Opt" : "Llama"; });
 
-// --- Module weights
-// --------------------------------------------------------------------------------
+// --- Module weights ------------------------------------------------------------------------------
 
 TEST(ModuleWeights, EveryAllocatorKnowsThem) {
   TinyModel tiny({.layers = 6});

@@ -1,5 +1,5 @@
 // Refits towards the residual stream, against least squares on explicit rows.
-#include "compression/parts/residual_target.h"
+#include "compression/refits/residual_target.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

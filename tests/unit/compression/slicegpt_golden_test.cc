@@ -7,11 +7,11 @@
 #include "checkpoint/checkpoint.h"
 #include "compression/compress.h"
 #include "config/registry.h"
-#include "data/ids_file.h"
-#include "data/windows.h"
+#include "data/text/ids_file.h"
+#include "data/text/windows.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
 #include "model/loss.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 
 namespace condense {

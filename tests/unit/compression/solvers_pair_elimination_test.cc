@@ -204,8 +204,7 @@ TEST(EliminatePairs, IgnoresAHeadWithoutQueries) {
   EXPECT_EQ(EliminatePairs(at::zeros_like(metric)).order.size(), static_cast<size_t>(kPairs));
 }
 
-// --- Without RoPE
-// -----------------------------------------------------------------------------------
+// --- Without RoPE --------------------------------------------------------------------------------
 
 TEST(QkBestRank, WithTheCovarianceOfAttendedKeysIsTheBestMapOfItsRank) {
   const Group group = MakeGroup("no rope", 2);

@@ -191,8 +191,7 @@ TEST(ReducedRank, OfManyHeadsIsNotBeatenByRandomSearch) {
   }
 }
 
-// --- Grouped queries
-// ------------------------------------------------------------------------------
+// --- Grouped queries -----------------------------------------------------------------------------
 
 TEST(HeadSubspace, ImprovesWithEachRoundOfAlternatingLeastSquares) {
   for (const char* purpose : {"rounds/a", "rounds/b"}) {
@@ -228,8 +227,7 @@ TEST(HeadSubspace, OfAGroupComesToTheBestOfManySearches) {
   }
 }
 
-// --- Scales, constants, empty heads
-// ---------------------------------------------------------------
+// --- Scales, constants, empty heads --------------------------------------------------------------
 
 TEST(ReducedRank, BalanceKeepsTheScaleOfTheChannelsAndTheOutputs) {
   const Problem p = MakeProblem({2, 1}, "balance");

@@ -183,8 +183,7 @@ TEST(ShiftedGram, WithAnInterceptTheRefitIsLeastSquaresWithAConstant) {
   EXPECT_LT(MaxDifference(bias, expected[4]), 1e-9);
 }
 
-// --- Backward elimination
-// -------------------------------------------------------------------------
+// --- Backward elimination ------------------------------------------------------------------------
 
 EliminationOptions Exact() { return {.relative_damping = 1e-13, .drop_block = 1}; }
 
@@ -262,8 +261,7 @@ TEST(EliminateBackward, RemovesDeadAndRedundantChannelsFirst) {
   EXPECT_THAT(removed, testing::AnyOf(ElementsAre(1, 2), ElementsAre(2, 6)));
 }
 
-// --- Indices
-// --------------------------------------------------------------------------------------
+// --- Indices -------------------------------------------------------------------------------------
 
 TEST(Indices, TiesGoToTheLowerIndex) {
   const Tensor scores = at::tensor({1.0, 3.0, 1.0, 3.0, 3.0, 0.0}, at::TensorOptions().dtype(kF64));

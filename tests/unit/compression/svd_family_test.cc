@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "compression/parts/low_rank_method.h"
-#include "model/checkpoint_model.h"
+#include "compression/bases/low_rank_method.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/compression/modegpt_support.h"
@@ -106,8 +106,7 @@ TEST_P(SvdFamily, FactoredMapsComputeTheirProduct) {
   EXPECT_LT((dense - compressed.model->Logits(TinyIds({}))).abs().max().item<double>(), 1e-10);
 }
 
-// --- Cross-checks on explicit activations
-// ----------------------------------------------------------
+// --- Cross-checks on explicit activations --------------------------------------------------------
 
 TEST_P(SvdFamily, SvdLlmIsTheBestApproximationOfTheOutputs) {
   const Compressed compressed = CompressTo(tiny_, "svd_llm");
@@ -185,8 +184,7 @@ TEST_P(SvdFamily, UpdateIsLeastSquaresOnTheInputsOfTheCompressedPrefix) {
 INSTANTIATE_TEST_SUITE_P(Models, SvdFamily, testing::Values(kLlama, kGrouped, kOpt),
                          [](const auto& info) { return FamilyName(info.param); });
 
-// --- Ranks and counts
-// ------------------------------------------------------------------------------
+// --- Ranks and counts ----------------------------------------------------------------------------
 
 std::optional<int64_t> KeptRank(const MatrixShape& shape, double kept, int64_t multiple = 1) {
   return KeptRanks(shape, {kept}, {.rank_multiple = multiple}).front();
@@ -288,8 +286,7 @@ TEST(SvdFamily, WeightsAloneNeedNoTokens) {
   EXPECT_EQ(tiny.statistics.seconds(), 0);
 }
 
-// --- Checkpoints
-// -----------------------------------------------------------------------------------
+// --- Checkpoints ---------------------------------------------------------------------------------
 
 TEST(SvdFamily, FactoredModelsSurviveAFolderBitForBit) {
   for (const std::string name : {"llama2-mini", "llama3-mini", "opt-mini"}) {

@@ -1,5 +1,5 @@
 // Units, what they cost, how many stay, and the methods that look at no data (T49, T50, T74).
-#include "compression/parts/units.h"
+#include "compression/bases/units.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "data/corpus.h"
+#include "data/text/corpus.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "config/paths.h"
-#include "data/readers.h"
+#include "data/text/readers.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/data/error_text.h"
@@ -123,8 +123,8 @@ TEST_F(CorpusTest, BuildsAlpacaTextsByTheTemplate) {
           "Below is an instruction that describes a task, paired with an input that provides "
           "further context. Write a response that appropriately completes the request.\n\n"
           "### Instruction:\nAdd.\n\n### Input:\n1 1\n\n### Response:\n2",
-          "Below is an instruction that describes a task. Write a response that "
-          "appropriately completes the request.\n\n### Instruction:\nGreet.\n\n"
+          "Below is an instruction that describes a task. Write a response that appropriately "
+          "completes the request.\n\n### Instruction:\nGreet.\n\n"
           "### Response:\nHi",
           "as it is"));
 }

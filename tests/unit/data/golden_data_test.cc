@@ -14,7 +14,7 @@
 #include "config/paths.h"
 #include "data/calibration.h"
 #include "data/requests.h"
-#include "data/windows.h"
+#include "data/text/windows.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 
@@ -25,8 +25,7 @@ using nlohmann::json;
 
 json ReadJson(const std::filesystem::path& path) { return json::parse(ReadFile(path)); }
 
-// --- Perplexity
-// -----------------------------------------------------------------------------------
+// --- Perplexity ----------------------------------------------------------------------------------
 
 class GoldenModel : public ::testing::TestWithParam<const char*> {
  protected:
@@ -64,8 +63,7 @@ TEST_P(GoldenModel, WindowsOfWholeFilesEqualTheGoldens) {
   }
 }
 
-// --- Requests
-// -------------------------------------------------------------------------------------
+// --- Requests ------------------------------------------------------------------------------------
 
 int64_t Positions(const std::string& model) { return model == "stories260k" ? 512 : 1024; }
 
@@ -142,8 +140,7 @@ TEST_P(GoldenModel, TaskRequestsHaveTheTokenCountsOfTheHarness) {
   EXPECT_GT(compared, 10000);
 }
 
-// --- Token counts of the full-size tokenizers
-// -----------------------------------------------------
+// --- Token counts of the full-size tokenizers ----------------------------------------------------
 
 struct PublishedCounts {
   const char* folder;
@@ -190,8 +187,7 @@ TEST(WikiText2Test, HasThePublishedTokenCountsWithTheOptTokenizer) {
   ExpectCounts({"opt", 287645, {{128, 2247}, {2048, 140}}}, *LoadTokenizer(opt.path()));
 }
 
-// --- Calibration
-// ----------------------------------------------------------------------------------
+// --- Calibration ---------------------------------------------------------------------------------
 
 // model, calibration, hash of 2.1
 const std::map<std::string, std::map<std::string, std::string>> kBundledHashes{

@@ -1,4 +1,4 @@
-#include "data/ids_file.h"
+#include "data/text/ids_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "config/paths.h"
-#include "data/corpus.h"
+#include "data/text/corpus.h"
 #include "unit/data/error_text.h"
 
 namespace condense {

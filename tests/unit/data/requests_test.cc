@@ -119,8 +119,8 @@ TEST_F(RequestFileTest, NamesFileAndLineOfWhatIsWrong) {
   const std::string good = "{\"context\": \"a\", \"continuation\": \"b\"}\n";
   EXPECT_THAT(
       Refused(good + "{\"context\": \"a\", \"continuaton\": \"b\"}\n"),
-      HasSubstr("r.jsonl:2: no field \"continuation\"; the record has context, continuaton; "
-                "is 'continuaton' meant?"));
+      HasSubstr("r.jsonl:2: no field \"continuation\"; the record has context, continuaton; is "
+                "'continuaton' meant?"));
   EXPECT_THAT(Refused(good + "{\"context\": 3, \"continuation\": \"b\"}"),
               HasSubstr("r.jsonl:2: field \"context\" is a number; expected a string"));
   EXPECT_THAT(Refused(good + "[1]"),

@@ -1,4 +1,4 @@
-#include "data/rolling_text.h"
+#include "data/text/rolling_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,11 +1,11 @@
-#include "data/task_filters.h"
+#include "data/tasks/task_filters.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "config/fields.h"
-#include "data/task_template.h"
+#include "data/tasks/task_template.h"
 #include "unit/data/error_text.h"
 
 namespace condense {

@@ -12,8 +12,8 @@
 #include "base/random.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "data/task.h"
-#include "data/task_definition.h"
+#include "data/tasks/task.h"
+#include "data/tasks/task_definition.h"
 #include "support/shared_data.h"
 
 namespace condense {

@@ -1,4 +1,4 @@
-#include "data/task.h"
+#include "data/tasks/task.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sha256.h"
-#include "data/task_definition.h"
+#include "data/tasks/task_definition.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/data/error_text.h"

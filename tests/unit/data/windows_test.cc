@@ -1,4 +1,4 @@
-#include "data/windows.h"
+#include "data/text/windows.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -14,7 +14,7 @@
 #include "checkpoint/checkpoint.h"
 #include "evaluation/perplexity.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 #include "support/tiny_model.h"
 

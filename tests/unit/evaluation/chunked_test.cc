@@ -8,7 +8,7 @@
 #include "evaluation/perplexity.h"
 #include "evaluation/protocol_evaluation.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 #include "support/tiny_model.h"
 

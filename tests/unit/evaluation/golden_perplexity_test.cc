@@ -8,7 +8,7 @@
 #include "evaluation/perplexity.h"
 #include "evaluation/scorer.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 
 namespace condense {

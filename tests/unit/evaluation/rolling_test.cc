@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 #include "support/tiny_model.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 
 namespace condense {

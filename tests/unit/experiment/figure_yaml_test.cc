@@ -1,15 +1,15 @@
 // The key `figure`: what it may say, how it is refused, and its way from a database to numbers.
-#include "experiment/figure_yaml.h"
+#include "experiment/spec/figure_yaml.h"
 
 #include <gmock/gmock.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "compression/allocation.h"
-#include "experiment/cell_records.h"
 #include "experiment/figures.h"
+#include "experiment/run/cell_records.h"
 #include "report/csv.h"
-#include "report/figure_render.h"
+#include "report/figures/figure_render.h"
 #include "support/shared_data.h"
 #include "support/tiny_configs.h"
 #include "unit/report/fabricated_results.h"
@@ -65,8 +65,8 @@ TEST(FigureYaml, RefusesWithThePlaceAndTheNearestName) {
   EXPECT_THAT(Refusal("{y: perplexity}"), HasSubstr("missing key 'x'"));
   EXPECT_THAT(
       Refusal("{x: block-param, y: perplexity}"),
-      HasSubstr("f.yaml:1:5: x: 'block-param' is neither ratio, layer nor a metric; did you "
-                "mean 'block-params'?"));
+      HasSubstr("f.yaml:1:5: x: 'block-param' is neither ratio, layer nor a metric; did you mean "
+                "'block-params'?"));
   EXPECT_THAT(Refusal("{x: laier, y: perplexity}"), HasSubstr("did you mean 'layer'?"));
   EXPECT_THAT(Refusal("{x: ratio, y: perplexty}"),
               HasSubstr("y: unknown metric 'perplexty'; did you mean 'perplexity'?"));

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
-#include "experiment/status.h"
+#include "experiment/run/status.h"
 #include "support/tiny_configs.h"
 
 namespace condense {

@@ -1,12 +1,12 @@
 // What an experiment file may say, and how it is refused.
-#include "experiment/spec.h"
+#include "experiment/spec/spec.h"
 
 #include <gmock/gmock.h>
 
 #include "base/error.h"
 #include "config/paths.h"
-#include "experiment/experiment_list.h"
 #include "experiment/plan.h"
+#include "experiment/spec/experiment_list.h"
 #include "support/tiny_configs.h"
 
 namespace condense {
@@ -203,8 +203,7 @@ TEST_F(ExperimentSpecTest, TheTableMayShowSeveralMetrics) {
   const TableSpec table =
       Read(Replaced(kGood, "{cell: perplexity}",
                     "{rows: [method], cell: [perplexity, {metric: perplexity, relative: true, "
-                    "decimals: 1}], "
-                    "extra: [total-params], best: none, labels: {dense: Dense}}"))
+                    "decimals: 1}], extra: [total-params], best: none, labels: {dense: Dense}}"))
           .table;
   ASSERT_EQ(table.cells.size(), 2u);
   EXPECT_EQ(table.cells[1].kind, ValueColumn::Kind::kRelativeToDense);

@@ -1,5 +1,5 @@
 // The key `table`: entries that stand for tasks and means, and how wrong ones are refused.
-#include "experiment/table_yaml.h"
+#include "experiment/spec/table_yaml.h"
 
 #include <gmock/gmock.h>
 
@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "report/measurements.h"
-#include "report/render.h"
-#include "report/stored_scores.h"
+#include "report/statistics/stored_scores.h"
+#include "report/tables/render.h"
 #include "stats/means.h"
 #include "support/shared_data.h"
 #include "unit/report/fabricated_results.h"
@@ -62,8 +62,8 @@ TEST(TableYaml, TasksStandForAColumnEachAndTheMean) {
 TEST(TableYaml, TasksAndMeansGoWithOtherEntries) {
   const std::vector<ValueColumn> cells = Cells(
       "[{tasks: mean5}, {mean: mean5, retention: true}, {mean: mean5, retention: above_chance, "
-      "decimals: 1}, {metric: acc, task: boolq}, {metric: acc, task: boolq@first-100}, "
-      "{metric: ppl, task: lambada_openai}, perplexity]");
+      "decimals: 1}, {metric: acc, task: boolq}, {metric: acc, task: boolq@first-100}, {metric: "
+      "ppl, task: lambada_openai}, perplexity]");
   ASSERT_EQ(cells.size(), 12u);
   EXPECT_EQ(cells[6].kind, Kind::kRetention);
   EXPECT_EQ(cells[7].kind, Kind::kRetentionAboveChance);

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "experiment/plan.h"
-#include "report/render.h"
+#include "report/tables/render.h"
 #include "support/tiny_configs.h"
 #include "unit/report/fabricated_results.h"
 

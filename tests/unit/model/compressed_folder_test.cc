@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
 #include "model/parameters.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 

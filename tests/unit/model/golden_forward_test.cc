@@ -6,8 +6,8 @@
 
 #include "checkpoint/checkpoint.h"
 #include "model/causal_lm.h"
-#include "model/checkpoint_model.h"
 #include "model/loss.h"
+#include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"
 
 namespace condense {

@@ -1,5 +1,5 @@
 // Averages over draws, from a database of fabricated scores, against sums by hand.
-#include "report/averaged_statistics.h"
+#include "report/statistics/averaged_statistics.h"
 
 #include <gmock/gmock.h>
 

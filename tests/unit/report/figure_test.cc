@@ -1,5 +1,5 @@
 // From measurements to the numbers, the look and the files of a figure.
-#include "report/figure.h"
+#include "report/figures/figure.h"
 
 #include <gmock/gmock.h>
 
@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "report/csv.h"
-#include "report/figure_axis.h"
-#include "report/figure_gnuplot.h"
-#include "report/figure_render.h"
+#include "report/figures/figure_axis.h"
+#include "report/figures/figure_gnuplot.h"
+#include "report/figures/figure_render.h"
 #include "support/temp_folder.h"
 #include "unit/report/fixture.h"
 

@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <string>
 
-#include "report/table.h"
+#include "report/tables/table.h"
 
 namespace condense {
 

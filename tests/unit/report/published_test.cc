@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "report/measurements.h"
-#include "report/render.h"
-#include "report/stored_scores.h"
+#include "report/statistics/stored_scores.h"
+#include "report/tables/render.h"
 #include "support/shared_data.h"
 #include "unit/report/fabricated_results.h"
 
@@ -39,9 +39,7 @@ constexpr const char* kZeroShot =
     "s,7,llama-2-7b,dense,0,none,mean5,mean,lmeval-nobos,,63.47,seen,a misprint; do not use\n";
 constexpr const char* kAblations =
     "paper,table,model,method,ratio,ratio_kind,factor,level,metric,protocol,value,confidence,note\n"
-    "p,9,llama-2-7b,svd-llm,0.3,block-params,allocation,uniform,perplexity,wikitext2-4096,7.00,"
-    "seen,"
-    "\n"
+    "p,9,llama-2-7b,svd-llm,0.3,block-params,allocation,uniform,perplexity,wikitext2-4096,7.00,seen,\n"
     "p,9,llama-2-7b,svd-llm,0.3,block-params,saturation,128,samples,,128,seen,\n";
 constexpr const char* kCost =
     "paper,table,model,method,ratio,hardware,devices,phase,quantity,unit,value,confidence,note\n"

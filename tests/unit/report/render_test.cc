@@ -1,6 +1,6 @@
 // Rendered tables against tests/specs/report. CONDENSE_UPDATE_SPECS=1 writes them anew: read the
 // diff.
-#include "report/render.h"
+#include "report/tables/render.h"
 
 #include <gtest/gtest.h>
 

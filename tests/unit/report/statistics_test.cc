@@ -1,5 +1,5 @@
 // Statistics from a database of fabricated scores.
-#include "report/statistics.h"
+#include "report/statistics/statistics.h"
 
 #include <gmock/gmock.h>
 

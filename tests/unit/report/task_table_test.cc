@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
-#include "report/scores.h"
-#include "report/table.h"
+#include "report/statistics/scores.h"
+#include "report/tables/table.h"
 #include "stats/means.h"
 #include "unit/report/fixture.h"
 

@@ -128,8 +128,8 @@ TEST(Claims, OfAnotherMachineAreTakenOverAfterSilence) {
   Database database(folder.path(), Database::Access::kWrite, std::chrono::seconds(5));
   const auto pretend = [&](int64_t age) {
     database.Run(
-        "UPDATE runs SET status = 'running', host = 'elsewhere.example', pid = 1, "
-        "process = '1:1@x/y#1', heartbeat = unixepoch() - ?1",
+        "UPDATE runs SET status = 'running', host = 'elsewhere.example', pid = 1, process = "
+        "'1:1@x/y#1', heartbeat = unixepoch() - ?1",
         {age});
   };
   pretend(50);
@@ -299,8 +299,8 @@ TEST(Kill, LosesNothingThatWasFinished) {
     Database database(folder.path(), Database::Access::kWrite, std::chrono::seconds(5));
     EXPECT_EQ(
         database.Integer("SELECT count(*) FROM stages WHERE (status = 'done') <> (id IN (SELECT "
-                         "stage_id FROM metrics)) OR (status = 'done') <> (id IN (SELECT "
-                         "stage_id FROM samples))"),
+                         "stage_id FROM metrics)) OR (status = 'done') <> (id IN (SELECT stage_id "
+                         "FROM samples))"),
         0);
   }
 }

@@ -76,8 +76,7 @@ void WriteVersion1(const StoreFolder& folder) {
   Database database = Raw(folder);
   database.Script(
       "DROP TABLE stage_parts; ALTER TABLE layers DROP COLUMN ranks; ALTER TABLE layers DROP "
-      "COLUMN "
-      "kv_heads; ALTER TABLE layers DROP COLUMN heads; PRAGMA user_version = 1;");
+      "COLUMN kv_heads; ALTER TABLE layers DROP COLUMN heads; PRAGMA user_version = 1;");
   std::vector<std::string> tables, expected;
   const auto list = [](Database& from, std::vector<std::string>& names) {
     from.ForEach(

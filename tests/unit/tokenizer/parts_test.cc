@@ -6,10 +6,10 @@
 #include "base/strings.h"
 #include "base/system.h"
 #include "support/temp_folder.h"
-#include "tokenizer/bpe.h"
-#include "tokenizer/decoder.h"
-#include "tokenizer/pattern.h"
-#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/components/bpe.h"
+#include "tokenizer/components/decoder.h"
+#include "tokenizer/components/pattern.h"
+#include "tokenizer/components/pre_tokenizer.h"
 #include "unit/tokenizer/golden.h"
 
 namespace condense {

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "support/temp_folder.h"
-#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/components/byte_alphabet.h"
 #include "unit/tokenizer/golden.h"
 
 namespace condense {

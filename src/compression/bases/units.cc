@@ -1,0 +1,279 @@
+#include "compression/bases/units.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace condense {
+namespace {
+
+int64_t GroupSize(const ModelConfig& dense) { return dense.num_heads / dense.num_kv_heads; }
+
+Tensor Range(int64_t count) { return at::arange(count, at::TensorOptions().dtype(kI64)); }
+
+// For each row of W_O the row of the key or value map that its query head reads: [n_h d_h].
+Tensor SharedRows(const ModelConfig& dense) {
+  const int64_t width = dense.head_dim;
+  return Range(dense.num_kv_heads * width)
+      .view({dense.num_kv_heads, 1, width})
+      .expand({dense.num_kv_heads, GroupSize(dense), width})
+      .reshape({-1});
+}
+
+// Rows of W_O (or of the query map) of the query heads of key/value head j: [g, d_h].
+Tensor GroupRows(const ModelConfig& dense, int64_t j) {
+  const int64_t g = GroupSize(dense), width = dense.head_dim;
+  return (Range(g * width) + j * g * width).view({g, width});
+}
+
+ChannelInput HeadsInput(UnitPart part, const ModelConfig& dense, const Attention& attention,
+                        const BlockStatistics& statistics, const Random& random) {
+  const int64_t count = UnitCount(part, dense);
+  ChannelInput input{.statistics = statistics,
+                     .tap = Tap::kValueMix,
+                     .consumer = &attention.o,
+                     .units = Range(dense.num_heads * dense.head_dim).view({count, -1}),
+                     .random = random};
+  input.producers.push_back({.linear = &attention.q});
+  if (part == UnitPart::kQueryHeads) return input;
+  const double share = 1.0 / static_cast<double>(GroupSize(dense));
+  for (const Linear* linear : {&attention.k, &attention.v}) {
+    input.producers.push_back({.linear = linear, .rows = SharedRows(dense), .share = share});
+  }
+  return input;
+}
+
+std::vector<ChannelInput> QueryKeyInputs(const ModelConfig& dense, const Attention& attention,
+                                         const BlockStatistics& statistics, const Random& random) {
+  std::vector<ChannelInput> inputs;
+  const int64_t width = dense.head_dim;
+  for (int64_t j = 0; j < dense.num_kv_heads; ++j) {
+    ChannelInput input{.statistics = statistics,
+                       .tap = Tap::kQueryRotated,
+                       .random = random.Derive(fmt::format("head {}", j))};
+    input.producers.push_back({.linear = &attention.k, .rows = Range(width) + j * width});
+    const Tensor queries = GroupRows(dense, j);
+    for (int64_t i = 0; i < queries.size(0); ++i) {
+      input.producers.push_back({.linear = &attention.q, .rows = queries[i]});
+    }
+    if (dense.HasRope()) input.units = Range(width).view({2, width / 2}).t().contiguous();
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
+std::vector<ChannelInput> ValueInputs(const ModelConfig& dense, const Attention& attention,
+                                      const BlockStatistics& statistics, const Random& random) {
+  std::vector<ChannelInput> inputs;
+  const double share = 1.0 / static_cast<double>(GroupSize(dense));
+  for (int64_t j = 0; j < dense.num_kv_heads; ++j) {
+    ChannelInput input{.statistics = statistics,
+                       .tap = Tap::kValueMix,
+                       .consumer = &attention.o,
+                       .units = GroupRows(dense, j).t().contiguous(),
+                       .random = random.Derive(fmt::format("head {}", j))};
+    input.producers.push_back({.linear = &attention.v, .rows = SharedRows(dense), .share = share});
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
+// Rows of the consumer that belong to kept units, ascending.
+Indices ConsumerRows(const std::vector<ChannelInput>& choices, const std::vector<Indices>& kept) {
+  Indices rows;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    if (!choices[i].units.defined()) return kept[i];
+    const Tensor chosen =
+        choices[i].units.index_select(0, IndexTensor(kept[i])).flatten().contiguous();
+    const int64_t* first = chosen.const_data_ptr<int64_t>();
+    rows.insert(rows.end(), first, first + chosen.numel());
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+// Query heads of kept groups.
+Indices QueriesOfGroups(const Indices& groups, int64_t size) {
+  Indices queries;
+  for (const int64_t j : groups) {
+    for (int64_t i = 0; i < size; ++i) queries.push_back(j * size + i);
+  }
+  return queries;
+}
+
+}  // namespace
+
+const char* PartName(UnitPart part) {
+  switch (part) {
+    case UnitPart::kGroups:
+    case UnitPart::kQueryHeads:
+      return "attention";
+    case UnitPart::kQueryKey:
+      return ModuleName(Module::kQk);
+    case UnitPart::kValueOutput:
+      return ModuleName(Module::kVo);
+    case UnitPart::kMlp:
+      return ModuleName(Module::kMlp);
+  }
+  return "?";
+}
+
+std::vector<UnitPart> AttentionParts(AttentionUnit unit) {
+  switch (unit) {
+    case AttentionUnit::kGroup:
+      return {UnitPart::kGroups};
+    case AttentionUnit::kQueryHead:
+      return {UnitPart::kQueryHeads};
+    case AttentionUnit::kDims:
+      return {UnitPart::kQueryKey, UnitPart::kValueOutput};
+  }
+  return {};
+}
+
+std::optional<Tap> ConsumerTap(UnitPart part) {
+  if (part == UnitPart::kQueryKey) return std::nullopt;
+  return part == UnitPart::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+}
+
+int64_t UnitCount(UnitPart part, const ModelConfig& dense) {
+  switch (part) {
+    case UnitPart::kGroups:
+      return dense.num_kv_heads;
+    case UnitPart::kQueryHeads:
+      return dense.num_heads;
+    case UnitPart::kQueryKey:
+      return dense.HasRope() ? dense.head_dim / 2 : dense.head_dim;
+    case UnitPart::kValueOutput:
+      return dense.head_dim;
+    case UnitPart::kMlp:
+      return dense.intermediate_size;
+  }
+  return 0;
+}
+
+int64_t PartCost(UnitPart part, const ModelConfig& dense) {
+  const int64_t d = dense.hidden_size;
+  const int64_t heads = d * dense.head_dim * (dense.num_heads + dense.num_kv_heads);
+  switch (part) {
+    case UnitPart::kGroups:
+    case UnitPart::kQueryHeads:
+      return 2 * heads;
+    case UnitPart::kQueryKey:
+    case UnitPart::kValueOutput:
+      return heads;
+    case UnitPart::kMlp:
+      return (dense.gated_mlp ? 3 : 2) * d * dense.intermediate_size;
+  }
+  return 0;
+}
+
+int64_t UnitCost(UnitPart part, const ModelConfig& dense) {
+  if (part == UnitPart::kQueryHeads) return 2 * dense.hidden_size * dense.head_dim;
+  return PartCost(part, dense) / UnitCount(part, dense);
+}
+
+int64_t QueryHeadsCost(const Indices& kept, const ModelConfig& dense) {
+  int64_t groups = 0, last = -1;
+  for (const int64_t query : kept) {
+    const int64_t group = query / GroupSize(dense);
+    if (group != last) ++groups, last = group;
+  }
+  return 2 * dense.hidden_size * dense.head_dim * (static_cast<int64_t>(kept.size()) + groups);
+}
+
+std::vector<ChannelInput> ChoicesOf(UnitPart part, const ModelConfig& dense, const Block& block,
+                                    const BlockStatistics& statistics, const Random& random) {
+  switch (part) {
+    case UnitPart::kGroups:
+    case UnitPart::kQueryHeads:
+      return {HeadsInput(part, dense, block.attention, statistics, random)};
+    case UnitPart::kQueryKey:
+      return QueryKeyInputs(dense, block.attention, statistics, random);
+    case UnitPart::kValueOutput:
+      return ValueInputs(dense, block.attention, statistics, random);
+    case UnitPart::kMlp:
+      return {MlpChannels(statistics, block.mlp, random)};
+  }
+  return {};
+}
+
+void NarrowLayer(UnitPart part, const ModelConfig& dense, int64_t kept, LayerConfig& layer) {
+  switch (part) {
+    case UnitPart::kGroups:
+      layer.heads.resize(static_cast<size_t>(kept));
+      return;
+    case UnitPart::kQueryKey:
+      for (HeadConfig& head : layer.heads) head.qk_width = dense.HasRope() ? 2 * kept : kept;
+      layer.selected_pairs = dense.HasRope() && kept < UnitCount(part, dense);
+      return;
+    case UnitPart::kValueOutput:
+      for (HeadConfig& head : layer.heads) head.vo_width = kept;
+      return;
+    case UnitPart::kMlp:
+      layer.mlp_width = kept;
+      return;
+    case UnitPart::kQueryHeads:
+      break;
+  }
+  CONDENSE_CHECK(false, "the shape depends on which query heads stay");
+}
+
+void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer) {
+  std::vector<HeadConfig> heads;
+  int64_t first = 0;
+  for (HeadConfig head : layer.heads) {
+    const int64_t next = first + head.queries;
+    head.queries = std::lower_bound(kept.begin(), kept.end(), next) -
+                   std::lower_bound(kept.begin(), kept.end(), first);
+    if (head.queries > 0) heads.push_back(head);
+    first = next;
+  }
+  layer.heads = std::move(heads);
+}
+
+ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vector<Indices>& kept,
+                       const RefitOptions& refit, const BlockStatistics& statistics, Block& block) {
+  ModuleReport report;
+  const int64_t count = UnitCount(part, dense);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    report.widths.push_back(static_cast<int64_t>(kept[i].size()));
+    for (const int64_t unit : kept[i]) {
+      report.kept.push_back(static_cast<int64_t>(i) * count + unit);
+    }
+  }
+  if (static_cast<int64_t>(report.kept.size()) == count * static_cast<int64_t>(kept.size())) {
+    return report;  // nothing is removed: the part stays bit for bit
+  }
+  const std::optional<Tap> tap = ConsumerTap(part);
+  ConsumerRefit refitted;
+  if (tap) {
+    const Linear& consumer = part == UnitPart::kMlp ? block.mlp.down : block.attention.o;
+    const Indices rows =
+        ConsumerRows(ChoicesOf(part, dense, block, statistics, Random(0, "none")), kept);
+    refitted = RefitConsumer(refit, statistics, *tap, consumer, rows);
+    report.damping = refitted.damping;
+    report.condition = refitted.condition;
+    report.relative_error = refitted.relative_error;
+  }
+  switch (part) {
+    case UnitPart::kGroups:
+      block.attention.KeepQueryHeads(QueriesOfGroups(kept[0], GroupSize(dense)));
+      break;
+    case UnitPart::kQueryHeads:
+      block.attention.KeepQueryHeads(kept[0]);
+      break;
+    case UnitPart::kQueryKey:
+      block.attention.KeepQueryKeyUnits(kept, dense.HasRope());
+      break;
+    case UnitPart::kValueOutput:
+      block.attention.KeepValueChannels(kept);
+      break;
+    case UnitPart::kMlp:
+      block.mlp.KeepChannels(IndexTensor(kept[0]));
+      break;
+  }
+  if (tap) (part == UnitPart::kMlp ? block.mlp.down : block.attention.o) = refitted.linear;
+  return report;
+}
+
+}  // namespace condense

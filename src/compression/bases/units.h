@@ -1,0 +1,62 @@
+// The units that a layer can lose, and the tensors that go with each (methods.md 5.4).
+//
+//   MLP channel        column of up and gate, row of down
+//   key/value group    its query heads, their rows of W_O, one key and one value head
+//   query head         one query head and its rows of W_O; key and value stay while a head uses them
+//   dims               query/key pairs (without RoPE: columns) and value channels, equally many
+//                      from each key/value head
+//
+// Says how many there are, what they cost, how a selector sees them, and removes them.
+#pragma once
+
+#include <vector>
+
+#include "base/random.h"
+#include "compression/compressor.h"
+#include "compression/refits/consumer_refit.h"
+#include "compression/selectors/channel_selector.h"
+
+namespace condense {
+
+enum class AttentionUnit { kGroup, kQueryHead, kDims };
+template <>
+struct EnumNames<AttentionUnit> {
+  static constexpr std::array names{std::pair{AttentionUnit::kGroup, "kv_group"},
+                                    std::pair{AttentionUnit::kQueryHead, "query_head"},
+                                    std::pair{AttentionUnit::kDims, "qk_vo"}};
+};
+
+// What is narrowed by one number for each layer.
+enum class UnitPart { kGroups, kQueryHeads, kQueryKey, kValueOutput, kMlp };
+// "attention" for heads, else the name of the module.
+const char* PartName(UnitPart part);
+// Parts of the attention for a granularity.
+std::vector<UnitPart> AttentionParts(AttentionUnit unit);
+// The input of the part's consumer; none for query/key.
+std::optional<Tap> ConsumerTap(UnitPart part);
+
+// Units of the dense part: the largest number that can be kept.
+int64_t UnitCount(UnitPart part, const ModelConfig& dense);
+// Parameters of one unit (query head: without key and value; dims: in all key/value heads).
+int64_t UnitCost(UnitPart part, const ModelConfig& dense);
+// Parameters of the whole dense part.
+int64_t PartCost(UnitPart part, const ModelConfig& dense);
+// Of kept query heads, with the key and value heads that they need.
+int64_t QueryHeadsCost(const Indices& kept, const ModelConfig& dense);
+
+// A part as selectors see it: one choice among UnitCount() units, or (dims) one for each key/value
+// head. The input refers to `block` and `statistics`.
+std::vector<ChannelInput> ChoicesOf(UnitPart part, const ModelConfig& dense, const Block& block,
+                                    const BlockStatistics& statistics, const Random& random);
+
+// The shape of a layer that keeps `kept` units in each choice of the part (not for query heads,
+// whose shape depends on which ones).
+void NarrowLayer(UnitPart part, const ModelConfig& dense, int64_t kept, LayerConfig& layer);
+void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer);
+
+// Removes all but the units kept (one set for each choice) from a part of `block` that is dense so
+// far, and refits its consumer. `statistics` hold the refit's requests.
+ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vector<Indices>& kept,
+                       const RefitOptions& refit, const BlockStatistics& statistics, Block& block);
+
+}  // namespace condense

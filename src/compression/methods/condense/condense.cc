@@ -1,0 +1,436 @@
+// The project's own method. Blocks are compressed bottom to top on the activations of what is
+// compressed already, and each matrix that writes to the residual stream is refitted so that the
+// stream returns to the dense one: every module repairs what those before it broke.
+//
+// The heads of a layer share what the layer keeps (`head_budget: pooled`): each column goes to the
+// head that would lose most without it.
+//
+// In a block, in this order: queries and keys; values and output on the mix that compressed queries
+// and keys give; the MLP on compressed attention. When attention is done, and again when the MLP
+// is, all of its matrices move towards the target together (`attention_steps`, `mlp_steps`). The
+// modules are in condense_query_key.cc, condense_value_output.cc and condense_mlp.cc, the refits in
+// parts/residual_target.h and parts/gauss_newton.h. With `inputs: dense` all of it is fitted to
+// statistics of the dense model instead, in one pass and without those steps, which is also how
+// modules are tried one by one for allocators that measure.
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "base/system.h"
+#include "compression/bases/method_key.h"
+#include "compression/methods/condense/condense_modules.h"
+#include "compression/refits/attention_refit.h"
+#include "compression/refits/mlp_refit.h"
+#include "config/registry.h"
+
+namespace condense {
+
+namespace {
+
+// Channels of the MLP, or columns of all key/value heads.
+int64_t WidthOf(const LayerConfig& layer, Module module) {
+  switch (module) {
+    case Module::kMlp:
+      return layer.mlp_width;
+    case Module::kQk:
+      return layer.KeyWidth();
+    case Module::kVo:
+      return layer.ValueWidth();
+  }
+  return 0;
+}
+
+int64_t DenseWidth(const ModelConfig& model, Module module) {
+  return module == Module::kMlp ? model.intermediate_size : model.num_kv_heads * model.head_dim;
+}
+
+// The matrix of a module that writes to the stream.
+const Linear& Writer(Module module, const Block& block) {
+  return module == Module::kMlp ? block.mlp.down : block.attention.o;
+}
+
+Tensor Wide(const Tensor& tensor) { return tensor.defined() ? tensor.to(kF64) : tensor; }
+
+// Whether the fit of a consumer has an intercept: where it ends up with a bias. A narrowed value
+// head passes its bias on.
+bool HasIntercept(Module module, const Block& block, bool narrows) {
+  if (module == Module::kMlp) return block.mlp.down.bias.defined();
+  return block.attention.o.bias.defined() || (narrows && block.attention.v.bias.defined());
+}
+
+ModuleReport Untouched(Module module, const Block& block, int64_t width) {
+  const size_t heads = module == Module::kMlp ? 1 : block.attention.heads.size();
+  return {.widths = std::vector<int64_t>(heads, width / static_cast<int64_t>(heads))};
+}
+
+// One block, fitted to the streams.
+class FollowedBlock {
+ public:
+  // `changed`: whether the stream, or this block so far, differs from the dense one.
+  FollowedBlock(const CondenseContext& context, BlockTask& task, bool& changed)
+      : context_(context), options_(context.options), task_(task), changed_(changed) {}
+
+  // Both streams are taken to the middle of the block as soon as its attention is done, and from
+  // there to its end: no half of a block runs more often than the fits need it.
+  void Compress() {
+    if (options_.Drift() > 0 && changed_) FollowInputs(Module::kQk);
+    CompressModule(Module::kQk);
+    CompressModule(Module::kVo);
+    Carry(Module::kVo);
+    if (options_.modules.mlp && options_.Drift() > 0 && changed_) FollowInputs(Module::kMlp);
+    CompressModule(Module::kMlp);
+    Carry(Module::kMlp);
+  }
+
+ private:
+  void CompressModule(Module module) {
+    if (!options_.modules.of(module)) return;
+    const Stopwatch watch;
+    ModuleReport report = Narrowed(module);
+    report.seconds = watch.Seconds();
+    task_.report->modules[ModuleName(module)] = std::move(report);
+  }
+
+  ModuleReport Narrowed(Module module) {
+    const int64_t width = WidthOf(task_.plan, module);
+    const bool narrows = width < DenseWidth(context_.model, module);
+    changed_ = changed_ || narrows;
+    if (module != Module::kMlp) narrows_attention_ = narrows_attention_ || narrows;
+    // While nothing differs there is nothing to make up for, and the module stays bit for bit.
+    if (!changed_ || (module == Module::kQk && !narrows)) {
+      return Untouched(module, task_.block, width);
+    }
+    if (module == Module::kQk) {
+      return MakeQueryKeyNarrower(context_, *task_.dense_stats, task_.block)
+          ->Narrow(width, task_.block);
+    }
+    BlockStatistics values;
+    const TargetFit fit = FitOf(module, narrows, values);
+    const Block before = task_.block;
+    const ModuleNarrowerPointer narrower =
+        module == Module::kVo ? MakeValueOutputNarrower(context_, fit, values, before)
+                              : MakeMlpNarrower(context_, fit, before, width);
+    ModuleReport report = narrower->Narrow(width, task_.block);
+    MoveWhole(module, before, report);
+    return report;
+  }
+
+  // Gauss-Newton steps of all matrices of this half of the block.
+  int64_t StepsOf(Module module) const {
+    if (module == Module::kMlp) {
+      const bool narrows = task_.plan.mlp_width < context_.model.intermediate_size;
+      return narrows ? options_.MlpSteps() : 0;
+    }
+    // Queries and keys that are not to be compressed stay as they are.
+    return narrows_attention_ && options_.modules.qk ? options_.AttentionSteps() : 0;
+  }
+
+  // before: the block before this module was narrowed.
+  void MoveWhole(Module module, const Block& before, ModuleReport& report) {
+    const bool mlp = module == Module::kMlp;
+    const RefitOptions steps{.steps = StepsOf(module),
+                             .iterations = options_.step_iterations,
+                             .stride = mlp ? options_.mlp_stride : options_.attention_stride};
+    if (steps.steps == 0) return;
+    Block& block = task_.block;
+    const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
+      size_t index = 0;
+      EveryNth rows_looked_at(stride);
+      task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+        const Tensor& dense_after = dense_after_[index++];
+        // Tokens of an MLP stand alone, attention wants sequences.
+        const int64_t items = mlp ? dense.numel() / dense.size(-1) : dense.size(0);
+        const int64_t first = rows_looked_at.FirstOf(items);
+        if (first == items) return;
+        const auto part = [&](const Tensor& stream) {
+          return (mlp ? stream.flatten(0, -2) : stream).slice(0, first, std::nullopt, stride);
+        };
+        const Tensor start = part(dense), present = part(input);
+        const Tensor after = part(dense_after).to(start.device());
+        const Tensor normed = (mlp ? block.norm2 : block.norm1).Forward(present);
+        RefitRows rows{.inputs = normed};
+        if (options_.target == Target::kResidual) {
+          rows.targets = TargetOf(start, after, present, kF32);
+        } else {
+          rows.targets = mlp ? before.mlp.Forward(normed, nullptr)
+                             : before.attention.Forward(normed, task_.context());
+        }
+        const Tensor weights = TokenWeights(options_.token_weight, start);
+        if (weights.defined()) rows.weights = weights.view(start.sizes().slice(0, start.dim() - 1));
+        fn(rows);
+      });
+    };
+    const StepsTaken taken =
+        mlp ? RefitMlp(visit, steps, Where(), block.mlp)
+            : RefitAttention(visit, task_.context(), steps, Where(), block.attention);
+    if (report.relative_error && taken.squared_error_before > 0) {
+      *report.relative_error *= std::sqrt(taken.squared_error / taken.squared_error_before);
+    }
+  }
+
+  // The half of a block that ends with this module's output.
+  Tensor Half(Module module, const Block& block, const Tensor& x) const {
+    return module == Module::kMlp ? block.ForwardMlp(x, task_.context())
+                                  : block.ForwardAttention(x, task_.context());
+  }
+
+  // Takes both streams over half a block.
+  void Carry(Module module) {
+    size_t index = 0;
+    task_.TransformPaired([&](const Tensor& dense, const Tensor& input) {
+      const Tensor after =
+          dense_after_.empty() ? Half(module, *task_.dense, dense) : std::move(dense_after_[index]);
+      ++index;
+      return std::pair(after, changed_ ? Half(module, task_.block, input) : after);
+    });
+    dense_after_.clear();
+  }
+
+  // The fit of the matrix that writes to the stream, and statistics of its values beside it.
+  TargetFit FitOf(Module module, bool narrows, BlockStatistics& values) {
+    const Block& block = task_.block;
+    TargetSums sums;
+    const StatRequests requests =
+        module == Module::kVo ? CondenseValueRequests(options_) : StatRequests();
+    StatisticsCollector collector(requests, ShapeOf(block));
+    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+      // Kept on the host until the streams are taken there.
+      const Tensor dense_after = Half(module, *task_.dense, dense);
+      dense_after_.push_back(dense_after.cpu());
+      if (module == Module::kVo) {
+        const Tensor normed = block.norm1.Forward(input);
+        const Tensor v = block.attention.v.Forward(normed);
+        if (!requests.empty()) collector.OnTap(Tap::kValue, v);
+        const Tensor mix =
+            block.attention.Mix(block.attention.q.Forward(normed),
+                                block.attention.k.Forward(normed), v, task_.context());
+        AddTargets(mix, dense, dense_after, input, sums);
+      } else {
+        AddTargets(block.mlp.Hidden(block.norm2.Forward(input)), dense, dense_after, input, sums);
+      }
+    });
+    if (!requests.empty()) values = collector.Finish(Where());
+    const TargetFit fit = sums.Finish(HasIntercept(module, block, narrows), Where());
+    if (options_.target == Target::kResidual) return fit;
+    const Linear& writer = Writer(module, block);
+    return fit.WithOwnTargets(writer.weight.t().to(kF64), Wide(writer.bias));
+  }
+
+  // T = what the dense module adds + alpha x what the stream lacks before it, in `least` or wider.
+  Tensor TargetOf(const Tensor& dense_before, const Tensor& dense_after, const Tensor& before,
+                  DType least) const {
+    const DType dtype = at::promote_types(dense_before.scalar_type(), least);
+    const Tensor start = dense_before.to(dtype);
+    return dense_after.to(dtype) - start + options_.alpha * (start - before.to(dtype));
+  }
+  void AddTargets(const Tensor& inputs, const Tensor& dense_before, const Tensor& dense_after,
+                  const Tensor& before, TargetSums& sums) const {
+    sums.Add(inputs, TargetOf(dense_before, dense_after, before, kF64),
+             TokenWeights(options_.token_weight, dense_before));
+  }
+
+  // Moves the matrices that read the stream along with it: those of attention, or of the MLP.
+  void FollowInputs(Module module) {
+    Block& block = task_.block;
+    TargetSums sums;
+    const Norm& norm = module == Module::kMlp ? block.norm2 : block.norm1;
+    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+      sums.Add(norm.Forward(input), norm.Forward(dense), {});
+    });
+    const std::vector<Linear*> readers =
+        module == Module::kMlp
+            ? std::vector<Linear*>{&block.mlp.gate, &block.mlp.up}
+            : std::vector<Linear*>{&block.attention.q, &block.attention.k, &block.attention.v};
+    FollowDrift(sums, options_.Drift(), Where(), readers);
+  }
+
+  std::string Where() const { return fmt::format("layer {}", context_.layer); }
+
+  const CondenseContext& context_;
+  const CondenseOptions& options_;
+  BlockTask& task_;
+  bool& changed_;
+  bool narrows_attention_ = false;
+  std::vector<Tensor> dense_after_;  // the dense stream at the end of the present half, if made
+};
+
+// Statistics of the dense model for the fit of a matrix that writes to the stream.
+StatRequests DenseFitRequests(Module module) {
+  if (module == Module::kQk) return {};
+  const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+  return {Gram(tap), Mean(tap)};
+}
+
+// A module fitted to statistics of the dense model.
+class DenseModule {
+ public:
+  // least: the smallest width that will be asked for.
+  DenseModule(const CondenseContext& context, const BlockStatistics& statistics, Module module,
+              const Block& block, int64_t least)
+      : module_(module), full_(DenseWidth(context.model, module)) {
+    if (least == full_) return;
+    if (module == Module::kQk) {
+      narrower_ = MakeQueryKeyNarrower(context, statistics, block);
+      return;
+    }
+    const Linear& writer = Writer(module, block);
+    const Tap tap = module == Module::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+    const Device device = writer.weight.device();
+    Tensor mean;
+    if (HasIntercept(module, block, /*narrows=*/true)) {
+      mean = statistics.Get(Mean(tap)).to(device);
+    }
+    fit_ = DenseFit(statistics.Get(Gram(tap)).to(device), mean, statistics.tokens,
+                    writer.weight.t().to(kF64), Wide(writer.bias));
+    narrower_ = module == Module::kMlp ? MakeMlpNarrower(context, fit_, block, least)
+                                       : MakeValueOutputNarrower(context, fit_, statistics, block);
+  }
+  DenseModule(const DenseModule&) = delete;
+  DenseModule& operator=(const DenseModule&) = delete;
+
+  // At full width the module stays as it is.
+  ModuleReport Narrow(int64_t width, Block& block) const {
+    if (width == full_) return Untouched(module_, block, width);
+    return narrower_->Narrow(width, block);
+  }
+
+ private:
+  Module module_;
+  int64_t full_;
+  TargetFit fit_;
+  ModuleNarrowerPointer narrower_;
+};
+
+class Condense final : public Compressor, public ModuleTrials {
+ public:
+  using Params = CondenseOptions;
+  explicit Condense(const Params& params)
+      : options_(params), key_(MethodKey("condense", params.ForTrials())) {}
+
+  bool UsesAllocator() const override { return true; }
+  const char* default_allocator() const override { return "kl_curves"; }
+  const ModuleTrials* trials() const override { return this; }
+
+  Plan MakePlan(const PlanContext& context, double nominal) const override {
+    const ModelConfig& dense = context.dense();
+    if (options_.head_refit && dense.tied_head) {
+      throw ConfigError(
+          "head_refit would give this model a head of its own, which shares the embedding's "
+          "matrix: parameters would be added that no ratio counts; leave it out");
+    }
+    Allocation allocation = context.Allocate(nominal);
+    for (ModuleSparsity& layer : allocation) {
+      for (const Module module : kModules) {
+        if (!options_.modules.of(module)) layer.of(module) = 0;
+      }
+    }
+    ModelConfig config = NarrowedConfig(
+        dense, allocation, {.mode = options_.rounding, .pooled_heads = options_.pools()});
+    for (LayerConfig& layer : config.layers) {
+      const bool narrows = WidthOf(layer, Module::kVo) < DenseWidth(dense, Module::kVo);
+      if (!narrows || !layer.HasBias("attention.v")) continue;
+      layer.bias.erase("attention.v");
+      layer.bias["attention.o"] = true;
+    }
+    return {std::move(config), std::move(allocation)};
+  }
+
+  void Compress(CompressionJob& job) const override {
+    const ModelConfig& model = job.dense().config();
+    if (!options_.follows()) {
+      job.ForEachBlock({.requests = TrialRequests(model)},
+                       [&](BlockTask& task) { CompressFromStatistics(model, task); });
+      return;
+    }
+    BlockLoop loop{.schedule = Schedule::kModule, .paired = true};
+    if (options_.modules.qk) loop.dense_requests = CondenseQueryKeyRequests(options_, model);
+    if (options_.head_refit) {
+      loop.refit_head = [](const PairedVisit& visit, Head& head) {
+        TargetSums sums;
+        visit([&](const Tensor& dense, const Tensor& input) {
+          sums.Add(head.norm.Forward(input), head.norm.Forward(dense), {});
+        });
+        FollowDrift(sums, 1, "head", {&head.linear});
+      };
+    }
+    bool changed = false;
+    job.ForEachBlock(loop, [&](BlockTask& task) {
+      const CondenseContext context{.options = options_, .model = model, .layer = task.layer};
+      FollowedBlock(context, task, changed).Compress();
+    });
+  }
+
+  // --- Trials: on dense statistics, as with `inputs: dense`
+
+  std::string TrialKey() const override { return key_; }
+
+  std::vector<TrialPart> TrialParts() const override {
+    std::vector<TrialPart> parts;
+    for (const Module module : kModules) {
+      if (options_.modules.of(module)) parts.push_back({ModuleName(module), {module}});
+    }
+    return parts;
+  }
+
+  StatRequests TrialRequests(const ModelConfig& model) const override {
+    StatRequests requests;
+    for (const Module module : kModules) {
+      if (!options_.modules.of(module)) continue;
+      requests.merge(DenseFitRequests(module));
+      if (module == Module::kQk) requests.merge(CondenseQueryKeyRequests(options_, model));
+      if (module == Module::kVo) requests.merge(CondenseValueRequests(options_));
+    }
+    return requests;
+  }
+
+  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+                                   const std::vector<double>& removed) const override {
+    const Module module = part.modules.front();
+    std::vector<int64_t> widths;
+    for (const double fraction : removed)
+      widths.push_back(WidthLeft(input.model, module, fraction));
+    const CondenseContext context{.options = options_, .model = input.model, .layer = input.layer};
+    const DenseModule dense(context, input.statistics, module, input.dense, widths.back());
+    std::vector<Block> blocks;
+    for (const int64_t width : widths) {
+      blocks.push_back(input.dense);
+      dense.Narrow(width, blocks.back());
+    }
+    return blocks;
+  }
+
+ private:
+  int64_t WidthLeft(const ModelConfig& model, Module module, double removed) const {
+    constexpr auto kMode = RoundingMode::kNearest;
+    if (module == Module::kMlp) {
+      return RoundWidths({removed}, model.intermediate_size, 1, kMode).front();
+    }
+    const int64_t heads = model.num_kv_heads, width = model.head_dim;
+    const int64_t unit = module == Module::kQk && model.HasRope() ? 2 : 1;
+    return options_.pools() ? RoundPooledWidths({removed}, heads, width, unit, kMode).front()
+                            : heads * RoundWidths({removed}, width, unit, kMode).front();
+  }
+
+  void CompressFromStatistics(const ModelConfig& model, BlockTask& task) const {
+    const CondenseContext context{.options = options_, .model = model, .layer = task.layer};
+    for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
+      if (!options_.modules.of(module)) continue;
+      const Stopwatch watch;
+      const int64_t width = WidthOf(task.plan, module);
+      ModuleReport report =
+          DenseModule(context, *task.stats, module, *task.dense, width).Narrow(width, task.block);
+      report.seconds = watch.Seconds();
+      task.report->modules[ModuleName(module)] = std::move(report);
+    }
+  }
+
+  CondenseOptions options_;
+  std::string key_;
+};
+
+CONDENSE_REGISTER(Compressor, Condense, "condense", 5,
+                  "fits each module to the dense residual stream, block by block");
+
+}  // namespace
+}  // namespace condense

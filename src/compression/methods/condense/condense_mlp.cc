@@ -1,0 +1,66 @@
+// `condense`, MLP: channels go one by one, the down projection adapting each time; what is left is
+// refitted to the target. The elimination sees the target too: it starts from the full refit.
+#include <algorithm>
+
+#include "compression/methods/condense/condense_modules.h"
+
+namespace condense {
+namespace {
+
+class MlpNarrower final : public ModuleNarrower {
+ public:
+  MlpNarrower(const CondenseOptions& options, const TargetFit& fit, const Block& block,
+              int64_t least)
+      : options_(options), fit_(fit), w_(block.mlp.down.weight.t().to(kF64)) {
+    const int64_t removed = channels() - least;
+    if (removed == 0) return;
+    if (options.mlp == MlpSelection::kLeverage) {
+      inverse_diagonal_ = RidgeInverseDiagonal(fit.regression.c, fit.Ridge(options.lambda)).values;
+      return;
+    }
+    order_ =
+        EliminateTowards(fit.regression, w_, removed,
+                         {.relative_damping = options.lambda, .drop_block = options.drop_block})
+            .order;
+  }
+
+  ModuleReport Narrow(int64_t width, Block& block) const override {
+    Mlp& mlp = block.mlp;
+    ModuleReport report{.widths = {width}};
+    report.kept = Kept(width);
+    const FittedMap fitted = FitKept(fit_, report.kept, w_, options_.lambda);
+    report.damping = fitted.damping;
+    report.condition = fitted.condition;
+    report.relative_error = fitted.relative_error;
+    const DType dtype = mlp.down.weight.scalar_type();
+    mlp.KeepChannels(IndexTensor(report.kept));
+    mlp.down.weight = fitted.weight.t().to(dtype).contiguous();
+    if (fitted.bias.defined()) mlp.down.bias = fitted.bias.to(dtype);
+    return report;
+  }
+
+ private:
+  int64_t channels() const { return w_.size(0); }
+
+  Indices Kept(int64_t width) const {
+    if (inverse_diagonal_.defined()) return SmallestIndices(inverse_diagonal_, width);
+    Indices removed(order_.begin(), order_.begin() + (channels() - width));
+    std::sort(removed.begin(), removed.end());
+    return Complement(removed, channels());
+  }
+
+  const CondenseOptions& options_;
+  const TargetFit& fit_;
+  Tensor w_;                 // [m, d]
+  Indices order_;            // of elimination
+  Tensor inverse_diagonal_;  // with leverage
+};
+
+}  // namespace
+
+ModuleNarrowerPointer MakeMlpNarrower(const CondenseContext& context, const TargetFit& fit,
+                                      const Block& block, int64_t least) {
+  return std::make_unique<MlpNarrower>(context.options, fit, block, least);
+}
+
+}  // namespace condense

@@ -1,0 +1,167 @@
+// The options of `condense`. Each of its ideas is a switch, so that it can be left out alone.
+#pragma once
+
+#include <optional>
+
+#include "compression/allocation.h"
+#include "compression/bases/head_budget.h"
+#include "compression/bases/option_names.h"
+#include "compression/refits/residual_target.h"
+
+namespace condense {
+
+enum class Inputs { kCompressed, kDense };
+template <>
+struct EnumNames<Inputs> {
+  static constexpr std::array names{std::pair{Inputs::kCompressed, "compressed"},
+                                    std::pair{Inputs::kDense, "dense"}};
+};
+enum class Target { kResidual, kOwn };
+template <>
+struct EnumNames<Target> {
+  static constexpr std::array names{std::pair{Target::kResidual, "residual"},
+                                    std::pair{Target::kOwn, "own"}};
+};
+enum class QkMetric { kSoftmax, kScores };
+template <>
+struct EnumNames<QkMetric> {
+  static constexpr std::array names{std::pair{QkMetric::kSoftmax, "softmax"},
+                                    std::pair{QkMetric::kScores, "scores"}};
+};
+enum class ValueBasis { kRegression, kAttended, kValues };
+template <>
+struct EnumNames<ValueBasis> {
+  static constexpr std::array names{std::pair{ValueBasis::kRegression, "regression"},
+                                    std::pair{ValueBasis::kAttended, "attended"},
+                                    std::pair{ValueBasis::kValues, "values"}};
+};
+enum class MlpSelection { kElimination, kLeverage };
+template <>
+struct EnumNames<MlpSelection> {
+  static constexpr std::array names{std::pair{MlpSelection::kElimination, "elimination"},
+                                    std::pair{MlpSelection::kLeverage, "leverage"}};
+};
+
+struct CondenseOptions {
+  ModuleSwitches modules;
+  Inputs inputs = Inputs::kCompressed;
+  Target target = Target::kResidual;
+  double alpha = 1;
+  TokenWeight token_weight = TokenWeight::kNone;
+  double lambda = 1e-4;
+  std::optional<double> drift;
+  QkMetric query_key = QkMetric::kSoftmax;
+  int64_t query_stride = 8;
+  bool gains = true;
+  ValueBasis value = ValueBasis::kRegression;
+  int64_t sweeps = 2;
+  bool joint_output = true;
+  HeadBudget head_budget = HeadBudget::kPooled;
+  MlpSelection mlp = MlpSelection::kElimination;
+  int64_t drop_block = 32;
+  std::optional<int64_t> attention_steps, mlp_steps;
+  int64_t attention_stride = 2, mlp_stride = 1;
+  int64_t step_iterations = 6;
+  bool head_refit = false;
+  RoundingMode rounding = RoundingMode::kCarry;
+
+  template <class V>
+  void Fields(V&& field) {
+    field("modules", modules, "which modules are compressed; the others stay as they are");
+    field("inputs", inputs,
+          "what the modules are fitted on: the model compressed so far, block by block, or the "
+          "dense model, in one pass that all ratios share");
+    field("target", target,
+          "what output matrices are fitted to: the residual stream of the dense model, or what the "
+          "dense matrix makes of the present input");
+    field("alpha", alpha,
+          "share of the error of the residual stream so far that each output matrix makes up for",
+          Range{0, 1});
+    field("token_weight", token_weight,
+          "weight of a token in the refits; inverse_norm: one over the squared norm of the stream");
+    field("lambda", lambda,
+          "ridge of the refits towards the old weights, times the mean diagonal of the Gram matrix",
+          Range::Above(0));
+    field(
+        "drift", drift,
+        "share of the change of their inputs that matrices which read the stream make up for; 0.5 "
+        "with compressed inputs unless given",
+        Range{0, 1});
+    field("query_key", query_key,
+          "what query/key columns are chosen by: the attention weights, or all scores alike");
+    field("query_stride", query_stride, "with softmax: every n-th query is looked at",
+          Range::AtLeast(1));
+    field("gains", gains,
+          "rescale what is kept of the queries: a complex gain for each rotary pair; without "
+          "rotary positions subspaces in place of columns");
+    field("value", value,
+          "subspaces of values: by regression of the target on all heads, or head by head from "
+          "attended values or from values as such");
+    field("sweeps", sweeps, "of the regression: visits of each head", Range::AtLeast(1));
+    field("joint_output", joint_output,
+          "refit the output projection over all heads together, to the target; false: each head to "
+          "what it adds by itself");
+    field(
+        "head_budget", head_budget,
+        "equal: heads of a layer have one width and are computed together; pooled: they share what "
+        "the layer keeps by what each would lose");
+    field("mlp", mlp, "which MLP channels stay");
+    field("drop_block", drop_block, "channels eliminated at a time; 1 is the exact greedy order",
+          Range::AtLeast(1));
+    field("attention_steps", attention_steps,
+          "Gauss-Newton steps by which all matrices of a narrowed attention are fitted to the "
+          "target; 1 with compressed inputs unless given, 0: only the output projection is",
+          Range::AtLeast(0));
+    field("mlp_steps", mlp_steps,
+          "the same of a narrowed MLP; 2 with compressed inputs unless given, 0: only the down "
+          "projection is",
+          Range::AtLeast(0));
+    field("attention_stride", attention_stride,
+          "every n-th sequence is looked at for the curvature of attention", Range::AtLeast(1));
+    field("mlp_stride", mlp_stride, "every n-th token is looked at for the curvature of an MLP",
+          Range::AtLeast(1));
+    field("step_iterations", step_iterations, "of conjugate gradients in a Gauss-Newton step",
+          Range::AtLeast(1));
+    field("head_refit", head_refit,
+          "refit the output head to the compressed model (not where it is tied to the embedding)");
+    field("rounding", rounding, "how widths are rounded");
+  }
+  void Validate(const Node& at, Problems& problems) const {
+    if (inputs == Inputs::kCompressed) return;
+    const auto refuse = [&](bool set, const char* option) {
+      if (!set) return;
+      problems.Add(
+          at, fmt::format("{} follows the compressed model: it needs inputs: compressed", option));
+    };
+    refuse(drift.value_or(0) > 0, "drift");
+    refuse(attention_steps.value_or(0) > 0, "attention_steps");
+    refuse(mlp_steps.value_or(0) > 0, "mlp_steps");
+    refuse(head_refit, "head_refit");
+    refuse(token_weight != TokenWeight::kNone, "token_weight");
+  }
+
+  bool pools() const { return head_budget == HeadBudget::kPooled; }
+  bool follows() const { return inputs == Inputs::kCompressed; }
+  int64_t AttentionSteps() const { return attention_steps.value_or(follows() ? 1 : 0); }
+  int64_t MlpSteps() const { return mlp_steps.value_or(follows() ? 2 : 0); }
+  double Drift() const { return drift.value_or(follows() ? 0.5 : 0); }
+  // With whatever does not matter to a module that is compressed alone, in the dense model, at its
+  // default.
+  CondenseOptions ForTrials() const {
+    CondenseOptions trials;
+    trials.modules = modules;
+    trials.lambda = lambda;
+    trials.query_key = query_key;
+    trials.query_stride = query_stride;
+    trials.gains = gains;
+    trials.value = value;
+    trials.sweeps = sweeps;
+    trials.joint_output = joint_output;
+    trials.head_budget = head_budget;
+    trials.mlp = mlp;
+    trials.drop_block = drop_block;
+    return trials;
+  }
+};
+
+}  // namespace condense

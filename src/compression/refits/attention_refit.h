@@ -1,0 +1,19 @@
+// Refit of all matrices of a narrowed attention module to a target (gauss_newton.h): queries, keys
+// and values move along with the output projection, through the softmax.
+#pragma once
+
+#include <string>
+
+#include "compression/refits/gauss_newton.h"
+#include "model/block.h"
+
+namespace condense {
+
+// Rows: inputs [sequences, tokens, in], targets [sequences, tokens, out]; a stride counts
+// sequences. The attention weights of all heads are held for one sequence at least.
+// context: without cache and layout.
+StepsTaken RefitAttention(const RefitVisit& visit, const BlockContext& context,
+                          const RefitOptions& options, const std::string& where,
+                          Attention& attention);
+
+}  // namespace condense

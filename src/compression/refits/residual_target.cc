@@ -1,0 +1,157 @@
+#include "compression/refits/residual_target.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "tensor/linalg.h"
+
+namespace condense {
+namespace {
+
+// Rows that are converted to float64 at a time.
+constexpr int64_t kTileRows = 2048;
+// Ridge of the map that undoes a drift, towards the identity.
+constexpr double kDriftRidge = 1e-3;
+
+double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
+
+void AddTo(Tensor& sum, const Tensor& part) { sum = sum.defined() ? sum.add_(part) : part; }
+
+FittedMap Fitted(const RefitResult& refit, const Tensor& input_mean, const Tensor& target_mean) {
+  FittedMap fitted{.weight = refit.weight, .damping = refit.damping, .condition = refit.condition};
+  if (refit.squared_norm > 0) {
+    fitted.relative_error = std::sqrt(refit.squared_error / refit.squared_norm);
+  }
+  if (input_mean.defined()) fitted.bias = Intercept(input_mean, target_mean, refit.weight);
+  return fitted;
+}
+
+}  // namespace
+
+Tensor TokenWeights(TokenWeight rule, const Tensor& stream) {
+  if (rule == TokenWeight::kNone) return {};
+  const Tensor rows = stream.reshape({-1, stream.size(-1)}).to(kF64);
+  const Tensor energy = rows.square().sum(1);
+  // A token without a residual has no norm to divide by, and nothing that a norm would make larger.
+  return at::where(energy > 0, energy.reciprocal(), at::zeros_like(energy));
+}
+
+TargetFit TargetFit::WithOwnTargets(const Tensor& w, const Tensor& bias) const {
+  TargetFit own = *this;
+  own.regression.b = at::matmul(regression.c, w);
+  own.regression.target_norm = Dot(w, own.regression.b);
+  if (intercept()) {
+    own.target_mean = at::matmul(input_mean, w);
+    if (bias.defined()) own.target_mean = own.target_mean + bias;
+  }
+  return own;
+}
+
+double TargetFit::Ridge(double relative) const {
+  return relative * regression.c.diagonal().mean().item<double>();
+}
+
+void TargetSums::Add(const Tensor& inputs, const Tensor& targets, const Tensor& weights) {
+  const Tensor all_y = inputs.reshape({-1, inputs.size(-1)});
+  const Tensor all_t = targets.reshape({-1, targets.size(-1)});
+  CONDENSE_CHECK(all_y.size(0) == all_t.size(0), "{} inputs, {} targets", all_y.size(0),
+                 all_t.size(0));
+  for (int64_t begin = 0; begin < all_y.size(0); begin += kTileRows) {
+    const int64_t rows = std::min(kTileRows, all_y.size(0) - begin);
+    Tensor y = all_y.narrow(0, begin, rows).to(kF64), t = all_t.narrow(0, begin, rows).to(kF64);
+    if (weights.defined()) {
+      const Tensor root = weights.narrow(0, begin, rows).sqrt().unsqueeze(1);  // [rows, 1]
+      AddTo(weight_, root.square().sum());
+      AddTo(input_sum_, (y * root.square()).sum(0));
+      AddTo(target_sum_, (t * root.square()).sum(0));
+      y = y * root, t = t * root;
+    } else {
+      AddTo(weight_, at::full({}, static_cast<double>(rows), y.options()));
+      AddTo(input_sum_, y.sum(0));
+      AddTo(target_sum_, t.sum(0));
+    }
+    gram_->Add(y);
+    AddTo(products_, at::matmul(y.t(), t));
+    AddTo(target_norm_, t.square().sum());
+  }
+}
+
+TargetFit TargetSums::Finish(bool intercept, const std::string& where) const {
+  CONDENSE_CHECK(weight_.defined(), "{}: no batch was added", where);
+  const double weight = weight_.item<double>();
+  TargetFit fit{.regression = {.c = gram_->Finish(std::llround(weight)).to(products_.device()),
+                               .b = products_.clone(),
+                               .target_norm = target_norm_.item<double>()}};
+  Regression& r = fit.regression;
+  RequireFinite(r.c, where + ": Gram matrix of the inputs of a refit");
+  RequireFinite(r.b, where + ": products of inputs and targets of a refit");
+  if (!intercept || weight == 0) return fit;
+  fit.input_mean = input_sum_ / weight;
+  fit.target_mean = target_sum_ / weight;
+  r.c = r.c - at::outer(fit.input_mean, input_sum_);
+  r.b = r.b - at::outer(fit.input_mean, target_sum_);
+  r.target_norm = std::max(0.0, r.target_norm - Dot(fit.target_mean, target_sum_));
+  return fit;
+}
+
+TargetFit DenseFit(const Tensor& gram, const Tensor& mean, int64_t tokens, const Tensor& w,
+                   const Tensor& bias) {
+  TargetFit fit{.regression = {.c = gram}};
+  if (mean.defined()) {
+    fit.regression.c = ShiftedGram(gram, mean, mean, tokens);
+    fit.input_mean = mean;
+  }
+  return fit.WithOwnTargets(w, bias);
+}
+
+FittedMap FitKept(const TargetFit& fit, const Indices& kept, const Tensor& start,
+                  double relative_ridge) {
+  Tensor mean;
+  if (fit.intercept()) {
+    mean = fit.input_mean.index_select(0, IndexTensor(kept).to(fit.input_mean.device()));
+  }
+  return Fitted(RefitTowards(fit.regression, start, kept, relative_ridge), mean, fit.target_mean);
+}
+
+FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& start,
+                     double relative_ridge) {
+  const Regression behind{
+      .c = Symmetrised(at::matmul(first.t(), at::matmul(fit.regression.c, first))),
+      .b = at::matmul(first.t(), fit.regression.b),
+      .target_norm = fit.regression.target_norm};
+  const double mean_energy = behind.c.diagonal().mean().item<double>();
+  const double relative = mean_energy > 0 ? fit.Ridge(relative_ridge) / mean_energy : 0;
+  Tensor mean;
+  if (fit.intercept()) mean = at::matmul(fit.input_mean, first);
+  return Fitted(
+      RefitTowards(behind, at::matmul(first.t(), start), Complement({}, first.size(1)), relative),
+      mean, fit.target_mean);
+}
+
+void FollowDrift(const TargetSums& sums, double share, const std::string& where,
+                 const std::vector<Linear*>& readers) {
+  for (const bool biased : {false, true}) {
+    std::vector<Linear*> members;
+    for (Linear* linear : readers) {
+      if (linear->weight.defined() && linear->bias.defined() == biased) members.push_back(linear);
+    }
+    if (members.empty()) continue;
+    const TargetFit fit = sums.Finish(biased, where);
+    const int64_t width = fit.regression.c.size(0);
+    const Tensor identity = at::eye(width, fit.regression.c.options());
+    const FittedMap back = FitKept(fit, Complement({}, width), identity, kDriftRidge);
+    const Tensor map = (1 - share) * identity + share * back.weight;
+    for (Linear* linear : members) {
+      const DType dtype = linear->weight.scalar_type();
+      const Tensor w = linear->weight.t().to(kF64);
+      if (biased) {
+        linear->bias = (linear->bias.to(kF64) + share * at::matmul(back.bias, w))
+                           .to(linear->bias.scalar_type());
+      }
+      linear->weight = at::matmul(map, w).t().to(dtype).contiguous();
+    }
+  }
+}
+
+}  // namespace condense

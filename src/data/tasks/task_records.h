@@ -1,0 +1,60 @@
+// Records of a task's file to documents, by the forms that its definition lists.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/tasks/task.h"
+#include "data/tasks/task_definition.h"
+
+namespace condense {
+
+class TaskRecordReader {
+ public:
+  // `task` and `file` are for messages, and to find the files of labels beside it.
+  TaskRecordReader(const TaskSpec& spec, std::string task, std::filesystem::path file);
+
+  struct Document {
+    TaskDocument document;
+    std::string id;  // empty where the form or the record has none
+  };
+  // DataError, beginning with `place`, for a record that fits no form or breaks its rules.
+  Document Read(const nlohmann::json& record, const std::string& place, int64_t index);
+  // DataError when a file of labels has another number of lines than there were records; with
+  // `limited`, when it has fewer.
+  void CheckLabelFiles(int64_t records, bool limited) const;
+
+ private:
+  struct Form {
+    const TaskForm* source;
+    std::string name;
+    TextTemplate context, choice, continuation;  // names replaced by paths
+    std::vector<RecordPath> needs;
+    std::optional<std::vector<std::string>> label_lines;  // of gold_file, once read
+  };
+
+  Form Prepared(const TaskForm& form, size_t number) const;
+  Form& FormOf(const nlohmann::json& record, const std::string& place);
+  [[noreturn]] void RefuseRecord(const nlohmann::json& record, const std::string& place) const;
+  std::vector<std::string> Choices(const Form& form, const nlohmann::json& record,
+                                   const std::string& place) const;
+  std::string GoldText(Form& form, const nlohmann::json& record, const std::string& place,
+                       int64_t index) const;
+  int64_t Gold(Form& form, const nlohmann::json& record, const std::string& place, int64_t index,
+               size_t choices) const;
+  void ReadLabels(Form& form, const nlohmann::json& record, const std::string& place) const;
+  std::string Context(const Form& form, const nlohmann::json& record, const std::string& choice,
+                      const std::string& place) const;
+
+  const TaskSpec& spec_;
+  std::string task_;
+  std::filesystem::path file_;
+  std::vector<Form> forms_;
+};
+
+}  // namespace condense

@@ -1,0 +1,266 @@
+#include "model/stored/compressed_config.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "model/parameters.h"
+#include "model/stored/json_reader.h"
+
+namespace condense {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+
+const char* NormName(NormKind kind) {
+  switch (kind) {
+    case NormKind::kRms:
+      return "rms";
+    case NormKind::kLayer:
+      return "layer";
+    case NormKind::kPlainRms:
+      return "rmsn";
+  }
+  return "";
+}
+
+NormKind ParseNorm(const JsonReader& stream) {
+  const auto name = stream.Get<std::string>("norm");
+  for (const NormKind kind : {NormKind::kRms, NormKind::kLayer, NormKind::kPlainRms}) {
+    if (name == NormName(kind)) return kind;
+  }
+  throw MakeError<DataError>("{}: '{}' is '{}', expected rms, layer or rmsn", stream.file(),
+                             stream.Full("norm"), name);
+}
+
+json WidthsObject(const std::vector<HeadConfig>& heads, int64_t HeadConfig::*width) {
+  json list = json::array();
+  for (const HeadConfig& head : heads) list.push_back(head.*width);
+  return list;
+}
+
+json LayerObject(const LayerConfig& layer, int64_t position, const std::string& prefix) {
+  json attention{{"scale", layer.attention_scale},
+                 {"qk_width", WidthsObject(layer.heads, &HeadConfig::qk_width)},
+                 {"vo_width", WidthsObject(layer.heads, &HeadConfig::vo_width)}};
+  json query_to_kv = json::array();
+  bool grouped = true;
+  for (size_t j = 0; j < layer.heads.size(); ++j) {
+    grouped = grouped && layer.heads[j].queries == layer.heads[0].queries;
+    for (int64_t i = 0; i < layer.heads[j].queries; ++i) query_to_kv.push_back(j);
+  }
+  attention["query_to_kv"] = query_to_kv;
+  attention["grouped"] = grouped;
+  if (layer.selected_pairs) {
+    attention["rope_pairs"] =
+        prefix + "layers." + std::to_string(position) + ".self_attn.rope_pairs";
+  }
+  json object{{"index", position},
+              {"source", layer.source},
+              {"attn", attention},
+              {"mlp", {{"width", layer.mlp_width}}},
+              {"stream", {layer.in_width, layer.mid_width, layer.out_width}},
+              {"shortcut", {{"attn", layer.attn_shortcut}, {"mlp", layer.mlp_shortcut}}}};
+  json bias = json::array(), scales = json::array();
+  for (const auto& [role, has] : layer.bias) {
+    if (has) bias.push_back(role);
+  }
+  for (const auto& [role, has] : layer.scale) {
+    if (has) scales.push_back(role);
+  }
+  object["bias"] = bias;
+  object["scales"] = scales;
+  object["low_rank"] = json::object();
+  for (const auto& [role, rank] : layer.low_rank) object["low_rank"][role] = rank;
+  object["alias"] = layer.shares_with ? json{{"of", *layer.shares_with}} : json(nullptr);
+  return object;
+}
+
+std::vector<int64_t> Integers(const JsonReader& reader, const std::string& key) {
+  if (!reader.Has(key) || !reader.object().at(key).is_array()) {
+    throw MakeError<DataError>("{}: '{}' must be a list of integers", reader.file(),
+                               reader.Full(key));
+  }
+  std::vector<int64_t> values;
+  for (const json& value : reader.object().at(key)) {
+    if (!value.is_number_integer() || value.get<int64_t>() < 0) {
+      throw MakeError<DataError>("{}: '{}' holds {}, expected integers of at least 0",
+                                 reader.file(), reader.Full(key), value.dump());
+    }
+    values.push_back(value.get<int64_t>());
+  }
+  return values;
+}
+
+// Roles listed under `key`, each one known.
+std::vector<std::string> Roles(const JsonReader& reader, const std::string& key,
+                               const ModelConfig& dense) {
+  std::vector<std::string> roles;
+  if (!reader.Has(key)) return roles;
+  const auto known = LinearRoles(dense);
+  for (const json& value : reader.object().at(key)) {
+    const auto role = value.is_string() ? value.get<std::string>() : value.dump();
+    if (std::find(known.begin(), known.end(), role) == known.end()) {
+      throw MakeError<DataError>("{}: '{}' names '{}', which is no linear map of this family",
+                                 reader.file(), reader.Full(key), role);
+    }
+    roles.push_back(role);
+  }
+  return roles;
+}
+
+std::vector<HeadConfig> ParseHeads(const JsonReader& attention, const ModelConfig& dense) {
+  const auto qk = Integers(attention, "qk_width"), vo = Integers(attention, "vo_width");
+  const auto map = Integers(attention, "query_to_kv");
+  if (qk.size() != vo.size() || qk.empty()) {
+    throw MakeError<DataError>("{}: '{}' names {} heads, vo_width {}", attention.file(),
+                               attention.Full("qk_width"), qk.size(), vo.size());
+  }
+  std::vector<HeadConfig> heads(qk.size());
+  for (size_t j = 0; j < heads.size(); ++j) {
+    heads[j] = {.queries = 0, .qk_width = qk[j], .vo_width = vo[j]};
+    if (qk[j] < 1 || vo[j] < 1 || qk[j] > dense.head_dim || vo[j] > dense.head_dim ||
+        (dense.HasRope() && qk[j] % 2 != 0)) {
+      throw MakeError<DataError>(
+          "{}: head {} of {} has widths {} and {}, impossible for heads of {}", attention.file(), j,
+          attention.Full("qk_width"), qk[j], vo[j], dense.head_dim);
+    }
+  }
+  int64_t last = 0;
+  for (const int64_t j : map) {
+    if (j < last || j >= static_cast<int64_t>(heads.size())) {
+      throw MakeError<DataError>("{}: '{}' must ascend and stay below {}", attention.file(),
+                                 attention.Full("query_to_kv"), heads.size());
+    }
+    ++heads[static_cast<size_t>(j)].queries;
+    last = j;
+  }
+  for (const HeadConfig& head : heads) {
+    if (head.queries < 1) {
+      throw MakeError<DataError>("{}: '{}' leaves a key/value head without queries",
+                                 attention.file(), attention.Full("query_to_kv"));
+    }
+  }
+  return heads;
+}
+
+LayerConfig ParseLayer(const JsonReader& reader, int64_t position, const ModelConfig& dense) {
+  LayerConfig layer;
+  layer.source = reader.Get<int64_t>("source");
+  if (layer.source < 0 || layer.source >= dense.num_layers()) {
+    throw MakeError<DataError>("{}: '{}' is {}, the dense model has {} layers", reader.file(),
+                               reader.Full("source"), layer.source, dense.num_layers());
+  }
+  const JsonReader attention = reader.Child("attn");
+  layer.attention_scale = attention.Get<double>("scale");
+  layer.heads = ParseHeads(attention, dense);
+  layer.selected_pairs = attention.Has("rope_pairs");
+  layer.mlp_width = reader.Child("mlp").Size("width");
+  const auto stream = Integers(reader, "stream");
+  if (stream.size() != 3) {
+    throw MakeError<DataError>("{}: '{}' must hold three widths", reader.file(),
+                               reader.Full("stream"));
+  }
+  layer.in_width = stream[0], layer.mid_width = stream[1], layer.out_width = stream[2];
+  const JsonReader shortcut = reader.Child("shortcut");
+  layer.attn_shortcut = shortcut.Get<bool>("attn");
+  layer.mlp_shortcut = shortcut.Get<bool>("mlp");
+  for (const std::string& role : Roles(reader, "bias", dense)) layer.bias[role] = true;
+  for (const std::string& role : Roles(reader, "scales", dense)) layer.scale[role] = true;
+  const JsonReader ranks = reader.Child("low_rank");
+  for (const auto& [role, rank] : ranks.object().items()) layer.low_rank[role] = ranks.Size(role);
+  if (reader.Has("alias")) {
+    layer.shares_with = reader.Child("alias").Get<int64_t>("of");
+    if (*layer.shares_with < 0 || *layer.shares_with >= position) {
+      throw MakeError<DataError>("{}: '{}' must name an earlier layer", reader.file(),
+                                 reader.Full("alias.of"));
+    }
+  }
+  return layer;
+}
+
+}  // namespace
+
+json CondenseObject(const ModelConfig& config, const std::string& family_prefix) {
+  const ModelConfig& dense = config.Dense();
+  const RealRatios ratios = RatiosOf(config);
+  const ParameterCount count = CountParameters(config);
+  json layers = json::array();
+  for (int64_t l = 0; l < config.num_layers(); ++l) {
+    layers.push_back(LayerObject(config.layers[static_cast<size_t>(l)], l, family_prefix));
+  }
+  return {{"format", kFormat},
+          {"family", config.family},
+          {"base",
+           {{"n_layers", dense.num_layers()},
+            {"d", dense.hidden_size},
+            {"n_heads", dense.num_heads},
+            {"n_kv_heads", dense.num_kv_heads},
+            {"head_dim", dense.head_dim},
+            {"d_int", dense.intermediate_size},
+            {"tied", dense.tied_head}}},
+          {"stream",
+           {{"embedding_width", config.embedding_width},
+            {"head_width", config.head_width},
+            {"norm", NormName(config.norm)},
+            {"norm_divisor", config.norm_divisor},
+            {"norm_eps", config.norm_eps},
+            {"head_bias", config.head_bias},
+            {"tied", config.tied_head}}},
+          {"layers", layers},
+          {"accounting",
+           {{"parameters", count.Total()},
+            {"block_parameters", count.block},
+            {"block", ratios.block},
+            {"total", ratios.total},
+            {"compute", ratios.compute}}}};
+}
+
+ModelConfig ApplyCondenseObject(const ModelConfig& dense, const json& object,
+                                const std::string& file) {
+  const JsonReader reader(object, file, "condense");
+  const auto format = reader.Get<int64_t>("format");
+  if (format != kFormat) {
+    throw MakeError<DataError>(
+        "{}: condense.format is {}, this program reads {}; use a newer version", file, format,
+        kFormat);
+  }
+  ModelConfig config = dense.Derived();
+  const JsonReader stream = reader.Child("stream");
+  config.embedding_width = stream.Size("embedding_width");
+  config.head_width = stream.Size("head_width");
+  config.norm = ParseNorm(stream);
+  config.norm_divisor = stream.Get<int64_t>("norm_divisor");
+  config.norm_eps = stream.Get<double>("norm_eps");
+  config.head_bias = stream.Get<bool>("head_bias");
+  config.tied_head = stream.Get<bool>("tied");
+  if (!reader.Has("layers") || !object.at("layers").is_array()) {
+    throw MakeError<DataError>("{}: condense.layers must be a list", file);
+  }
+  config.layers.clear();
+  int64_t width = config.embedding_width;
+  for (const json& item : object.at("layers")) {
+    const auto position = static_cast<int64_t>(config.layers.size());
+    const std::string path = fmt::format("condense.layers[{}]", position);
+    config.layers.push_back(ParseLayer(JsonReader(item, file, path), position, dense));
+    if (config.layers.back().in_width != width) {
+      throw MakeError<DataError>("{}: {} takes a stream of {}, but {} reaches it", file, path,
+                                 config.layers.back().in_width, width);
+    }
+    width = config.layers.back().out_width;
+  }
+  if (width != config.head_width) {
+    throw MakeError<DataError>("{}: the head takes a stream of {}, but {} reaches it", file,
+                               config.head_width, width);
+  }
+  const auto counted = CountParameters(config).Total();
+  const auto stated = reader.Child("accounting").Get<int64_t>("parameters");
+  if (counted != stated) {
+    throw MakeError<DataError>("{}: condense.accounting.parameters is {}, the layers amount to {}",
+                               file, stated, counted);
+  }
+  return config;
+}
+
+}  // namespace condense

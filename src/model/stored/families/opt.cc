@@ -1,0 +1,114 @@
+// OPT: LayerNorm, learned positions with an offset of two, ReLU, biases everywhere, tied head.
+#include <cmath>
+
+#include "config/registry.h"
+#include "model/stored/family.h"
+#include "model/stored/json_reader.h"
+
+namespace condense {
+namespace {
+
+class Opt final : public ModelFamily {
+ public:
+  std::vector<std::string> ModelTypes() const override { return {"opt"}; }
+
+  ModelConfig Parse(const nlohmann::json& json, const std::string& file) const override {
+    const JsonReader reader(json, file);
+    RefuseVariants(reader);
+    ModelConfig config;
+    config.family = "opt";
+    config.hidden_size = config.embedding_width = config.head_width = reader.Size("hidden_size");
+    config.vocab_size = reader.Size("vocab_size");
+    config.num_heads = config.num_kv_heads = reader.Count("num_attention_heads");
+    if (config.hidden_size % config.num_heads != 0) {
+      throw MakeError<DataError>("{}: hidden_size {} is not a multiple of num_attention_heads {}",
+                                 file, config.hidden_size, config.num_heads);
+    }
+    config.head_dim = config.hidden_size / config.num_heads;
+    config.intermediate_size = reader.Size("ffn_dim");
+    config.max_positions = reader.Size("max_position_embeddings");
+    config.norm = NormKind::kLayer;
+    config.norm_eps = 1e-5;
+    config.activation = Activation::kRelu;
+    config.gated_mlp = false;
+    config.position_offset = 2;
+    config.position_rows = config.max_positions + config.position_offset;
+    config.tied_head = reader.Get<bool>("tie_word_embeddings", true);
+
+    LayerConfig layer;
+    layer.heads.assign(static_cast<size_t>(config.num_heads),
+                       {.queries = 1, .qk_width = config.head_dim, .vo_width = config.head_dim});
+    layer.mlp_width = config.intermediate_size;
+    layer.attention_scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
+    layer.in_width = layer.mid_width = layer.out_width = config.hidden_size;
+    if (reader.Get<bool>("enable_bias", true)) {
+      for (const char* role :
+           {"attention.q", "attention.k", "attention.v", "attention.o", "mlp.up", "mlp.down"}) {
+        layer.bias[role] = true;
+      }
+    }
+    for (int64_t l = 0, count = reader.Count("num_hidden_layers"); l < count; ++l) {
+      layer.source = l;
+      config.layers.push_back(layer);
+    }
+    return config;
+  }
+
+  const WeightNames& Names() const override {
+    static const WeightNames names{.prefixes = {"model.decoder.", "decoder."},
+                                   .token_embedding = "embed_tokens",
+                                   .position_embedding = "embed_positions",
+                                   .final_norm = "final_layer_norm",
+                                   .head = "lm_head",
+                                   .block = "layers.{}.",
+                                   .roles = {{"norm1", "self_attn_layer_norm"},
+                                             {"norm2", "final_layer_norm"},
+                                             {"attention.q", "self_attn.q_proj"},
+                                             {"attention.k", "self_attn.k_proj"},
+                                             {"attention.v", "self_attn.v_proj"},
+                                             {"attention.o", "self_attn.out_proj"},
+                                             {"attention.rope_pairs", "self_attn.rope_pairs"},
+                                             {"mlp.up", "fc1"},
+                                             {"mlp.down", "fc2"},
+                                             {"attn_shortcut", "attn_shortcut"},
+                                             {"mlp_shortcut", "mlp_shortcut"}},
+                                   .ignored = {}};
+    return names;
+  }
+
+ private:
+  static void RefuseVariants(const JsonReader& reader) {
+    const std::string& file = reader.file();
+    if (!reader.Get<bool>("do_layer_norm_before", true)) {
+      throw MakeError<DataError>(
+          "{}: do_layer_norm_before is false: OPT-350m normalises after each sublayer and projects "
+          "its embeddings, which this program does not compute; every other OPT size works",
+          file);
+    }
+    const auto hidden = reader.Size("hidden_size");
+    if (reader.Get<int64_t>("word_embed_proj_dim", hidden) != hidden) {
+      throw MakeError<DataError>(
+          "{}: word_embed_proj_dim differs from hidden_size: projected embeddings (OPT-350m) are "
+          "not supported; every other OPT size works",
+          file);
+    }
+    if (reader.Get<bool>("_remove_final_layer_norm", false)) {
+      throw MakeError<DataError>("{}: _remove_final_layer_norm is true, which is not supported",
+                                 file);
+    }
+    if (!reader.Get<bool>("layer_norm_elementwise_affine", true)) {
+      throw MakeError<DataError>(
+          "{}: layer_norm_elementwise_affine is false, which is not supported", file);
+    }
+    const auto activation = reader.Get<std::string>("activation_function", "relu");
+    if (activation != "relu") {
+      throw MakeError<DataError>("{}: activation_function '{}' is not supported (relu)", file,
+                                 activation);
+    }
+  }
+};
+
+CONDENSE_REGISTER(ModelFamily, Opt, "opt", 1, "OPT, every size but 350m");
+
+}  // namespace
+}  // namespace condense

@@ -1,0 +1,90 @@
+#include "report/statistics/stored_scores.h"
+
+#include "base/error.h"
+#include "results/score_samples.h"
+
+namespace condense {
+
+std::string WindowSeriesOf(const std::string& metric) {
+  static const std::map<std::string, std::string> series = {{"perplexity", "window_nll"},
+                                                            {"nll", "window_nll"},
+                                                            {"kl_mean", "window_kl"},
+                                                            {"top1_agree", "window_top1"},
+                                                            {"nll_diff", "window_nll_diff"}};
+  const auto found = series.find(metric);
+  return found == series.end() ? "" : found->second;
+}
+
+std::optional<TaskScores> StoredScores::Task(const std::string& id, const std::string& protocol,
+                                             const std::string& task) {
+  const MetricRecord* metric = Metric(id, protocol, task);
+  if (metric == nullptr) return std::nullopt;
+  for (const StoredSamples& samples : store_.SamplesOfStage(metric->stage_key)) {
+    if (samples.protocol != protocol || samples.task != task) continue;
+    if (HoldsScores(samples.records)) return UnpackScores(samples.records);
+  }
+  return std::nullopt;
+}
+
+std::optional<WindowLosses> StoredScores::Windows(const std::string& id,
+                                                  const std::string& protocol,
+                                                  const std::string& name) {
+  const MetricRecord* metric = Metric(id, protocol, "");
+  if (metric == nullptr) return std::nullopt;
+  const auto samples = store_.FindSamples(metric->stage_key, protocol, "", name);
+  if (!samples) return std::nullopt;
+  const auto* values = std::get_if<std::vector<double>>(&samples->values);
+  if (values == nullptr || values->empty()) return std::nullopt;
+  return WindowLosses{protocol, metric->basis, *values};
+}
+
+std::optional<ScoreSeries> StoredScores::Find(const std::string& id, const MetricValue& value) {
+  const std::vector<std::string> key = {id, value.protocol, value.task, value.metric};
+  const auto known = found_.find(key);
+  if (known != found_.end()) return known->second;
+  return found_.emplace(key, Load(id, value)).first->second;
+}
+
+std::optional<ScoreSeries> StoredScores::Load(const std::string& id, const MetricValue& value) {
+  ScoreSeries series;
+  series.basis = value.basis;
+  if (value.task.empty()) {
+    const std::string name = WindowSeriesOf(value.metric);
+    if (name.empty()) return std::nullopt;
+    auto windows = Windows(id, value.protocol, name);
+    if (!windows) return std::nullopt;
+    series.kind = ScoreSeries::Kind::kWindows;
+    series.values = std::move(windows->losses);
+    return series;
+  }
+  const auto scores = Task(id, value.protocol, value.task);
+  const auto metric = scores ? MetricNamed(value.metric, *scores) : std::nullopt;
+  if (!metric) return std::nullopt;
+  series.values = Outcomes(*scores, *metric);
+  if (*metric == TaskMetric::kPerplexity) {
+    series.kind = ScoreSeries::Kind::kDocumentLosses;
+    for (double& outcome : series.values) outcome = -outcome;
+    return series;
+  }
+  series.flags = FlagsOf(*scores, *metric);
+  series.chance = ChanceLevel(*scores);
+  return series;
+}
+
+const MetricRecord* StoredScores::Metric(const std::string& id, const std::string& protocol,
+                                         const std::string& task) {
+  auto found = metrics_.find(id);
+  if (found == metrics_.end()) {
+    const auto run = store_.FindRun(id);
+    found = metrics_.emplace(id, run ? store_.MetricsOfRun(run->id) : std::vector<MetricRecord>())
+                .first;
+  }
+  for (const MetricRecord& metric : found->second) {
+    if (metric.protocol == protocol && metric.task == task && !metric.basis.empty()) {
+      return &metric;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace condense

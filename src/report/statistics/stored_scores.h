@@ -1,0 +1,44 @@
+// Raw scores from the results database.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report/statistics/scores.h"
+#include "results/results_store.h"
+#include "stats/comparison.h"
+#include "stats/task_scores.h"
+
+namespace condense {
+
+// The samples behind a measure of a text ("perplexity", "kl_mean"): a mean of each window. Empty
+// for those that are no mean over windows.
+std::string WindowSeriesOf(const std::string& metric);
+
+class StoredScores final : public ScoreSource {
+ public:
+  explicit StoredScores(const ResultsStore& store) : store_(store) {}  // must outlive this
+
+  // `id` is the fingerprint of a run. None where nothing is kept.
+  std::optional<TaskScores> Task(const std::string& id, const std::string& protocol,
+                                 const std::string& task);
+  // Means of windows under a name such as "window_nll".
+  std::optional<WindowLosses> Windows(const std::string& id, const std::string& protocol,
+                                      const std::string& name);
+  // What is found is remembered.
+  std::optional<ScoreSeries> Find(const std::string& id, const MetricValue& value) override;
+
+ private:
+  const MetricRecord* Metric(const std::string& id, const std::string& protocol,
+                             const std::string& task);
+  std::optional<ScoreSeries> Load(const std::string& id, const MetricValue& value);
+
+  const ResultsStore& store_;
+  std::map<std::string, std::vector<MetricRecord>> metrics_;  // by run
+  std::map<std::vector<std::string>, std::optional<ScoreSeries>> found_;
+};
+
+}  // namespace condense

@@ -1,0 +1,227 @@
+// runner evaluate: what a model is worth. Perplexity on a text, on ids or by a named protocol;
+// agreement with a dense model on the same; accuracy on tasks (evaluate_tasks.cc).
+#include <fmt/format.h>
+
+#include <cmath>
+#include <iostream>
+
+#include "base/error.h"
+#include "evaluation/agreement.h"
+#include "evaluation/protocol_evaluation.h"
+#include "experiment/run/workbench.h"
+#include "experiment/spec/spec.h"
+#include "runner/command.h"
+#include "runner/commands/evaluate_tasks.h"
+#include "runner/json_output.h"
+
+namespace condense {
+namespace {
+
+namespace po = boost::program_options;
+
+void AddOptions(po::options_description& options) {
+  auto add = options.add_options();
+  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
+  add("text", po::value<std::string>()->value_name("FILE"), "text, taken as one string");
+  add("ids", po::value<std::string>()->value_name("FILE"),
+      "token ids: .npy, or raw little-endian integers");
+  add("ids-type", po::value<std::string>()->value_name("TYPE"),
+      "of raw ids: uint16 (default) or int32");
+  add("protocol", po::value<std::string>()->value_name("NAME"),
+      "of `runner list protocols`; with --tasks: lmeval-bos (default), lmeval-nobos or lmeval-0.3");
+  add("window", po::value<int64_t>()->value_name("N"), "ids a window");
+  add("special", po::value<std::string>()->value_name("WHERE"),
+      "the tokenizer's leading token: once (default for texts), window, or none (default for ids)");
+  add("dense", po::value<std::string>()->value_name("DIR"),
+      "measure the agreement with this model instead of the perplexity");
+  add("tasks", po::value<std::string>()->value_name("NAMES"),
+      "tasks of `runner list tasks`, as arc_easy,piqa; NAME=FILE takes the documents from a file");
+  add("limit", po::value<int64_t>()->value_name("N"), "only the first documents of each task");
+  add("samples", po::value<std::string>()->value_name("FILE"),
+      "write the scores of every document as JSON lines; an interrupted evaluation goes on");
+  add("max-length", po::value<int64_t>()->value_name("N"),
+      "ids in one request (default: the model's positions)");
+  add("batch-tokens", po::value<int64_t>()->value_name("N"), "ids in one forward pass");
+  add("dtype", po::value<std::string>()->value_name("NAME"),
+      "float32 (default), bfloat16, float16 or float64");
+  add("json", po::bool_switch(), "print JSON");
+}
+
+SpecialMode SpecialOf(const Arguments& arguments, SpecialMode otherwise) {
+  const auto text = arguments.OptionalText("special");
+  if (!text) return otherwise;
+  for (const auto& [mode, name] : EnumNames<SpecialMode>::names) {
+    if (*text == name) return mode;
+  }
+  throw MakeError<ConfigError>("--special {}: expected once, window or none", *text);
+}
+
+// What is scored, and how much of it an agreement takes unless it is told.
+struct Scored {
+  ProtocolText text;
+  std::optional<int64_t> agreement_windows;
+};
+
+Scored LoadText(const Arguments& arguments, const Tokenizer& tokenizer) {
+  RequireOneOf(arguments, {"text", "ids", "protocol"});
+  RefuseIdleIdsType(arguments, arguments.TextOr("ids", ""));
+  if (const auto protocol = arguments.OptionalText("protocol")) {
+    for (const char* fixed : {"window", "special"}) {
+      if (arguments.Has(fixed)) {
+        throw MakeError<ConfigError>("--{} cannot be combined with --protocol, which fixes it",
+                                     fixed);
+      }
+    }
+    const NamedProtocol named = LoadPerplexityProtocol(*protocol);
+    if (arguments.Has("dense")) AgreementOn(named);  // refuses texts without windows
+    return {LoadProtocolText(named, tokenizer, arguments.Data()), named.agreement_windows};
+  }
+  if (!arguments.Has("window")) {
+    throw ConfigError("--window N is missing: the number of ids that the model sees at once");
+  }
+  const int64_t window = *arguments.Integer("window");
+  if (window < 2) throw MakeError<ConfigError>("--window {}: expected at least 2 ids", window);
+  if (const auto file = arguments.OptionalText("text")) {
+    return {
+        EvaluationFromText(*file, {window, SpecialOf(arguments, SpecialMode::kOnce)}, tokenizer),
+        {}};
+  }
+  return {
+      EvaluationFromIds(arguments.Text("ids"), ParseIdsType(arguments.TextOr("ids-type", "uint16")),
+                        {window, SpecialOf(arguments, SpecialMode::kNone)}, tokenizer),
+      {}};
+}
+
+void Print(const ProtocolMeasurement& measured, const ProtocolText& text) {
+  for (const ProtocolValue& value : measured.values) {
+    if (value.unit == "count") continue;
+    std::string line = fmt::format("{:<15} {:.8g}", value.name, value.value);
+    if (value.standard_error) line += fmt::format(" +- {:.3g}", *value.standard_error);
+    if (value.interval) {
+      line += fmt::format("  (95 %: {:.6g} ... {:.6g})", value.interval->low, value.interval->high);
+    }
+    std::cout << line << "\n";
+  }
+  if (const auto* windows = std::get_if<EvaluationText>(&text)) {
+    std::cout << fmt::format("windows         {} of {} ids, {} ids at the end left out\n",
+                             windows->windows, windows->window, windows->dropped_tokens);
+  } else {
+    std::cout << fmt::format("pages           {}\n", measured.count);
+  }
+}
+
+void PrintJson(const ProtocolMeasurement& measured, const ProtocolText& text, DType dtype) {
+  Json json;
+  for (const ProtocolValue& value : measured.values) {
+    const bool whole = value.unit == "count";
+    json[value.name] = whole ? Json(static_cast<int64_t>(value.value)) : Json(value.value);
+    if (value.standard_error) json[value.name + "_stderr"] = *value.standard_error;
+    if (value.interval) json[value.name + "_ci95"] = {value.interval->low, value.interval->high};
+  }
+  if (const auto* windows = std::get_if<EvaluationText>(&text)) {
+    json["windows"] = windows->windows;
+    json["window"] = windows->window;
+    json["dropped_tokens"] = windows->dropped_tokens;
+  } else {
+    json["pages"] = measured.count;
+  }
+  json["ids_sha256"] = measured.ids_sha256;
+  json["source"] = SourceOf(text);
+  json["dtype"] = DTypeName(dtype);
+  json["seconds"] = measured.seconds;
+  PrintJsonLine(json);
+}
+
+// An option that would be ignored is refused.
+void RefuseOutside(const Arguments& arguments, const char* where,
+                   const std::vector<const char*>& options) {
+  for (const char* option : options) {
+    if (arguments.Has(option)) throw MakeError<ConfigError>("--{} goes {}", option, where);
+  }
+}
+
+int PrintAgreement(const Arguments& arguments, const ModelSource& model, const Tokenizer& tokenizer,
+                   const Scored& scored, const LoadOptions& load) {
+  const std::filesystem::path folder =
+      RequireModelFolder(arguments.Text("dense"), arguments.ModelRoots());
+  if (LoadTokenizer(folder)->digest() != tokenizer.digest()) {
+    throw MakeError<ConfigError>("--dense {}: has another tokenizer than the model",
+                                 folder.string());
+  }
+  const OpenedModel dense(folder, load);
+  const AgreementResult result =
+      EvaluateAgreement(dense.source(), model, std::get<EvaluationText>(scored.text),
+                        {.first_windows = scored.agreement_windows});
+  const std::vector<std::pair<const char*, double>> values = {
+      {"kl_mean", result.kl_mean},       {"kl_error", result.kl_error},
+      {"kl_median", result.kl_median},   {"kl_p90", result.kl_p90},
+      {"kl_p99", result.kl_p99},         {"kl_max", result.kl_max},
+      {"top1_agree", result.top1_agree}, {"top5_overlap", result.top5_overlap},
+      {"dp_mean", result.dp_mean},       {"dp_rms", result.dp_rms},
+      {"nll_diff", result.nll_diff},     {"perplexity_ratio", std::exp(result.nll_diff)},
+  };
+  if (!arguments.Flag("json")) {
+    for (const auto& [name, value] : values)
+      std::cout << fmt::format("{:<17} {:.6g}\n", name, value);
+    std::cout << fmt::format("windows           {} of {} ids\n", result.windows, result.window);
+    return 0;
+  }
+  Json json;
+  for (const auto& [name, value] : values) json[name] = value;
+  json["windows"] = result.windows;
+  json["window"] = result.window;
+  json["positions"] = result.positions;
+  json["vocabulary_cut"] = result.vocabulary_cut;
+  json["ids_sha256"] = result.ids_sha256;
+  json["seconds"] = result.seconds;
+  PrintJsonLine(json);
+  return 0;
+}
+
+int Run(const Arguments& arguments) {
+  if (arguments.Has("tasks")) {
+    RefuseOutside(arguments, "with a text, not with --tasks",
+                  {"text", "ids", "ids-type", "window", "special", "dense"});
+    return EvaluateTasks(arguments);
+  }
+  RefuseOutside(arguments, "with --tasks", {"limit", "samples", "max-length", "batch-tokens"});
+  const std::filesystem::path folder = ModelFolder(arguments);
+  const DType dtype = ParseDType(arguments.TextOr("dtype", "float32"));
+  const auto tokenizer = LoadTokenizer(folder);
+  const Scored scored = LoadText(arguments, *tokenizer);
+  const InferenceScope inference;
+  const LoadOptions load{.dtype = dtype, .device = OpenComputeDevice(arguments)};
+  const OpenedModel model(folder, load);
+  if (arguments.Has("dense")) {
+    return PrintAgreement(arguments, model.source(), *tokenizer, scored, load);
+  }
+  const ProtocolMeasurement measured = EvaluateProtocol(model.source(), scored.text);
+  if (arguments.Flag("json")) {
+    PrintJson(measured, scored.text, dtype);
+  } else {
+    Print(measured, scored.text);
+  }
+  return 0;
+}
+
+}  // namespace
+
+const Command kEvaluateCommand{
+    .name = "evaluate",
+    .summary = "perplexity, agreement with a dense model, accuracy on tasks",
+    .usage =
+        "runner evaluate --model DIR (--protocol NAME | --text FILE --window N | --ids FILE "
+        "--window N) [--dense DIR]\n"
+        "       runner evaluate --model DIR --tasks NAMES [--data DIR] [--protocol NAME]",
+    .details =
+        "Perplexity: the ids are cut into windows without overlap, the rest at the end is left "
+        "out, and the\n"
+        "mean loss of the windows is exponentiated. With --dense: how far the next-token "
+        "distributions are\n"
+        "from that model's. Tasks: as the lm-evaluation-harness scores them, without examples.",
+    .example = "runner evaluate --model llama2-mini --tasks arc_easy,piqa --data DIR --json",
+    .add_options = AddOptions,
+    .positional = {},
+    .run = Run};
+
+}  // namespace condense

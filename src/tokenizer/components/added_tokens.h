@@ -1,0 +1,66 @@
+// Tokens that are found in a text as they are spelled, before anything else is done with it.
+//
+// Special tokens (<s>, <|begin_of_text|>) and others that were added to a finished vocabulary. The
+// rules (longest at the leftmost place; lstrip, rstrip, single_word, normalized) are those of the
+// library `tokenizers`, AddedVocabulary.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tokenizer/formats/json_file.h"
+#include "tokenizer/tokenizer.h"
+
+namespace condense {
+
+struct AddedToken {
+  std::string content;
+  TokenId id = -1;           // -1: the vocabulary knows
+  bool special = false;      // left out by DecodeOptions::skip_special
+  bool normalized = false;   // looked for in the normalised text
+  bool lstrip = false;       // takes the white space in front of it
+  bool rstrip = false;       // and behind it
+  bool single_word = false;  // not inside a word
+};
+
+// A member of "added_tokens" or "added_tokens_decoder", or of the kind {"content": ...}; its id is
+// not read.
+AddedToken ReadAddedToken(const JsonNode& node);
+
+// A part of a text: an added token, or text between them (id < 0).
+struct TextSegment {
+  std::string_view text;
+  TokenId id = -1;
+};
+
+// Finds a set of added tokens in texts.
+class AddedTokenMatcher {
+ public:
+  // `spelling` says how a token is written in the texts to be searched.
+  AddedTokenMatcher(const std::vector<AddedToken>& tokens,
+                    const std::function<std::string(const AddedToken&)>& spelling);
+
+  bool empty() const { return tokens_.empty(); }
+  std::vector<TextSegment> Split(std::string_view text) const;
+
+ private:
+  struct Match {
+    size_t begin, end;
+    const AddedToken* token;
+  };
+  void Insert(std::string_view spelling, size_t token);
+  // The first match at or behind `position`; its token is null if there is none.
+  Match Find(std::string_view text, size_t position) const;
+
+  std::vector<AddedToken> tokens_;
+  std::array<bool, 256> first_bytes_{};
+  // A trie: (node, byte) to node; node 0 is the root.
+  std::unordered_map<uint64_t, uint32_t> children_;
+  std::vector<int64_t> ends_;  // of each node: the token that ends there, or -1
+};
+
+}  // namespace condense

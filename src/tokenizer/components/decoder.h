@@ -1,0 +1,44 @@
+// Token strings back to text: the decoders ByteLevel, Replace, ByteFallback, Fuse, Strip and
+// Metaspace of tokenizer.json.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tokenizer/components/pattern.h"
+#include "tokenizer/formats/json_file.h"
+
+namespace condense {
+
+class DecoderStep {
+ public:
+  virtual ~DecoderStep() = default;
+  virtual void Apply(std::vector<std::string>& tokens) const = 0;
+};
+
+class Decoder {
+ public:
+  // Bytes of GPT-2's alphabet; invalid UTF-8 gives one U+FFFD for each maximal invalid prefix.
+  Decoder& ByteLevel();
+  Decoder& Replace(Pattern pattern, std::string content);
+  // Neighbouring tokens "<0x41>" are their bytes' text if that is valid UTF-8 as a whole, else
+  // U+FFFD each.
+  Decoder& ByteFallback();
+  Decoder& Fuse();
+  // Removes up to `start` leading and `stop` trailing `content` of each token.
+  Decoder& Strip(char32_t content, int64_t start, int64_t stop);
+  // `replacement` is a space; in the first token it is nothing if `drop_first`.
+  Decoder& Metaspace(std::string replacement, bool drop_first);
+
+  // Without any step, tokens are words with a space between them.
+  std::string Decode(std::vector<std::string> tokens) const;
+
+ private:
+  std::vector<std::unique_ptr<DecoderStep>> steps_;
+};
+
+// Reads the "decoder" of a tokenizer.json. DataError for a type that is not known.
+Decoder ReadDecoder(const JsonNode& node);
+
+}  // namespace condense

@@ -1,0 +1,162 @@
+#include "tokenizer/components/pipeline.h"
+
+#include <algorithm>
+#include <deque>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace condense {
+
+namespace {
+
+std::vector<AddedToken> Select(const std::vector<AddedToken>& tokens, bool normalized) {
+  std::vector<AddedToken> selected;
+  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(selected),
+               [&](const AddedToken& token) { return token.normalized == normalized; });
+  return selected;
+}
+
+class PipelineTokenizer final : public Tokenizer {
+ public:
+  PipelineTokenizer(PipelineParts parts, std::string digest)
+      : parts_(std::move(parts)),
+        digest_(std::move(digest)),
+        raw_matcher_(Select(parts_.added, false), &AddedToken::content),
+        normalized_matcher_(Select(parts_.added, true), [&](const AddedToken& token) {
+          return parts_.normalizer.Apply(token.content);
+        }) {
+    for (const AddedToken& token : parts_.added) {
+      if (token.special) special_.insert(token.id);
+    }
+  }
+
+  std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const override {
+    if (const auto byte = InvalidUtf8At(text)) {
+      throw MakeError<DataError>("the text to be tokenized is not valid UTF-8 at byte {}", *byte);
+    }
+    std::vector<TokenId> ids;
+    std::deque<std::string> storage;
+    BpeEncoder encoder(*parts_.model, ids);
+    if (special == SpecialTokens::kAdd) ids = parts_.prefix;
+    for (const TextSegment& segment : raw_matcher_.Split(text)) {
+      if (segment.id >= 0) {
+        ids.push_back(segment.id);
+      } else {
+        EncodeSegment({segment.text, segment.text.data() == text.data()}, storage, encoder, ids);
+      }
+    }
+    if (special == SpecialTokens::kAdd) {
+      ids.insert(ids.end(), parts_.suffix.begin(), parts_.suffix.end());
+    }
+    return ids;
+  }
+
+  std::string Decode(std::span<const TokenId> ids, DecodeOptions options) const override {
+    std::vector<std::string> tokens;
+    tokens.reserve(ids.size());
+    for (const TokenId id : ids) {
+      const std::string* token = parts_.vocabulary.Token(id);
+      if (token == nullptr) {
+        throw MakeError<DataError>("cannot decode: the vocabulary (ids 0 to {}) has no token {}",
+                                   size() - 1, id);
+      }
+      if (!options.skip_special || !special_.contains(id)) tokens.push_back(*token);
+    }
+    return parts_.decoder.Decode(std::move(tokens));
+  }
+
+  int64_t size() const override { return parts_.vocabulary.size(); }
+  std::optional<TokenId> bos() const override { return parts_.bos; }
+  std::optional<TokenId> eos() const override { return parts_.eos; }
+  const std::string& digest() const override { return digest_; }
+
+ private:
+  void EncodeSegment(Word segment, std::deque<std::string>& storage, BpeEncoder& encoder,
+                     std::vector<TokenId>& ids) const {
+    if (!parts_.normalizer.IsIdentity()) {
+      segment.text = storage.emplace_back(parts_.normalizer.Apply(segment.text));
+    }
+    for (const TextSegment& part : normalized_matcher_.Split(segment.text)) {
+      if (part.id >= 0) {
+        ids.push_back(part.id);
+        continue;
+      }
+      const bool starts_text = segment.starts_text && part.text.data() == segment.text.data();
+      std::vector<Word> words = {{part.text, starts_text}};
+      parts_.pre_tokenizer.Apply(words, storage);
+      for (const Word& word : words) encoder.Append(word.text);
+    }
+  }
+
+  PipelineParts parts_;
+  std::string digest_;
+  AddedTokenMatcher raw_matcher_, normalized_matcher_;
+  std::unordered_set<TokenId> special_;
+};
+
+void SetRole(const TokenizerSettings& settings, const char* role, PipelineParts& parts,
+             std::optional<TokenId>& id) {
+  const auto named = settings.roles.find(role);
+  if (named != settings.roles.end()) id = parts.Define(named->second);
+}
+
+TokenId Required(std::optional<TokenId> id, const char* option, const char* role) {
+  if (id) return *id;
+  throw MakeError<DataError>("tokenizer_config.json: {} is true, but no {} is named", option, role);
+}
+
+}  // namespace
+
+TokenId PipelineParts::Define(const NamedToken& named) {
+  AddedToken token = named.token;
+  const auto known = vocabulary.Find(token.content);
+  if (!known && token.id < 0) {
+    throw MakeError<DataError>("{}: names the token \"{}\", which the vocabulary lacks",
+                               named.where, token.content);
+  }
+  if (!known || (token.id >= 0 && *known != token.id)) {
+    vocabulary.Add(token.content, token.id, named.where);
+  } else {
+    token.id = *known;
+  }
+  const auto before = std::find_if(added.begin(), added.end(),
+                                   [&](const AddedToken& other) { return other.id == token.id; });
+  if (before == added.end()) {
+    added.push_back(token);
+  } else {
+    before->special |= token.special;
+  }
+  return token.id;
+}
+
+void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts) {
+  for (const NamedToken& named : settings.added) parts.Define(named);
+  for (const auto& [role, named] : settings.roles) parts.Define(named);
+  for (const NamedToken& named : settings.additional) parts.Define(named);
+  SetRole(settings, "bos_token", parts, parts.bos);
+  SetRole(settings, "eos_token", parts, parts.eos);
+  if (settings.add_bos_token) {
+    const bool present = parts.bos && !parts.prefix.empty() && parts.prefix.front() == *parts.bos;
+    if (*settings.add_bos_token && !present) {
+      parts.prefix.insert(parts.prefix.begin(), Required(parts.bos, "add_bos_token", "bos_token"));
+    } else if (!*settings.add_bos_token && present) {
+      parts.prefix.erase(parts.prefix.begin());
+    }
+  }
+  if (settings.add_eos_token) {
+    const bool present = parts.eos && !parts.suffix.empty() && parts.suffix.back() == *parts.eos;
+    if (*settings.add_eos_token && !present) {
+      parts.suffix.push_back(Required(parts.eos, "add_eos_token", "eos_token"));
+    } else if (!*settings.add_eos_token && present) {
+      parts.suffix.pop_back();
+    }
+  }
+}
+
+std::unique_ptr<Tokenizer> MakePipeline(PipelineParts parts, TokenizerFolder& folder) {
+  return std::make_unique<PipelineTokenizer>(std::move(parts), folder.FinishDigest());
+}
+
+}  // namespace condense

@@ -1,0 +1,67 @@
+// Splitting a text into the words inside which BPE joins: the steps Split, ByteLevel and Metaspace
+// of tokenizer.json.
+//
+// ByteLevel's rewriting of bytes as characters is not done here: a byte-level BpeModel takes bytes.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/components/pattern.h"
+#include "tokenizer/formats/json_file.h"
+
+namespace condense {
+
+struct Word {
+  std::string_view text;
+  bool starts_text = false;  // nothing of the text lies in front of it
+};
+
+class PreTokenizerStep {
+ public:
+  virtual ~PreTokenizerStep() = default;
+  // Text that a step changes is kept in `storage`.
+  virtual void Apply(std::vector<Word>& words, std::deque<std::string>& storage) const = 0;
+};
+
+// What becomes of a separator: a word of its own, nothing, the end of the word before it, the
+// beginning of the word behind it; kContiguous: neighbouring separators are one word.
+enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
+
+struct SplitRule {
+  Pattern pattern;
+  SplitBehavior behavior = SplitBehavior::kIsolated;
+  bool invert = false;  // the pattern describes the words, not what separates them
+};
+
+enum class PrependScheme { kAlways, kFirst, kNever };
+
+struct MetaspaceRule {
+  std::string replacement = "\u2581";
+  PrependScheme prepend = PrependScheme::kAlways;
+  bool split = true;
+};
+
+class PreTokenizer {
+ public:
+  PreTokenizer& Split(SplitRule rule);
+  PreTokenizer& ByteLevel(bool add_prefix_space, bool split_like_gpt2);
+  PreTokenizer& Metaspace(MetaspaceRule rule);
+
+  bool byte_level() const { return byte_level_; }
+  void Apply(std::vector<Word>& words, std::deque<std::string>& storage) const;
+
+ private:
+  std::vector<std::unique_ptr<PreTokenizerStep>> steps_;
+  bool byte_level_ = false;
+};
+
+// Reads the "pre_tokenizer" of a tokenizer.json. DataError for a type that is not known.
+PreTokenizer ReadPreTokenizer(const JsonNode& node);
+// The fields that the pre-tokenizer and the decoder of this name share.
+MetaspaceRule ReadMetaspace(const JsonNode& node);
+
+}  // namespace condense

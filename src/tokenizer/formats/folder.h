@@ -1,0 +1,33 @@
+// The folder a tokenizer is read from: remembers what was read for the digest.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/sha256.h"
+#include "tokenizer/formats/json_file.h"
+
+namespace condense {
+
+class TokenizerFolder {
+ public:
+  explicit TokenizerFolder(std::filesystem::path path) : path_(std::move(path)) {}
+
+  bool Has(std::string_view name) const;
+  std::string PathOf(std::string_view name) const { return (path_ / name).string(); }
+  // Reads a file whole and takes it into the digest.
+  std::string Read(std::string_view name);
+  JsonFile ReadJson(std::string_view name);
+  std::optional<JsonFile> ReadJsonIfPresent(std::string_view name);
+
+  // Over the names, lengths and bytes of the files read, in the order of reading. Called once.
+  std::string FinishDigest() { return digest_.Finish(); }
+
+ private:
+  std::filesystem::path path_;
+  Sha256 digest_;
+};
+
+}  // namespace condense

@@ -1,0 +1,20 @@
+// One reader for each file format; LoadTokenizer (tokenizer.h) chooses among them.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "tokenizer/formats/folder.h"
+#include "tokenizer/tokenizer.h"
+
+namespace condense {
+
+std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder);
+std::unique_ptr<Tokenizer> LoadVocabAndMerges(TokenizerFolder& folder);
+// `bytes`: the content of tokenizer.model, which TokenizerFolder has read.
+std::unique_ptr<Tokenizer> LoadSentencePiece(TokenizerFolder& folder, std::string_view bytes);
+std::unique_ptr<Tokenizer> LoadTiktokenRanks(TokenizerFolder& folder, std::string_view bytes);
+// Whether a file begins with a line "<base64> <number>".
+bool LooksLikeTiktokenRanks(std::string_view bytes);
+
+}  // namespace condense

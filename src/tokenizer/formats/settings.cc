@@ -1,0 +1,110 @@
+#include "tokenizer/formats/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "base/error.h"
+
+namespace condense {
+
+namespace {
+
+constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "pad_token",
+                                  "cls_token", "sep_token", "mask_token"};
+
+NamedToken ReadNamedToken(const JsonNode& node) {
+  NamedToken named{{}, node.where()};
+  if (node.IsObject()) {
+    named.token = ReadAddedToken(node);
+    named.token.normalized = node.BoolOr("normalized", false);
+  } else {
+    named.token.content = node.String();
+  }
+  named.token.special = true;
+  return named;
+}
+
+// Names that were given before stay.
+void ReadNames(const JsonNode& root, TokenizerSettings& settings) {
+  for (const char* role : kRoles) {
+    if (const auto node = root.Find(role)) settings.roles.emplace(role, ReadNamedToken(*node));
+  }
+  const auto additional = root.Find("additional_special_tokens");
+  if (!additional) return;
+  for (const JsonNode& node : additional->Elements()) {
+    settings.additional.push_back(ReadNamedToken(node));
+  }
+}
+
+// {"32000": {"content": "<pad>", ...}}
+void ReadAddedTokensDecoder(const JsonNode& node, TokenizerSettings& settings) {
+  for (const std::string& key : node.Keys()) {
+    const JsonNode member = node.At(key);
+    NamedToken named{ReadAddedToken(member), member.where()};
+    const char* end = key.data() + key.size();
+    const auto parsed = std::from_chars(key.data(), end, named.token.id);
+    if (parsed.ec != std::errc() || parsed.ptr != end || named.token.id < 0) {
+      throw MakeError<DataError>("{}: the key \"{}\" is not a token id", node.where(), key);
+    }
+    settings.added.push_back(std::move(named));
+  }
+  std::sort(settings.added.begin(), settings.added.end(),
+            [](const auto& a, const auto& b) { return a.token.id < b.token.id; });
+}
+
+std::optional<bool> FindBool(const JsonNode& root, std::string_view key) {
+  const auto node = root.Find(key);
+  if (!node) return std::nullopt;
+  return node->Bool();
+}
+
+void ReadConfig(const JsonNode& root, TokenizerSettings& settings) {
+  settings.has_config = true;
+  settings.tokenizer_class = root.StringOr("tokenizer_class", "");
+  settings.add_bos_token = FindBool(root, "add_bos_token");
+  settings.add_eos_token = FindBool(root, "add_eos_token");
+  settings.add_prefix_space = FindBool(root, "add_prefix_space");
+  settings.legacy = FindBool(root, "legacy");
+  ReadNames(root, settings);
+  if (const auto node = root.Find("added_tokens_decoder")) ReadAddedTokensDecoder(*node, settings);
+}
+
+// {"<pad>": 32000}, of files older than added_tokens_decoder
+void ReadAddedTokensFile(const JsonNode& root, TokenizerSettings& settings) {
+  for (const std::string& content : root.Keys()) {
+    const bool known =
+        std::any_of(settings.added.begin(), settings.added.end(),
+                    [&](const auto& named) { return named.token.content == content; });
+    if (known) continue;
+    const JsonNode node = root.At(content);
+    const int64_t id = node.Integer();
+    if (id < 0 || id > std::numeric_limits<TokenId>::max()) {
+      throw MakeError<DataError>("{}: {} is not a token id", node.where(), id);
+    }
+    AddedToken token;
+    token.content = content;
+    token.id = static_cast<TokenId>(id);
+    token.normalized = true;
+    settings.added.push_back({token, node.where()});
+  }
+}
+
+}  // namespace
+
+TokenizerSettings ReadSettings(TokenizerFolder& folder) {
+  TokenizerSettings settings;
+  if (const auto file = folder.ReadJsonIfPresent("tokenizer_config.json")) {
+    ReadConfig(file->root(), settings);
+  }
+  if (const auto file = folder.ReadJsonIfPresent("special_tokens_map.json")) {
+    settings.has_config = true;
+    ReadNames(file->root(), settings);
+  }
+  if (const auto file = folder.ReadJsonIfPresent("added_tokens.json")) {
+    ReadAddedTokensFile(file->root(), settings);
+  }
+  return settings;
+}
+
+}  // namespace condense

@@ -1,0 +1,181 @@
+// Reads tokenizer.json, the file of the library `tokenizers`: BPE models, byte-level or
+// SentencePiece-like. Truncation and padding settings concern batches and are left aside.
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "tokenizer/components/pipeline.h"
+#include "tokenizer/formats/loaders.h"
+#include "tokenizer/formats/merges.h"
+
+namespace condense {
+
+namespace {
+
+void ReadVocabulary(const JsonNode& node, Vocabulary& vocabulary) {
+  if (!node.IsObject()) {
+    throw MakeError<DataError>("{}: expected an object of tokens and ids", node.where());
+  }
+  for (const auto& [token, id] : node.value().items()) {
+    vocabulary.Add(token, JsonNode(&id, node.Child(token)).Integer(), node.where());
+  }
+}
+
+std::vector<BpeMerge> ReadMerges(const JsonNode& node, const Vocabulary& vocabulary) {
+  if (!node.IsArray()) throw MakeError<DataError>("{}: expected an array", node.where());
+  MergeReader reader(vocabulary);
+  for (const nlohmann::json& merge : node.value()) {
+    if (merge.is_string()) {
+      reader.AddLine(merge.get_ref<const std::string&>(), node.where());
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+               merge[1].is_string()) {
+      reader.Add(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(),
+                 node.where());
+    } else {
+      throw MakeError<DataError>("{}: merge {} is neither \"a b\" nor [\"a\", \"b\"]", node.where(),
+                                 reader.merges().size() + 1);
+    }
+  }
+  return reader.merges();
+}
+
+void RequireEmpty(const JsonNode& model, const char* key) {
+  const std::string affix = model.StringOr(key, "");
+  if (affix.empty()) return;
+  throw MakeError<DataError>("{}: \"{}\" (here \"{}\") is not supported", model.where(), key,
+                             affix);
+}
+
+void ReadModel(const JsonNode& model, PipelineParts& parts) {
+  const std::string type = model.StringOr("type", "BPE");
+  if (type != "BPE") {
+    throw MakeError<DataError>("{}: unsupported model type '{}'; supported: BPE", model.where(),
+                               type);
+  }
+  RequireEmpty(model, "continuing_subword_prefix");
+  RequireEmpty(model, "end_of_word_suffix");
+  if (const auto dropout = model.Find("dropout"); dropout && dropout->value() != 0) {
+    throw MakeError<DataError>("{}: dropout makes ids random and is not supported",
+                               dropout->where());
+  }
+  ReadVocabulary(model.At("vocab"), parts.vocabulary);
+  BpeOptions options;
+  options.byte_level = parts.pre_tokenizer.byte_level();
+  options.byte_fallback = model.BoolOr("byte_fallback", false);
+  options.ignore_merges = model.BoolOr("ignore_merges", false);
+  options.fuse_unknown = model.BoolOr("fuse_unk", false);
+  if (const auto unknown = model.Find("unk_token")) {
+    options.unknown = parts.vocabulary.Find(unknown->String());
+    if (!options.unknown) {
+      throw MakeError<DataError>("{}: the vocabulary lacks the unknown token \"{}\"",
+                                 unknown->where(), unknown->String());
+    }
+  }
+  parts.model.emplace(parts.vocabulary, ReadMerges(model.At("merges"), parts.vocabulary), options);
+}
+
+void ReadAddedTokens(const JsonNode& root, PipelineParts& parts) {
+  const auto list = root.Find("added_tokens");
+  if (!list) return;
+  for (const JsonNode& node : list->Elements()) {
+    AddedToken token = ReadAddedToken(node);
+    const int64_t id = node.At("id").Integer();
+    if (id < 0 || id > std::numeric_limits<TokenId>::max()) {
+      throw MakeError<DataError>("{}: {} is not a token id", node.where(), id);
+    }
+    token.id = static_cast<TokenId>(id);
+    parts.Define({std::move(token), node.where()});
+  }
+}
+
+// The ids of {"SpecialToken": {"id": "<s>"}} by the template's own table.
+std::vector<TokenId> TemplateIds(const JsonNode& item, const JsonNode& table,
+                                 const Vocabulary& vocabulary) {
+  const JsonNode entry = table.At(item.At("id").String());
+  std::vector<TokenId> ids;
+  for (const JsonNode& node : entry.At("ids").Elements()) {
+    if (vocabulary.Token(node.Integer()) == nullptr) {
+      throw MakeError<DataError>("{}: the vocabulary has no token {}", node.where(),
+                                 node.Integer());
+    }
+    ids.push_back(static_cast<TokenId>(node.Integer()));
+  }
+  return ids;
+}
+
+// [<s>, A, </s>]: what is put in front of a text and behind it. Templates for pairs are not needed.
+void AddTemplate(const JsonNode& node, PipelineParts& parts) {
+  std::vector<TokenId> front, back;
+  bool behind = false;
+  const JsonNode single = node.At("single");
+  for (const JsonNode& item : single.Elements()) {
+    if (const auto special = item.Find("SpecialToken")) {
+      const auto ids = TemplateIds(*special, node.At("special_tokens"), parts.vocabulary);
+      std::vector<TokenId>& side = behind ? back : front;
+      side.insert(side.end(), ids.begin(), ids.end());
+    } else if (item.At("Sequence").At("id").String() != "A" || behind) {
+      throw MakeError<DataError>("{}: expected the text (sequence A) once", single.where());
+    } else {
+      behind = true;
+    }
+  }
+  if (!behind) throw MakeError<DataError>("{}: the text (sequence A) is missing", single.where());
+  parts.prefix.insert(parts.prefix.begin(), front.begin(), front.end());
+  parts.suffix.insert(parts.suffix.end(), back.begin(), back.end());
+}
+
+void ReadPostProcessor(const JsonNode& node, PipelineParts& parts) {
+  const std::string type = node.At("type").String();
+  if (type == "Sequence") {
+    for (const JsonNode& step : node.At("processors").Elements()) ReadPostProcessor(step, parts);
+  } else if (type == "TemplateProcessing") {
+    AddTemplate(node, parts);
+  } else if (type != "ByteLevel") {  // which changes offsets, not ids
+    throw MakeError<DataError>("{}: unsupported post_processor '{}'{}", node.where(), type,
+                               SuggestName(type, {"Sequence", "TemplateProcessing", "ByteLevel"}));
+  }
+}
+
+// Without a name for them, BOS and EOS are what config.json says; BOS at least what is put in
+// front.
+void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
+  if (parts.bos && parts.eos) return;
+  const auto file = folder.ReadJsonIfPresent("config.json");
+  const auto find = [&](const char* key) -> std::optional<TokenId> {
+    auto node = file ? file->root().Find(key) : std::nullopt;
+    if (node && node->IsArray()) {
+      const auto several = node->Elements();
+      node = several.empty() ? std::nullopt : std::optional(several.front());
+    }
+    if (!node || node->Integer() < 0) return std::nullopt;
+    if (parts.vocabulary.Token(node->Integer()) == nullptr) {
+      throw MakeError<DataError>("{}: the vocabulary has no token {}", node->where(),
+                                 node->Integer());
+    }
+    return static_cast<TokenId>(node->Integer());
+  };
+  if (!parts.bos) parts.bos = find("bos_token_id");
+  if (!parts.bos && !parts.prefix.empty()) parts.bos = parts.prefix.front();
+  if (!parts.eos) parts.eos = find("eos_token_id");
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
+  const JsonFile file = folder.ReadJson("tokenizer.json");
+  const JsonNode root = file.root();
+  PipelineParts parts;
+  if (const auto node = root.Find("normalizer")) parts.normalizer = ReadNormalizer(*node);
+  if (const auto node = root.Find("pre_tokenizer")) parts.pre_tokenizer = ReadPreTokenizer(*node);
+  ReadModel(root.At("model"), parts);
+  if (const auto node = root.Find("decoder")) parts.decoder = ReadDecoder(*node);
+  ReadAddedTokens(root, parts);
+  if (const auto node = root.Find("post_processor")) ReadPostProcessor(*node, parts);
+  ApplySettings(ReadSettings(folder), parts);
+  FindUnnamedBosAndEos(folder, parts);
+  return MakePipeline(std::move(parts), folder);
+}
+
+}  // namespace condense

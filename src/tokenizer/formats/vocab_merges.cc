@@ -1,0 +1,95 @@
+// Reads vocab.json + merges.txt, the older files of GPT-2 and OPT: byte-level BPE.
+//
+// Their regular expression and defaults are not in the files but in the class that
+// tokenizer_config.json names, GPT2Tokenizer. OPT has it put </s> in front (add_bos_token).
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "tokenizer/components/byte_alphabet.h"
+#include "tokenizer/components/pipeline.h"
+#include "tokenizer/formats/loaders.h"
+#include "tokenizer/formats/merges.h"
+
+namespace condense {
+
+namespace {
+
+void ReadVocabulary(TokenizerFolder& folder, Vocabulary& vocabulary) {
+  const JsonFile file = folder.ReadJson("vocab.json");
+  const JsonNode root = file.root();
+  if (!root.IsObject()) {
+    throw MakeError<DataError>("{}: expected an object of tokens and ids", root.where());
+  }
+  for (const auto& [token, id] : root.value().items()) {
+    vocabulary.Add(token, JsonNode(&id, root.Child(token)).Integer(), root.where());
+  }
+  for (int byte = 0; byte < 256; ++byte) {
+    const char raw = static_cast<char>(byte);
+    if (vocabulary.Find(EncodeBytes({&raw, 1}))) continue;
+    throw MakeError<DataError>(
+        "{}: no token for the byte 0x{:02X}, so this is not a byte-level vocabulary like GPT-2's",
+        root.where(), byte);
+  }
+}
+
+std::vector<BpeMerge> ReadMerges(TokenizerFolder& folder, const Vocabulary& vocabulary) {
+  const std::string text = folder.Read("merges.txt");
+  const std::string path = folder.PathOf("merges.txt");
+  MergeReader reader(vocabulary);
+  std::string_view rest = text;
+  for (bool first = true; !rest.empty(); first = false) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (first && line.starts_with("#version")) continue;
+    reader.AddLine(line, path);
+  }
+  return reader.merges();
+}
+
+// What the configuration leaves out. The vocabulary of fairseq begins with <s>, <pad>, </s>, <unk>;
+// it is OPT's, whose BOS is </s>. GPT-2's own token serves as BOS and EOS.
+void FillIn(const Vocabulary& vocabulary, TokenizerSettings& settings) {
+  const auto name = [&](const char* role, std::string_view content) {
+    AddedToken token;
+    token.content = content;
+    token.special = true;
+    settings.roles.emplace(role, NamedToken{token, "vocab.json"});
+  };
+  const auto at = [&](std::string_view token, TokenId id) { return vocabulary.Find(token) == id; };
+  const bool fairseq = at("<s>", 0) && at("<pad>", 1) && at("</s>", 2) && at("<unk>", 3);
+  if (fairseq && !settings.has_config) {
+    for (const char* role : {"bos_token", "eos_token", "unk_token"}) name(role, "</s>");
+    name("pad_token", "<pad>");
+    settings.add_bos_token = true;
+  } else if (!fairseq && vocabulary.Find("<|endoftext|>")) {
+    for (const char* role : {"bos_token", "eos_token", "unk_token"}) name(role, "<|endoftext|>");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> LoadVocabAndMerges(TokenizerFolder& folder) {
+  PipelineParts parts;
+  ReadVocabulary(folder, parts.vocabulary);
+  TokenizerSettings settings = ReadSettings(folder);
+  const std::string& named = settings.tokenizer_class;
+  if (!named.empty() && named != "GPT2Tokenizer" && named != "GPT2TokenizerFast") {
+    throw MakeError<DataError>(
+        "{}: vocab.json and merges.txt of the tokenizer_class '{}' are not supported, only those "
+        "of GPT2Tokenizer; a tokenizer.json in the folder would be read",
+        folder.PathOf("tokenizer_config.json"), named);
+  }
+  FillIn(parts.vocabulary, settings);
+  parts.pre_tokenizer.ByteLevel(settings.add_prefix_space.value_or(false), true);
+  BpeOptions options;
+  options.byte_level = true;
+  parts.model.emplace(parts.vocabulary, ReadMerges(folder, parts.vocabulary), options);
+  parts.decoder.ByteLevel();
+  ApplySettings(settings, parts);
+  return MakePipeline(std::move(parts), folder);
+}
+
+}  // namespace condense

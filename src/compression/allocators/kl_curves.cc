@@ -1,4 +1,4 @@
-// Allocation by measured damage (flagship.md 3): for each module of each layer the divergence of
+// Allocation by measured damage (condense.md 3): for each module of each layer the divergence of
 // the model's predictions is measured with this module alone compressed, at several levels, by the
 // method's own solvers; the budget is then spent by equal slope. Between levels damage is taken to
 // run as a power of what is removed: four of them are then within noise of eight and straight

@@ -1,5 +1,5 @@
 // How much worse the predictions of the dense model become when one part of one block is compressed
-// alone, by more and more: the curves that `kl_curves` spends a budget on (flagship.md 3).
+// alone, by more and more: the curves that `kl_curves` spends a budget on (condense.md 3).
 #pragma once
 
 #include <cstdint>

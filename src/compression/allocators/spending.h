@@ -1,5 +1,5 @@
 // Spends a budget where it does least damage: minimises the sum of convex curves under one linear
-// constraint (flagship.md 3). Knows nothing of models.
+// constraint (condense.md 3). Knows nothing of models.
 #pragma once
 
 #include <vector>

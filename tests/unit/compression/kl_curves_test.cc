@@ -1,4 +1,4 @@
-// The allocator `kl_curves` (flagship.md 3): what it measures, and how it spends.
+// The allocator `kl_curves` (condense.md 3): what it measures, and how it spends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

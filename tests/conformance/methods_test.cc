@@ -141,7 +141,7 @@ TEST_P(EveryMethod, GivesTheSameModelAgain) {
   EXPECT_EQ(one.result.nominal, other.result.nominal);
 }
 
-TEST_P(EveryMethod, DecodesWithACacheAsInOnePass) {
+TEST_P(EveryMethod, DecodesWithACacheAsInOnePass) {  // T70
   const Made made = Run(0.3, tiny_.statistics);
   const Tensor ids = Ids();
   KvCache cache;

@@ -97,7 +97,7 @@ TEST(CompressedFolder, FactoredMapsComeBackBitForBit) {
   }
 }
 
-TEST(CompressedFolder, SavesToTheSameBytesAgainAndMayBeMoved) {
+TEST(CompressedFolder, SavesToTheSameBytesAgainAndMayBeMoved) {  // T67, T68
   const TempFolder folder;
   const InferenceScope inference;
   const auto narrow = [](int64_t l, Block& block) {
@@ -114,7 +114,7 @@ TEST(CompressedFolder, SavesToTheSameBytesAgainAndMayBeMoved) {
   EXPECT_TRUE(at::equal(CausalLm::Load(*CheckpointModel::Open(moved))->Logits(SomeIds()), before));
 }
 
-TEST(CompressedFolder, AWrongWidthInTheConfigNamesTheTensor) {
+TEST(CompressedFolder, AWrongWidthInTheConfigNamesTheTensor) {  // T69
   const TempFolder folder;
   const auto path = folder.path() / "model";
   Write("llama2-mini", path,

@@ -16,7 +16,7 @@ if ! command -v latexmk >/dev/null && ! command -v pdflatex >/dev/null; then
   exit 2
 fi
 [ -e ../results/tables/table1.tex ] || fail "results/tables/table1.tex is missing: the paper prints it" \
-  "run scripts/quickstart.sh, which makes it"
+  "run build/release/runner experiments/table1.yaml, which makes it"
 
 OUT=$ROOT/build/paper
 mkdir -p "$OUT"

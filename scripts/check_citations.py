@@ -7,7 +7,8 @@ In FOLDER (default: this repository) it reads the comments and texts of the tree
   - a section (`methods.md 5.4`, also `5.1, 5.2 and 5.4`, `2.2 - 2.7`, `3.3, steps 5 and 6`) that docs/ does
     not have. A numbered item of a section without sub-sections counts as one: rule 3 of section 0 is 0.3;
   - a section sign (`§0.5`) inside docs/ that the same document does not have;
-  - a claim (`T49`) that docs/methods.md does not define as **T49**, or defines twice;
+  - a claim (`T49`) that docs/methods.md does not define as **T49**, or defines twice, and one that no test
+    cites although its section is not marked *Not implemented*;
   - a relative link between Markdown files whose file or heading does not exist.
 Exits with 1 if there is one.
 """
@@ -134,18 +135,36 @@ def cited_in(path, root, documents, claims):
         if name in documents and f"**{title}" not in documents[name].sections.get(section, ""):
             yield problem(match, f'docs/{name}.md {section} has no paragraph "{title}"')
 
-    if path.suffix in (".cc", ".h"):
-        for number, line in enumerate(raw.splitlines(), 1):
-            for first, last in CLAIM.findall(line.partition("//")[2]):
-                for claim in range(int(first), int(last or first) + 1):
-                    if claim not in claims:
-                        yield f"{where}:{number}: docs/methods.md defines no claim T{claim}"
+    for number, claim in claims_cited(path):
+        if claim not in claims:
+            yield f"{where}:{number}: docs/methods.md defines no claim T{claim}"
     if path.suffix == ".md":
         own = documents.get(path.stem) if path.parent == root / "docs" else None
         for match in SIGN.finditer(flat) if own else []:
             if not own.has(match.group(1)):
                 yield problem(match, f"this document has no section {match.group(1)}")
         yield from broken_links(path, root)
+
+
+def claims_cited(path):
+    """(line, claim) of the comments of a source file."""
+    if path.suffix not in (".cc", ".h"):
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for first, last in CLAIM.findall(line.partition("//")[2]):
+            for claim in range(int(first), int(last or first) + 1):
+                yield number, claim
+
+
+def claims_without_test(root, methods):
+    tested = {claim for path in texts(root) for _, claim in claims_cited(path)}
+    for number, section in methods.sections.items():
+        whole = methods.sections.get(number.partition(".")[0], "")
+        if "*Not implemented.*" in section or "*Not implemented.*" in whole:
+            continue
+        for claim in sorted({int(claim) for claim in re.findall(r"\*\*T(\d+)\*\*", section)}):
+            if claim not in tested:
+                yield f"docs/methods.md: no test cites claim T{claim} of section {number}"
 
 
 def broken_links(path, root):
@@ -166,6 +185,7 @@ def violations(root):
     defined = re.findall(r"\*\*T(\d+)\*\*", (root / "docs/methods.md").read_text(encoding="utf-8"))
     for claim in sorted({claim for claim in defined if defined.count(claim) > 1}, key=int):
         yield f"docs/methods.md: claim T{claim} is defined twice"
+    yield from claims_without_test(root, documents["methods"])
     for path in texts(root):
         yield from cited_in(path, root, documents, {int(claim) for claim in defined})
 

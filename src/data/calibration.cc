@@ -21,7 +21,7 @@ Node TextFileTree(const CalibrationRequest& request) {
       request.name);
 }
 
-// What is known of a set once its sequences are drawn.
+// Fills in what follows from the sequences.
 void Seal(CalibrationSet& set, const Tokenizer& tokenizer) {
   for (const auto& sequence : set.sequences) {
     CONDENSE_CHECK(!sequence.empty() && static_cast<int64_t>(sequence.size()) <= set.length,
@@ -45,11 +45,11 @@ CalibrationSet FromIdsFile(const CalibrationRequest& request, const std::filesys
   const int64_t samples = *request.samples, length = *request.length;
   const IdsFile file = ReadIdsFile(path, {request.ids_type, tokenizer.size(), samples * length});
   if (file.columns > 0 && file.columns != length) {
-    throw MakeError<DataError>("{}: has rows of {} ids, but sequences of {} are asked for",
+    throw MakeError<DataError>("{}: has rows of {} ids, but sequences of {} were requested",
                                path.string(), file.columns, length);
   }
   if (static_cast<int64_t>(file.ids.size()) < samples * length) {
-    throw MakeError<DataError>("{}: {} sequences of {} ids take {} ids, the file has {}",
+    throw MakeError<DataError>("{}: {} sequences of {} ids need {} ids, but the file has {}",
                                path.string(), samples, length, samples * length, file.ids.size());
   }
   CalibrationSet set;
@@ -118,7 +118,7 @@ CalibrationSet SampleCalibration(std::string id, const Node& tree, const Corpus&
 CalibrationSet LoadCalibration(const CalibrationRequest& request, const Tokenizer& tokenizer,
                                const DataRoots& roots) {
   if (request.name == kTextPrefix || request.name == kIdsPrefix) {
-    throw MakeError<ConfigError>("calibration {}: names no file; expected {}FILE", request.name,
+    throw MakeError<ConfigError>("calibration {}: no file is given; expected {}FILE", request.name,
                                  request.name);
   }
   if (StartsWith(request.name, kTextPrefix)) {
@@ -130,7 +130,7 @@ CalibrationSet LoadCalibration(const CalibrationRequest& request, const Tokenize
   const Node tree = Node::ParseFile(NamedConfig("calibration", request.name));
   if (request.samples || request.length) {
     throw MakeError<ConfigError>(
-        "calibration {} has sizes of its own; samples and length go with text:FILE and ids:FILE",
+        "calibration {} has fixed sizes; samples and length are for text:FILE and ids:FILE only",
         request.name);
   }
   const auto spec = ReadStruct<CalibrationSpec>(tree.Only(FieldNames<CalibrationSpec>()));

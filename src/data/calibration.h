@@ -1,13 +1,12 @@
 // Calibration sets: the token sequences that statistics are gathered over (protocols.md 2).
 //
-// A set is named by configs/calibration/<name>.yaml (corpus, split, sampler, sizes, seed), or made
-// from a file of the user's. Holds no tensors; batching and masking are done in calibration/.
+// configs/calibration/<name>.yaml defines a set (corpus, split, sampler, sizes, seed); the user may
+// also give a file. Holds no tensors; batching and masking are done in calibration/.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +19,7 @@
 
 namespace condense {
 
-// configs/calibration/<name>.yaml. What it holds beside these fields are options of the sampler.
+// The fields of configs/calibration/<name>.yaml; its other keys are options of the sampler.
 struct CalibrationSpec {
   std::string corpus, split, sampler;
   int64_t samples = 128, length = 2048;
@@ -31,10 +30,10 @@ struct CalibrationSpec {
   void Fields(V&& field) {
     field("corpus", corpus, "text, by its name in configs/corpora", Required{}, NonEmpty{});
     field("split", split, "part of the corpus", Required{}, NonEmpty{});
-    field("sampler", sampler, "how sequences are drawn", Required{}, NonEmpty{});
+    field("sampler", sampler, "how sequences are sampled", Required{}, NonEmpty{});
     field("samples", samples, "number of sequences", Required{}, Range::AtLeast(1));
-    field("length", length, "ids a sequence", Required{}, Range::AtLeast(1));
-    field("seed", seed, "of the draws; the sampler's own unless given");
+    field("length", length, "ids per sequence", Required{}, Range::AtLeast(1));
+    field("seed", seed, "seed of the sampler; absent: the sampler's own");
     field("allow_fewer", allow_fewer, "accept fewer sequences where the corpus is too small");
   }
 };
@@ -54,12 +53,12 @@ struct CalibrationSet {
   double fraction_used = 0;     // of the corpus
 };
 
-// What the user asks for: a NAME with sizes of its own, "text:FILE" (random-windows-nn over the
-// file) or "ids:FILE" (the first samples x length ids, in order).
+// What the user asks for: the NAME of a set, which fixes its sizes, "text:FILE" (random-windows-nn
+// over the file) or "ids:FILE" (the first samples x length ids, in order).
 struct CalibrationRequest {
   std::string name;
   std::optional<int64_t> samples, length;  // 128 and 256 unless given; refused with a NAME
-  std::optional<uint64_t> seed;            // replaces the default one
+  std::optional<uint64_t> seed;            // instead of the default one
   IdsType ids_type = IdsType::kUint16;
 };
 
@@ -69,24 +68,12 @@ CalibrationSet LoadCalibration(const CalibrationRequest& request, const Tokenize
 CalibrationSet LoadCalibration(std::string_view name, const Tokenizer& tokenizer,
                                const DataRoots& roots, std::optional<uint64_t> seed = std::nullopt);
 
-// The tree of a calibration file, `options` of the sampler included.
+// `tree`: the content of a calibration file, the sampler's options included.
 CalibrationSet SampleCalibration(std::string id, const Node& tree, const Corpus& corpus,
                                  const Tokenizer& tokenizer, std::optional<uint64_t> seed);
 
 // SHA-256 over "condense-calib-1\n", the number of sequences, and for each its length and ids,
 // all as little-endian 32-bit integers (protocols.md 2.1).
 std::string CalibrationHash(const std::vector<std::vector<TokenId>>& sequences);
-
-// Where calibration and evaluated text share a run of ids (protocols.md 0.8).
-struct Overlap {
-  int64_t shingles = 0;  // places of the evaluated stream where a shared run begins
-  int64_t sequence = 0, sequence_offset = 0, evaluation_offset = 0;  // the first of them
-};
-inline constexpr int64_t kShingleLength = 64;
-Overlap ShingleOverlap(const std::vector<std::vector<TokenId>>& sequences,
-                       std::span<const TokenId> evaluation, int64_t length = kShingleLength);
-// DataError that says where, unless nothing is shared.
-void RequireNoOverlap(const CalibrationSet& calibration, std::span<const TokenId> evaluation,
-                      std::string_view evaluation_name);
 
 }  // namespace condense

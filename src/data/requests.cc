@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/strings.h"
-#include "data/tasks/python_text.h"
+#include "data/text/jsonl.h"
 #include "data/text/leading_token.h"
+#include "data/text/python_text.h"
 
 namespace condense {
 namespace {
@@ -51,7 +53,7 @@ RequestProtocol RequestProtocolNamed(std::string_view name) {
   for (const RequestProtocol& protocol : KnownProtocols()) {
     if (protocol.id == name) return protocol;
   }
-  throw MakeError<ConfigError>("'{}' is no protocol for requests{}", name,
+  throw MakeError<ConfigError>("unknown request protocol '{}'{}", name,
                                SuggestName(name, RequestProtocolNames()));
 }
 
@@ -146,6 +148,21 @@ EncodedRequest RequestEncoder::Encode(const Request& request) const {
 EncodedRequest EncodeRequest(const Request& request, const Tokenizer& tokenizer,
                              const RequestProtocol& protocol, int64_t max_length) {
   return RequestEncoder(tokenizer, protocol, max_length).Encode(request);
+}
+
+std::vector<Request> ReadRequests(const std::filesystem::path& path) {
+  const std::string text = ReadFile(path);
+  std::vector<Request> requests;
+  ForEachJsonLine(text, path, [&](const nlohmann::json& record, const std::string& place) {
+    requests.push_back(
+        {JsonText(record, "context", place), JsonText(record, "continuation", place), place});
+  });
+  if (requests.empty()) {
+    throw MakeError<DataError>(
+        "{}: holds no requests; expected lines {{\"context\": ..., \"continuation\": ...}}",
+        path.string());
+  }
+  return requests;
 }
 
 }  // namespace condense

@@ -1,6 +1,6 @@
-// From strings to what a model is fed: pairs of context and continuation, encoded as the
-// lm-evaluation-harness does it (protocols.md 3.1 and 3.3). Models never see tasks and tasks never
-// see tensors: this is what passes between them. Scoring is done in evaluation/.
+// Requests: pairs of context and continuation, encoded as in lm-evaluation-harness (protocols.md
+// 3.1 and 3.3). They are what passes from tasks to models: models never see tasks, and tasks never
+// see tensors. Scoring is done in evaluation/.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct Request {
 };
 
 enum class PairEncoding {
-  kJoint,     // continuation ids: what follows the context's length in the whole's ids
-  kSeparate,  // each string on its own
+  kJoint,     // both strings as one; the ids beyond the context's length are the continuation
+  kSeparate,  // each string by itself
 };
 enum class PrefixToken { kBosOrEos, kEos };  // stands in for an empty context
 
@@ -55,7 +55,7 @@ class RequestEncoder {
   // `max_length`: the largest number of ids in one input.
   RequestEncoder(const Tokenizer& tokenizer, RequestProtocol protocol, int64_t max_length);
 
-  // DataError when no context ids or no continuation ids come out, or more continuation ids than
+  // DataError when the context or the continuation has no ids, or the continuation has more than
   // `max_length`.
   EncodedRequest Encode(const Request& request) const;
 
@@ -69,13 +69,13 @@ class RequestEncoder {
   const Tokenizer& tokenizer_;
   RequestProtocol protocol_;
   int64_t max_length_;
-  std::optional<TokenId> leading_;  // what the tokenizer puts in front when special tokens are on
+  std::optional<TokenId> leading_;  // put in front if the protocol adds special tokens
 };
 
 EncodedRequest EncodeRequest(const Request& request, const Tokenizer& tokenizer,
                              const RequestProtocol& protocol, int64_t max_length);
 
-// One JSON object {"context": "...", "continuation": "..."} a line; other keys are left alone.
+// One JSON object {"context": "...", "continuation": "..."} per line; other keys are ignored.
 // DataError with file and line for anything else. A byte order mark and CRLF are accepted.
 std::vector<Request> ReadRequests(const std::filesystem::path& path);
 

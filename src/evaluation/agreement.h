@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "data/text/windows.h"
+#include "data/protocols/windows.h"
 #include "evaluation/hidden_states.h"
 #include "model/activation_stream.h"
 #include "model/model_source.h"

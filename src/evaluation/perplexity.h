@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/text/windows.h"
+#include "data/protocols/windows.h"
 #include "model/model_source.h"
 #include "stats/intervals.h"
 

@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "data/protocol_text.h"
+#include "data/protocols/protocol_text.h"
 #include "evaluation/perplexity.h"
 #include "evaluation/rolling.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/text/rolling_text.h"
+#include "data/protocols/rolling_text.h"
 #include "model/model_source.h"
 
 namespace condense {

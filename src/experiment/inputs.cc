@@ -9,9 +9,9 @@
 #include "base/strings.h"
 #include "config/paths.h"
 #include "data/calibration.h"
+#include "data/protocols/windows.h"
 #include "data/tasks/task_definition.h"
 #include "data/tasks/task_files.h"
-#include "data/text/windows.h"
 #include "model/stored/checkpoint_model.h"
 
 namespace condense {

@@ -1,15 +1,14 @@
-// Windows at random characters of the joined text (protocols.md 2.7), as SVD-LLM and ASVD draw
-// them.
+// Windows at random characters of the joined text (protocols.md 2.7), as in SVD-LLM and ASVD.
 //
 // C characters (code points); n times i = randint(0, C - L - 1), both ends included; characters
-// [i, i + 10 L) are tokenised with the special token and cut to L ids. `char-windows` skips a draw
-// that gives fewer than L ids; `char-windows-dot` goes on after the first "." and keeps short ones.
+// [i, i + 10 L) are tokenised with the special token and cut to L ids. `char-windows` skips
+// windows of fewer than L ids; `char-windows-dot` begins after the first "." and keeps short ones.
 #include <algorithm>
 
 #include "base/random.h"
 #include "base/strings.h"
 #include "data/samplers/sampling.h"
-#include "data/tasks/python_text.h"
+#include "data/text/python_text.h"
 
 namespace condense {
 namespace {
@@ -34,7 +33,7 @@ class Characters {
   std::vector<size_t> begins_;
 };
 
-// What follows the first full stop, without the white space around it; all if there is none.
+// The text after the first full stop, stripped of white space; all of it if there is none.
 std::string_view AfterFullStop(std::string_view text) {
   const size_t dot = text.find('.');
   return PythonStrip(dot == text.npos ? text : text.substr(dot + 1));
@@ -60,8 +59,8 @@ SampledSequences DrawCharacters(const SamplingJob& job, const std::string& join,
     drawn.sequences.push_back(std::move(ids));
     begins.push_back(begin);
   }
-  // The original does not make up for skipped draws, so fewer is what the sampler gives.
-  if (drawn.sequences.empty()) RequireSamples(job, 0, "every draw came out too short");
+  // The original does not replace skipped windows, so there may be fewer than requested.
+  if (drawn.sequences.empty()) RequireSamples(job, 0, "every window was too short");
   drawn.fraction_used = CoveredShare(begins, job.length, characters.count());
   return drawn;
 }

@@ -1,5 +1,5 @@
-// Disjoint chunks of the joined text, drawn without replacement (protocols.md 2.5): what
-// reimplementations of MoDeGPT do. The text is tokenised without special tokens.
+// Disjoint chunks of the joined text, drawn without replacement (protocols.md 2.5), as in
+// reimplementations of MoDeGPT. The text is tokenised without special tokens.
 #include <algorithm>
 
 #include "base/random.h"

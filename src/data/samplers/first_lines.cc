@@ -1,8 +1,7 @@
-// A handful of windows over a few joined rows (protocols.md 2.7), as SLEB takes them.
+// A few windows over a few joined rows (protocols.md 2.7), as in SLEB.
 //
 // The rows are shuffled, the first n rows joined, tokenised once with the special token in front
-// and cut into windows of L; the tail is dropped. `samples` counts rows here: the number of
-// sequences is what n rows give.
+// and cut into windows of L; the tail is dropped. `samples` counts rows here, not sequences.
 #include <algorithm>
 
 #include "base/error.h"
@@ -23,7 +22,7 @@ class FirstLines final : public CalibrationSampler {
     if (job.seed > UINT32_MAX) {
       throw MakeError<ConfigError>("seed {}: first-lines takes seeds below 2^32", job.seed);
     }
-    // NumPy's permutation is what the shuffle of Hugging Face data sets uses.
+    // Hugging Face's data sets shuffle by NumPy's permutation.
     const std::vector<int64_t> order =
         NumpyRandom(static_cast<uint32_t>(job.seed)).Permutation(job.corpus.size());
     std::vector<std::string> rows;
@@ -49,7 +48,7 @@ class FirstLines final : public CalibrationSampler {
 };
 
 CONDENSE_REGISTER(CalibrationSampler, FirstLines, "first-lines", /*version=*/1,
-                  "Windows over the first of the shuffled rows: a handful of sequences (SLEB).");
+                  "Windows over the first of the shuffled rows: a few sequences (SLEB).");
 
 }  // namespace
 }  // namespace condense

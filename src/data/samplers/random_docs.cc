@@ -1,5 +1,5 @@
-// One random window of a random document each (protocols.md 2.3), as SparseGPT's and Wanda's C4
-// loader draws them.
+// Random windows, each of another random document (protocols.md 2.3), as in the C4 loader of
+// SparseGPT and Wanda.
 //
 // n times: draw documents until one, tokenised alone with its special token in front, has more than
 // L ids; then i = randint(0, len - L - 1), both ends included, and the sample is ids [i, i + L).
@@ -44,7 +44,7 @@ class RandomDocs final : public CalibrationSampler {
 
 CONDENSE_REGISTER(
     CalibrationSampler, RandomDocs, "random-docs", /*version=*/1,
-    "A random window of each of some random long documents (SparseGPT, Wanda on C4).");
+    "One random window per document, from random long documents (SparseGPT, Wanda on C4).");
 
 }  // namespace
 }  // namespace condense

@@ -1,4 +1,4 @@
-// Windows at random places of the joined text (protocols.md 2.2), as SparseGPT's loader draws them.
+// Windows at random positions of the joined text (protocols.md 2.2), as in SparseGPT's loader.
 //
 // T ids; n times i = randint(0, T - L - 1), both ends included; the sample is ids [i, i + L).
 // Windows may overlap or repeat; only the one at 0 holds the special token.
@@ -54,10 +54,10 @@ class RandomWindowsNn final : public CalibrationSampler {
 
 CONDENSE_REGISTER(
     CalibrationSampler, RandomWindows, "random-windows", /*version=*/1,
-    "Windows at random places of the rows joined by a space (SparseGPT, Wanda, FLAP).");
+    "Windows at random positions of the rows joined by a space (SparseGPT, Wanda, FLAP).");
 CONDENSE_REGISTER(
     CalibrationSampler, RandomWindowsNn, "random-windows-nn", /*version=*/1,
-    "Windows at random places of the rows joined by an empty line (GPTQ-style loaders).");
+    "Windows at random positions of the rows joined by an empty line (GPTQ-style loaders).");
 
 }  // namespace
 }  // namespace condense

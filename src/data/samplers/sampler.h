@@ -1,6 +1,6 @@
 // The contract of calibration samplers: how a list of token sequences is drawn from a corpus
 // (protocols.md 2.2 - 2.7). Each sampler is one file in samplers/ and imitates one published
-// program, its generator and default seed included; the same job always gives the same ids.
+// program, including its generator and default seed; the same job always gives the same ids.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ struct SamplingJob {
   const Corpus& corpus;
   const Tokenizer& tokenizer;
   int64_t samples = 0;
-  int64_t length = 0;  // ids a sample
+  int64_t length = 0;  // ids per sequence
   uint64_t seed = 0;
-  bool allow_fewer = false;  // accept less than `samples` where the corpus is too small
+  bool allow_fewer = false;  // accept fewer than `samples` if the corpus is too small
 };
 
 struct SampledSequences {

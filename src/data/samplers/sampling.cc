@@ -32,15 +32,15 @@ void RequireSamples(const SamplingJob& job, size_t found, std::string_view why_f
   const auto count = static_cast<int64_t>(found);
   if (count == job.samples || (job.allow_fewer && count > 0)) return;
   throw MakeError<DataError>(
-      "corpus {}, split '{}': {} sequences of {} ids are asked for, it gives {} ({}); ask for "
+      "corpus {}, split '{}': {} sequences of {} ids were requested, but it gives {} ({}); request "
       "fewer or shorter ones{}",
       job.corpus.name, job.corpus.split, job.samples, job.length, count, why_fewer,
-      count > 0 ? ", or say allow_fewer: true" : "");
+      count > 0 ? ", or set allow_fewer: true" : "");
 }
 
 DataError TooSmall(const SamplingJob& job, int64_t found, int64_t needed, std::string_view unit) {
   return MakeError<DataError>(
-      "corpus {}, split '{}': has {} {}, but a sequence of {} ids takes {}; take a longer text or "
+      "corpus {}, split '{}': has {} {}, but a sequence of {} ids needs {}; use a longer text or "
       "shorter sequences",
       job.corpus.name, job.corpus.split, found, unit, job.length, needed);
 }

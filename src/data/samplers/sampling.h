@@ -1,4 +1,4 @@
-// Steps that several samplers share.
+// Steps that several samplers have in common.
 #pragma once
 
 #include <string>
@@ -27,10 +27,10 @@ std::vector<TokenId> EncodeTruncated(const Tokenizer& tokenizer, std::string_vie
 // The rows that are not empty, in order.
 std::vector<std::string_view> NonEmptyRows(const Corpus& corpus);
 
-// DataError unless there are as many sequences as asked for, or fewer are accepted.
+// DataError unless all requested sequences were found or fewer are accepted.
 void RequireSamples(const SamplingJob& job, size_t found, std::string_view why_fewer);
 
-// The error of a corpus that cannot give one sequence: `found` of `unit`, `needed` are.
+// The error of a corpus that is too small for one sequence: it has `found` of `unit`.
 DataError TooSmall(const SamplingJob& job, int64_t found, int64_t needed, std::string_view unit);
 
 // Share of [0, total) that windows of `length` at `begins` cover.

@@ -1,8 +1,8 @@
-// The beginnings of a few random documents (protocols.md 2.7), as LLM-Pruner and Shortened-LLM take
-// them: usually 10 documents of 64 or 128 ids.
+// The beginnings of a few random documents (protocols.md 2.7), as in LLM-Pruner and Shortened-LLM:
+// usually 10 documents of 64 or 128 ids.
 //
-// n times: draw documents until one that was not taken before has at least L ids with its special
-// token in front; the sample is its first L ids.
+// n times: draw documents until one that was not drawn before has at least L ids, its special token
+// included; the sample is its first L ids.
 #include <set>
 
 #include "base/random.h"

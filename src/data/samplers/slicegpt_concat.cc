@@ -1,5 +1,6 @@
-// Rows concatenated from random places on until they fill a sequence (protocols.md 2.4), exactly as
-// SliceGPT's data loader does it. Its final shuffle is left out: it changes rounding alone.
+// Consecutive rows, from a random one on, concatenated until they fill a sequence (protocols.md
+// 2.4), exactly as in SliceGPT's data loader. Its final shuffle, which only changes rounding, is left
+// out.
 //
 // The pieces are tokenised one by one, cut to L tokens, turned back into a string and tokenised
 // again as a whole; that detour changes ids and is part of the sampler.
@@ -12,7 +13,7 @@
 namespace condense {
 namespace {
 
-// The tokens of consecutive remaining rows from `begin` on, and how many rows were taken.
+// The tokens of consecutive remaining rows from `begin` on, and the number of rows used.
 struct Pieces {
   std::vector<TokenId> tokens;
   size_t rows = 0;
@@ -66,8 +67,9 @@ class SliceGptConcat final : public CalibrationSampler {
   Params params_;
 };
 
-CONDENSE_REGISTER(CalibrationSampler, SliceGptConcat, "slicegpt-concat", /*version=*/1,
-                  "Rows concatenated from random places on, each used once (SliceGPT, MoDeGPT).");
+CONDENSE_REGISTER(
+    CalibrationSampler, SliceGptConcat, "slicegpt-concat", /*version=*/1,
+    "Consecutive rows, joined, from random ones on; each used once (SliceGPT, MoDeGPT).");
 
 }  // namespace
 }  // namespace condense

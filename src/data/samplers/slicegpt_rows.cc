@@ -1,7 +1,7 @@
 // Single rows without concatenation (protocols.md 2.4, variant): SliceGPT's loader for sequences of
 // varying length.
 //
-// n rows of those that are not empty, by a seeded permutation of LibTorch's CPU generator; each is
+// The first n rows in a random order by LibTorch's CPU generator, empty rows left out; each is
 // tokenised with the special token in front and cut to L ids.
 #include <algorithm>
 

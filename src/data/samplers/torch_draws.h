@@ -1,4 +1,4 @@
-// Draws of LibTorch's CPU generator, for the samplers that imitate PyTorch programs.
+// Random numbers of LibTorch's CPU generator, for the samplers that imitate PyTorch programs.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,7 @@ using nlohmann::json;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-// The text up to the end of its first `count` lines that hold something.
+// The text up to the end of its first `count` lines that are not blank.
 std::string_view FirstLines(std::string_view text, int64_t count) {
   size_t end = 0;
   while (count > 0 && end < text.size()) {
@@ -33,7 +33,7 @@ std::string_view FirstLines(std::string_view text, int64_t count) {
   return text.substr(0, end);
 }
 
-// Documents of one file as they come.
+// Collects the documents of one file.
 class Collector {
  public:
   Collector(const TaskSpec& spec, std::string_view task, const std::filesystem::path& file,
@@ -60,15 +60,15 @@ class Collector {
     int64_t gold;
   };
 
-  // The same record twice counts twice, as in the harness. Two different ones under one id mean
-  // that files were joined or edited.
+  // A record that occurs twice counts twice, as in the harness. Two different records with one id
+  // mean that files were joined or edited.
   void CheckId(const std::string& id, const TaskDocument& document, const std::string& place) {
     const auto [first, is_new] = ids_.try_emplace(id, Seen{place, document.sha256, document.gold});
     const Seen& seen = first->second;
     if (is_new || (seen.sha256 == document.sha256 && seen.gold == document.gold)) return;
     throw MakeError<DataError>(
         "{}: the id '{}' was used before, at {}, for a record with other content; was the file "
-        "put together from several? Give every record an id of its own",
+        "joined from several? Give every record its own id",
         place, id, seen.place);
   }
 
@@ -109,12 +109,12 @@ void WarnOfSize(const TaskSpec& spec, const TaskSet& set) {
   const auto documents = static_cast<int64_t>(set.documents.size());
   if (spec.documents && documents != *spec.documents) {
     LogWarning(
-        "{}: {} has {} documents, the whole task {}: scores are not comparable with those of the "
-        "whole task",
+        "{}: {} has {} documents, but the whole task has {}; scores are not comparable with those "
+        "of the whole task",
         set.name, set.file, documents, *spec.documents);
   } else if (spec.requests && set.RequestCount() != *spec.requests) {
-    LogWarning("{}: {} gives {} requests, the original file {}: it was edited", set.name, set.file,
-               set.RequestCount(), *spec.requests);
+    LogWarning("{}: {} gives {} requests, but the original file gives {}; it was edited", set.name,
+               set.file, set.RequestCount(), *spec.requests);
   }
 }
 
@@ -173,7 +173,7 @@ TaskSet LoadTask(const TaskSpec& spec, std::string_view task, const DataRoots& r
   set.requests_sha256 = RequestsDigest(set.documents);
   set.known_requests = set.requests_sha256 == spec.requests_sha256;
   if (set.documents.empty()) {
-    throw MakeError<DataError>("{}: holds no records; expected one JSON record a line", set.file);
+    throw MakeError<DataError>("{}: holds no records; expected one JSON record per line", set.file);
   }
   if (!read.limited) WarnOfSize(spec, set);
   return set;

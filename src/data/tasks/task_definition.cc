@@ -68,7 +68,7 @@ class FormChecker {
             "give the right choice with one of gold and gold_file");
     Require(!form_.labels || form_.label_names.empty(), "give one of labels and label_names");
     const bool labelled = form_.labels || !form_.label_names.empty();
-    Require(!labelled || form_.gold_base == 0, "gold_base is for an index; gold is a label here");
+    Require(!labelled || form_.gold_base == 0, "gold_base is for an index, but gold is a label");
   }
 
   void CheckTemplates() {
@@ -84,7 +84,7 @@ class FormChecker {
     Require(!continuation.Uses(kChoiceName), "continuation: {choice} cannot stand in it");
     if (task_.kind == TaskKind::kMultipleChoice) {
       Require(continuation.parts().empty(),
-              "continuation: each choice is one in this kind of task; use the key choice");
+              "continuation: each choice is a continuation in this kind of task; use choice");
     } else {
       Require(!continuation.parts().empty(), "the continuation is missing, here or for the task");
       Require(!choice_template, "choice: only tasks of kind multiple-choice have this template");
@@ -102,7 +102,7 @@ class FormChecker {
 void TaskSpec::Validate(const Node& at, Problems& problems) const {
   for (const TaskMetric metric : metrics) {
     if (TakesNoChoice(metric) == (kind == TaskKind::kLastWord)) continue;
-    problems.Add(*at.Find("metrics"), fmt::format("{} is no metric of a task of kind {}",
+    problems.Add(*at.Find("metrics"), fmt::format("{} is not a metric of tasks of kind {}",
                                                   EnumName(metric), EnumName(kind)));
   }
   if (kind == TaskKind::kLastWord && !fixed_choices.empty()) {

@@ -1,4 +1,4 @@
-// The definition of a task, configs/tasks/<name>.yaml: where its file may lie, which forms its
+// The definition of a task, configs/tasks/<name>.yaml: the names of its file, the forms that its
 // records may have, and the templates that turn a record into requests (protocols.md 3.2, 3.4).
 #pragma once
 
@@ -18,8 +18,8 @@
 namespace condense {
 
 enum class TaskKind {
-  kMultipleChoice,  // one context, a continuation for each choice
-  kContextOptions,  // a context for each choice, one continuation (WinoGrande)
+  kMultipleChoice,  // one context, one continuation per choice
+  kContextOptions,  // one context per choice, one continuation (WinoGrande)
   kLastWord,        // one request, no choices (LAMBADA)
 };
 
@@ -59,7 +59,7 @@ struct FieldType<ChoicePaths> {
   static std::string TypeName() { return "path or list of paths"; }
 };
 
-// One way in which records are written.
+// One format of records.
 struct TaskForm {
   std::string name;
   RecordNames fields;
@@ -72,17 +72,17 @@ struct TaskForm {
 
   template <class V>
   void Fields(V&& field) {
-    field("name", name, "what messages call the form");
-    field("fields", fields, "names that the templates use, and the path that each stands for");
-    field("choices", choices, "path to the list of choices, or a path for each choice");
-    field("gold", gold, "path to the right choice: its index, or its label where there are labels");
+    field("name", name, "name of the form in messages");
+    field("fields", fields, "names for templates, each with the path that it stands for");
+    field("choices", choices, "path to the list of choices, or one path per choice");
+    field("gold", gold, "path to the right choice: its index, or its label if there are labels");
     field("gold_base", gold_base, "the index of the first choice", Range{0, 1});
     field("labels", labels, "path to the labels of the choices");
-    field("label_names", label_names, "the labels, where records do not hold them");
+    field("label_names", label_names, "labels of the choices, if records do not have them");
     field("gold_file", gold_file,
-          "a file beside the first, a line for each record, that holds gold; {stem} stands for its "
-          "name");
-    field("id", id, "path to what tells records apart");
+          "file with the right choice of each record, one per line, in the same folder; {stem} "
+          "stands for the name of the records' file");
+    field("id", id, "path to the id of the record");
     field("context", context, "instead of the task's context");
     field("choice", choice, "instead of the task's choice");
     field("continuation", continuation, "instead of the task's continuation");
@@ -110,15 +110,15 @@ struct TaskSpec {
 
   template <class V>
   void Fields(V&& field) {
-    field("description", description, "one line about it");
+    field("description", description, "one-line description");
     field("version", version, "raised when its requests change", Range::AtLeast(1));
     field("split", split, "part of the data set that is evaluated");
-    field("documents", documents, "documents of the whole file", Range::AtLeast(1));
-    field("requests", requests, "requests of the whole file", Range::AtLeast(1));
-    field("metrics", metrics, "what is reported, the main one first", Required{}, NonEmpty{});
+    field("documents", documents, "number of documents in the whole file", Range::AtLeast(1));
+    field("requests", requests, "number of requests of the whole file", Range::AtLeast(1));
+    field("metrics", metrics, "reported metrics, the main one first", Required{}, NonEmpty{});
     field("kind", kind, "how a document becomes requests", Required{});
-    field("location", location, "the user's data folders, or what the program brings along");
-    field("files", files, "names that the file may have, relative to a data folder", Required{},
+    field("location", location, "the user's data folders, or files that ship with the program");
+    field("files", files, "alternative names of the file, relative to a data folder", Required{},
           NonEmpty{});
     field("sha256", sha256, "digests of the original files");
     field("requests_sha256", requests_sha256, "digest of all requests of the original file");
@@ -127,12 +127,12 @@ struct TaskSpec {
     field("choice", choice, "template of a choice; {choice} is its text in the record");
     field("continuation", continuation, "template of the continuation that options share");
     field("delimiter", delimiter, "put in front of every continuation");
-    field("fixed_choices", fixed_choices, "the choices of every document, where records hold none");
+    field("fixed_choices", fixed_choices, "choices of every document, if records have none");
     field("allow_empty_choices", allow_empty_choices,
           "score a choice without text as the harness does, instead of refusing it");
-    field("forms", forms, "ways in which records may be written; the first that fits is taken",
-          Required{}, NonEmpty{});
-    field("hint", hint, "ends the message about a record that fits no form");
+    field("forms", forms, "formats of records; the first that fits is used", Required{},
+          NonEmpty{});
+    field("hint", hint, "added to the message about a record that fits no form");
   }
   void Validate(const Node& at, Problems& problems) const;
 };
@@ -141,7 +141,8 @@ struct TaskSpec {
 TaskSpec ReadTaskSpec(std::string_view name);
 TaskSpec ReadTaskSpec(const Node& tree);
 
-// Of what determines requests and metrics; names of files, descriptions and counts do not enter.
+// Digest of what determines requests and metrics; names of files, descriptions and counts do not
+// enter.
 std::string DefinitionSha256(const TaskSpec& spec);
 
 }  // namespace condense

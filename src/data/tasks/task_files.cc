@@ -36,7 +36,7 @@ DataError ParquetError(const fs::path& parquet, const fs::path& converted) {
       parquet.string(), parquet.string(), converted.string());
 }
 
-// Where the converted file is found: the first name that is not itself one of a Parquet file.
+// A name under which the converted file is found: the first that is not of a Parquet file.
 std::string FirstName(const TaskSpec& spec) {
   for (const std::string& name : spec.files) {
     if (!EndsWith(name, kParquet)) return name;
@@ -69,7 +69,7 @@ fs::path FindTaskFile(const TaskSpec& spec, std::string_view task, const DataRoo
       "task {}: its file is missing; looked for\n  {}\nin the folders\n  {}\n{}", task,
       Join(spec.files, ", "), Join(places, "\n  "),
       spec.location == CorpusLocation::kBundled
-          ? "it ships with the program: is the installation whole?"
+          ? "it ships with the program: is the installation complete?"
           : "put it in one of them under one of these names, or name its folder with --data DIR");
 }
 
@@ -103,11 +103,10 @@ void RequireRecordsFile(std::string_view bytes, const fs::path& path) {
   }
   if (StartsWith(bytes, "version https://git-lfs")) {
     throw MakeError<DataError>(
-        "{}: only a pointer to the file, which git has not fetched; run git lfs pull",
-        path.string());
+        "{}: this is a Git LFS pointer; fetch the file itself (git lfs pull)", path.string());
   }
   if (Trim(bytes).empty()) {
-    throw MakeError<DataError>("{}: the file is empty; expected one JSON record a line",
+    throw MakeError<DataError>("{}: the file is empty; expected one JSON record per line",
                                path.string());
   }
 }

@@ -1,4 +1,4 @@
-// Where the file of a task lies, and what kind of file it is.
+// Finds the file of a task and checks its kind.
 #pragma once
 
 #include <filesystem>
@@ -9,20 +9,20 @@
 
 namespace condense {
 
-// Looks for each name in each folder and in its subfolder tasks/. DataError that says which names
-// were looked for and where; where only a Parquet file is found, how to convert it.
+// Tries each name in each folder and in its subfolder tasks/. DataError that lists the names and
+// folders tried; if only a Parquet file is found, it says how to convert it.
 std::filesystem::path FindTaskFile(const TaskSpec& spec, std::string_view task,
                                    const DataRoots& roots);
 
-// Where a form that takes its right choices from another file has that file, beside `file`.
+// The file, in the folder of `file`, that holds the right choices of a form with gold_file.
 std::filesystem::path LabelFile(const TaskForm& form, const std::filesystem::path& file);
 
-// The file of a task and the files of labels that lie beside it: everything that scores depend on.
+// The file of a task and its files of labels: everything that scores depend on.
 std::vector<std::filesystem::path> TaskFiles(const TaskSpec& spec, std::string_view task,
                                              const DataRoots& roots);
 
-// DataError, with what to do, for bytes that cannot be records: Parquet, archives, a stand-in for a
-// file that git has not fetched, nothing at all.
+// DataError, with what to do, for bytes that cannot be records: Parquet, archives, a Git LFS
+// pointer, an empty file.
 void RequireRecordsFile(std::string_view bytes, const std::filesystem::path& path);
 
 }  // namespace condense

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "data/tasks/python_text.h"
+#include "data/text/python_text.h"
 
 namespace condense {
 namespace {

@@ -1,5 +1,5 @@
-// The named text rules of tasks (protocols.md 3.4), as lm-evaluation-harness applies them. Each is
-// a function of one text; none knows which task uses it.
+// The filters that tasks apply to texts (protocols.md 3.4), as in lm-evaluation-harness. Each is a
+// function of one text and independent of the task that uses it.
 #pragma once
 
 #include <array>
@@ -13,15 +13,15 @@
 namespace condense {
 
 enum class TaskFilter {
-  kStrip,          // white space off both ends, in Python's notion
-  kLeftStrip,      // off the left end
-  kCapitalize,     // first code point in title case, all the rest in lower case
+  kStrip,          // without the white space at both ends, as Python's str.strip
+  kLeftStrip,      // without the white space at the left end
+  kCapitalize,     // first code point in title case, the rest in lower case
   kHellaSwag,      // the clean-up of HellaSwag's texts
-  kBeforeBlank,    // what stands before the first `_`
-  kAfterBlank,     // what stands after it
-  kButLastWord,    // what stands before the last space; nothing without a space
-  kLastWord,       // what stands after it
-  kMathQaOptions,  // one string of options to a list
+  kBeforeBlank,    // the text before the first `_`
+  kAfterBlank,     // the text after it
+  kButLastWord,    // the text before the last space; empty if there is none
+  kLastWord,       // the text after it
+  kMathQaOptions,  // a string of options as a list
 };
 
 template <>
@@ -37,7 +37,7 @@ struct EnumNames<TaskFilter> {
                                     std::pair{TaskFilter::kMathQaOptions, "mathqa_options"}};
 };
 
-// Whether one text becomes a list of texts.
+// Whether a text becomes a list of texts.
 bool MakesList(TaskFilter filter);
 // DataError without a place when the text lacks what the filter looks for.
 std::string ApplyFilter(TaskFilter filter, std::string_view text);

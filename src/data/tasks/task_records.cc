@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "data/tasks/python_text.h"
 #include "data/tasks/task_files.h"
+#include "data/text/python_text.h"
 
 namespace condense {
 namespace {
@@ -157,7 +157,7 @@ std::vector<std::string> TaskRecordReader::Choices(const Form& form, const json&
     }
     if (spec_.allow_empty_choices || !IsPythonBlank(choices[i])) continue;
     throw MakeError<DataError>(
-        "{}: choice {} of {} is empty, so there is nothing to score; mend the record, or set "
+        "{}: choice {} of {} is empty, so there is nothing to score; correct the record, or set "
         "allow_empty_choices in the task's definition to score it as the harness does",
         place, i + 1, choices.size());
   }
@@ -253,7 +253,8 @@ TaskRecordReader::Document TaskRecordReader::Read(const json& record, const std:
     continuation = form.continuation.Render(record, "", place);
     if (IsPythonBlank(continuation)) {
       throw MakeError<DataError>(
-          "{}: the continuation is empty, so there is nothing to score; mend or remove the record",
+          "{}: the continuation is empty, so there is nothing to score; correct or remove the "
+          "record",
           place);
     }
   }

@@ -1,4 +1,4 @@
-// Records of a task's file to documents, by the forms that its definition lists.
+// Turns the records of a task's file into documents, by the forms that its definition lists.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -25,8 +25,8 @@ class TaskRecordReader {
   };
   // DataError, beginning with `place`, for a record that fits no form or breaks its rules.
   Document Read(const nlohmann::json& record, const std::string& place, int64_t index);
-  // DataError when a file of labels has another number of lines than there were records; with
-  // `limited`, when it has fewer.
+  // DataError when a file of labels does not have one line per record; with `limited`, when it has
+  // fewer lines than records.
   void CheckLabelFiles(int64_t records, bool limited) const;
 
  private:

@@ -20,8 +20,8 @@ RecordPath::Step ParseStep(std::string_view text, std::string_view path) {
   }
   if (text.empty() || text.find_first_of("[]{}") != text.npos) {
     throw MakeError<ConfigError>(
-        "'{}' is no path in a record; expected keys joined by '.', with [] behind a list, such as "
-        "question.choices[].text",
+        "'{}' is not a path in a record; expected keys joined by '.', with [] behind a list, such "
+        "as question.choices[].text",
         path);
   }
   step.key = text;

@@ -1,10 +1,10 @@
-// What a task definition says about the values of a record: paths into it, filters over them, and
-// templates that put them into text.
+// How a task definition refers to the values of a record: by paths into the record, filters that
+// change the values, and templates that insert them into text.
 //
 //   question.choices[].text|strip     a path: keys, `[]` for each element of a list, then filters
 //   Question: {question}\nAnswer:     a template: paths in braces; {{ and }} stand for braces
 //
-// Which filters exist is said in task_filters.h.
+// task_filters.h lists the filters.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -69,7 +69,7 @@ class TextTemplate {
   const std::vector<Part>& parts() const { return parts_; }
   bool Uses(std::string_view name) const;
 
-  // With every name of `names` replaced by its path; a filter of the template comes last.
+  // With every name of `names` replaced by its path; filters of the template are applied last.
   TextTemplate Resolved(const RecordNames& names) const;
   // `choice` stands for {choice}.
   std::string Render(const nlohmann::json& record, const std::string& choice,
@@ -80,7 +80,7 @@ class TextTemplate {
   std::vector<Part> parts_;
 };
 
-// The name that stands for the choice at hand in templates.
+// The name that stands for the current choice in templates.
 inline constexpr std::string_view kChoiceName = "choice";
 
 template <>

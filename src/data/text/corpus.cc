@@ -12,7 +12,7 @@
 namespace condense {
 namespace {
 
-// The first of the possible places of a file that exists.
+// The first path that exists among those a file may have.
 std::filesystem::path FindFile(const FileCandidates& file, CorpusLocation location,
                                std::string_view corpus, const DataRoots& roots) {
   const bool bundled = location == CorpusLocation::kBundled;
@@ -40,7 +40,7 @@ std::filesystem::path FindFile(const FileCandidates& file, CorpusLocation locati
 void CheckDigest(const CorpusSplit& split, size_t index, const CorpusFile& file) {
   if (index >= split.sha256.size() || file.sha256 == Lower(split.sha256[index])) return;
   throw MakeError<DataError>(
-      "{}: not the file that is meant: its SHA-256 is {}, expected {}; was it converted or cut?",
+      "{}: not the expected file: its SHA-256 is {}, expected {}; was it converted or truncated?",
       file.path.string(), file.sha256, split.sha256[index]);
 }
 
@@ -161,7 +161,7 @@ CorpusText LoadCorpusText(std::string_view name, std::string_view split, const D
   const CorpusSplit& rule = FindSplit(spec, name, split);
   if (rule.last || rule.all_but_last || rule.partition) {
     throw MakeError<ConfigError>(
-        "corpus {}: split '{}' takes a part of its files, but the files as they are were asked for",
+        "corpus {}: split '{}' takes only a part of its files, but whole files were requested",
         name, split);
   }
   CorpusText corpus{std::string(name), std::string(split), {}, {}};

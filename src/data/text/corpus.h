@@ -1,7 +1,7 @@
-// Corpora: named texts as rows, the way the papers that use them see rows (protocols.md 1.1, 2.6).
+// Corpora: named texts, divided into rows as the papers that use them do (protocols.md 1.1, 2.6).
 //
-// A corpus is data, configs/corpora/<name>.yaml: a reader, the files it may be found in, and which
-// part of them each split takes. Tokenises nothing.
+// configs/corpora/<name>.yaml defines a corpus: its reader, its files, and the part of them that
+// each split takes. Nothing is tokenised here.
 #pragma once
 
 #include <array>
@@ -23,17 +23,17 @@ struct DataRoots {
   std::vector<std::filesystem::path> folders;  // the user's (--data), in this order
   std::filesystem::path bundled;               // configs/bundled
 
-  // The user's folders beside the bundled one that the configuration folder holds.
+  // The user's folders, and the bundled folder inside the configuration folder.
   static DataRoots Default(std::vector<std::filesystem::path> folders = {});
 };
 
 // What turns the bytes of a file into rows.
 enum class CorpusReader {
-  kWikiText,   // a line is a row, with its newline; blank lines are empty rows
-  kJsonlText,  // a field of each JSON line
+  kWikiText,   // each line is a row, with its newline; blank lines are empty rows
+  kJsonlText,  // one field of each JSON line
   kAlpaca,     // instruction records: JSON array or JSON lines
-  kSeparated,  // texts between separator lines; rows as in kWikiText, separators are kept
-  kLines,      // a line is a row, without the white space around it; blank lines are none
+  kSeparated,  // texts between separator lines; rows as in kWikiText, separators included
+  kLines,      // each line is a row, stripped of white space; blank lines are left out
 };
 enum class CorpusLocation { kData, kBundled };
 enum class CorpusUnit { kRow, kArticle, kStory, kRecord, kByte };  // what a split counts in
@@ -65,7 +65,7 @@ struct EnumNames<CorpusPartition> {
                                     std::pair{CorpusPartition::kTest, "test"}};
 };
 
-// One file by the names it may have, relative to a data folder.
+// One file, by its alternative names relative to a data folder.
 struct FileCandidates {
   std::vector<std::string> names;
 };
@@ -94,12 +94,12 @@ struct CorpusSplit {
 
   template <class V>
   void Fields(V&& field) {
-    field("files", files, "files read one after another; a list stands for names of one file",
+    field("files", files, "files, read in this order; a list gives alternative names of one file",
           Required{}, NonEmpty{});
     field("sha256", sha256, "digests that the files must have, in the same order");
-    field("unit", unit, "what last and all_but_last count, in each file");
-    field("last", last, "only the last this many units of each file", Range::AtLeast(1));
-    field("all_but_last", all_but_last, "without the last this many units of each file",
+    field("unit", unit, "unit in which last and all_but_last count");
+    field("last", last, "use only this many units from the end of each file", Range::AtLeast(1));
+    field("all_but_last", all_but_last, "leave out this many units at the end of each file",
           Range::AtLeast(1));
     field("partition", partition, "part of the seeded split of instruction records");
   }
@@ -118,7 +118,7 @@ struct CorpusSpec {
   void Fields(V&& field) {
     field("title", title, "name in tables");
     field("reader", reader, "how rows are read from a file", Required{});
-    field("location", location, "the user's data folders, or what the program brings along");
+    field("location", location, "the user's data folders, or files that ship with the program");
     field("field", field_name, "field that holds the text (jsonl-text)", NonEmpty{});
     field("separator", separator, "line between two texts (separated)", NonEmpty{});
     field("splits", splits, "what each split consists of", Required{}, NonEmpty{});
@@ -135,18 +135,18 @@ struct Corpus {
   std::string name, split;
   std::vector<std::string> rows;
   std::vector<CorpusFile> files;
-  std::string sha256;  // of the file; of several: of their digests, a line each
+  std::string sha256;  // of the file; of several files: of their digests, one per line
 
   int64_t size() const { return static_cast<int64_t>(rows.size()); }
 };
 
 // ConfigError for an unknown corpus or split. DataError when a file is missing (naming every path
-// looked at), has another digest, is malformed, or the split comes out empty.
+// tried), has another digest or is malformed, or when the split is empty.
 Corpus LoadCorpus(std::string_view name, std::string_view split, const DataRoots& roots);
 Corpus LoadCorpus(const CorpusSpec& spec, std::string_view name, std::string_view split,
                   const DataRoots& roots);
-// The files of a split as they are, one after another: what measurements read that do not see rows.
-// ConfigError when the split takes only a part of its files.
+// The whole files of a split, concatenated, for measurements that do not work on rows. ConfigError
+// when the split takes only a part of its files.
 struct CorpusText {
   std::string name, split;
   std::string text;
@@ -156,7 +156,7 @@ CorpusText LoadCorpusText(std::string_view name, std::string_view split, const D
 // The files that LoadCorpus would read; the same errors for what is missing.
 std::vector<std::filesystem::path> FindCorpusFiles(const CorpusSpec& spec, std::string_view name,
                                                    std::string_view split, const DataRoots& roots);
-// A text file of the user's, read by the WikiText rule.
+// A user's text file, divided into rows as WikiText is.
 Corpus CorpusFromTextFile(const std::filesystem::path& path);
 
 }  // namespace condense

@@ -42,7 +42,7 @@ std::vector<TokenId> CheckedIds(const IntegerRun& run, const IdsFileOptions& opt
     if (id < 0 || id >= limit) {
       throw MakeError<DataError>(
           "{}: id {} at position {} is outside the vocabulary of {} ids; were the ids made with "
-          "another tokenizer, or is their integer type another?",
+          "another tokenizer or written as another integer type?",
           path.string(), id, i, limit);
     }
     ids[static_cast<size_t>(i)] = static_cast<TokenId>(id);
@@ -69,7 +69,7 @@ IntegerRun RawIntegers(std::string_view bytes, IdsType type, const std::filesyst
 IdsType ParseIdsType(std::string_view name) {
   if (name == "uint16") return IdsType::kUint16;
   if (name == "int32") return IdsType::kInt32;
-  throw MakeError<ConfigError>("'{}' is no type of ids{}", name,
+  throw MakeError<ConfigError>("unknown type of ids '{}'{}", name,
                                SuggestName(name, {"uint16", "int32"}));
 }
 

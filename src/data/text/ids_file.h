@@ -1,4 +1,5 @@
-// Files of token ids made elsewhere: raw little-endian integers (.bin) and NumPy arrays (.npy).
+// Files of token ids made by other programs: raw little-endian integers (.bin) and NumPy arrays
+// (.npy).
 //
 // Every size, type and id is checked before it is used; failures are DataErrors with the file, the
 // place, what was found and what was expected.

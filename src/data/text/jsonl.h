@@ -1,4 +1,4 @@
-// Files of JSON records: one object a line, or one array of objects. Failures are DataErrors that
+// Files of JSON records: one object per line, or one array of objects. Failures are DataErrors that
 // name the file and the line or record.
 #pragma once
 

@@ -45,7 +45,7 @@ std::vector<int64_t> ParseShape(std::string_view text, const std::filesystem::pa
   }
   if (shape.empty() || shape.size() > 2) {
     throw Malformed(path, fmt::format("it has {} dimensions; expected one (a stream of ids) or two "
-                                      "(a sequence a row)",
+                                      "(one sequence per row)",
                                       shape.size()));
   }
   return shape;
@@ -78,10 +78,10 @@ uint64_t LittleEndian(std::string_view bytes) {
   return value;
 }
 
-// Finds the dictionary and where the data begins.
+// Finds the dictionary and the offset of the data.
 std::string_view Dictionary(std::string_view bytes, NpyHeader& header,
                             const std::filesystem::path& path) {
-  if (!StartsWith(bytes, kNpyMagic)) throw Malformed(path, "it does not begin with NumPy's mark");
+  if (!StartsWith(bytes, kNpyMagic)) throw Malformed(path, "it lacks NumPy's magic bytes");
   if (bytes.size() < 12) throw Malformed(path, fmt::format("it ends after {} bytes", bytes.size()));
   const int version = bytes[6];
   if (version < 1 || version > 3) {

@@ -5,13 +5,13 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/strings.h"
-#include "data/tasks/python_text.h"
 #include "data/text/jsonl.h"
+#include "data/text/python_text.h"
 
 namespace condense {
 namespace {
 
-// Calls `line` for each piece between newlines but the empty one after the last.
+// Calls `line` for each line, without its newline.
 template <class F>
 void ForEachLine(std::string_view text, F&& line) {
   while (!text.empty()) {
@@ -70,7 +70,7 @@ std::vector<std::string> ReadRows(const CorpusSpec& spec, std::string_view text,
   CONDENSE_CHECK(false, "reader");
 }
 
-// Whether row `i` opens a unit; `titled`: the open unit has had its title.
+// Whether row `i` begins a unit; `titled`: the current unit has had its title.
 bool OpensUnit(const std::vector<std::string>& rows, size_t i, CorpusUnit unit,
                std::string_view separator, bool titled) {
   if (i == 0) return true;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/system.h"
 #include "compression/compress.h"
+#include "data/overlap.h"
 #include "experiment/run/cell_records.h"
 
 namespace condense {

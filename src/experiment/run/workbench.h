@@ -11,7 +11,7 @@
 
 #include "calibration/statistics_store.h"
 #include "data/calibration.h"
-#include "data/protocol_text.h"
+#include "data/protocols/protocol_text.h"
 #include "data/tasks/task.h"
 #include "evaluation/agreement.h"
 #include "experiment/inputs.h"

@@ -5,7 +5,7 @@
 
 #include "compression/compress.h"
 #include "config/registry.h"
-#include "data/text/windows.h"
+#include "data/protocols/windows.h"
 #include "model/causal_lm.h"
 #include "model/loss.h"
 #include "model/stored/checkpoint_model.h"

@@ -129,7 +129,7 @@ TEST_F(CalibrationTest, SliceGptConcatJoinsRowsAndUsesEachOnce) {
 
 TEST_F(CalibrationTest, SliceGptConcatMayGiveFewerOnlyWhenToldSo) {
   const std::string message = ErrorText<DataError>([&] { Sample("slicegpt-concat", 100, 20); });
-  EXPECT_THAT(message, HasSubstr("100 sequences of 20 ids are asked for, it gives"));
+  EXPECT_THAT(message, HasSubstr("100 sequences of 20 ids were requested, but it gives"));
   EXPECT_THAT(message, HasSubstr("allow_fewer"));
   const CalibrationSet set = Sample("slicegpt-concat", 100, 20, 40, ", allow_fewer: true");
   EXPECT_LT(set.sequences.size(), 100u);
@@ -153,7 +153,7 @@ TEST_F(CalibrationTest, RandomDocsSkipsDocumentsThatAreNotLonger) {
   for (const auto& sequence : set.sequences)
     EXPECT_EQ(Text(sequence).find("row 9."), std::string::npos);
   EXPECT_THAT(ErrorText<DataError>([&] { Sample("random-docs", 6, 9); }),
-              HasSubstr("has 9 ids in its longest document, but a sequence of 9 ids takes 10"));
+              HasSubstr("has 9 ids in its longest document, but a sequence of 9 ids needs 10"));
 }
 
 TEST_F(CalibrationTest, ShortDocsTakesEachDocumentOnce) {
@@ -173,9 +173,9 @@ TEST_F(CalibrationTest, CharWindowsDotBeginsAfterAFullStop) {
 
 TEST_F(CalibrationTest, RefusesACorpusThatIsTooSmall) {
   EXPECT_THAT(ErrorText<DataError>([&] { Sample("random-windows", 2, 5000); }),
-              HasSubstr("but a sequence of 5000 ids takes 5001"));
+              HasSubstr("but a sequence of 5000 ids needs 5001"));
   EXPECT_THAT(ErrorText<DataError>([&] { Sample("char-windows", 2, 5000); }),
-              HasSubstr("characters, but a sequence of 5000 ids takes 5001"));
+              HasSubstr("characters, but a sequence of 5000 ids needs 5001"));
   EXPECT_THAT(ErrorText<DataError>([&] { Sample("first-lines", 2, 5000); }),
               HasSubstr("ids in 2 shuffled rows"));
   EXPECT_THAT(ErrorText<DataError>([&] { Sample("chunks", 2, 5000); }), HasSubstr("it gives 0"));
@@ -213,14 +213,14 @@ TEST_F(CalibrationTest, AnIdsFileIsTakenInOrder) {
   EXPECT_THAT(ErrorText<DataError>([&] {
                 LoadCalibration({"ids:" + path.string(), 3, 2, {}}, tokenizer_, DataRoots{});
               }),
-              HasSubstr("3 sequences of 2 ids take 6 ids, the file has 5"));
+              HasSubstr("3 sequences of 2 ids need 6 ids, but the file has 5"));
 }
 
 TEST_F(CalibrationTest, ANameRefusesSizes) {
   EXPECT_THAT(ErrorText<ConfigError>([&] {
                 LoadCalibration({"bundled-128x256", 64, {}, {}}, tokenizer_, DataRoots{});
               }),
-              HasSubstr("has sizes of its own"));
+              HasSubstr("has fixed sizes"));
   EXPECT_THAT(
       ErrorText<ConfigError>([&] { LoadCalibration("bundled-128x265", tokenizer_, DataRoots{}); }),
       HasSubstr("bundled-128x256"));
@@ -246,37 +246,6 @@ TEST(CalibrationConfigs, AreWellFormed) {
     EXPECT_EQ(corpus.splits.count(spec.split), 1u);
     EXPECT_THAT(name, HasSubstr(fmt::format("-{}x{}", spec.samples, spec.length)));
   }
-}
-
-TEST(ShingleOverlap, FindsTheSharedRun) {
-  std::vector<TokenId> evaluation(300), sequence(100);
-  for (int i = 0; i < 300; ++i) evaluation[i] = i * 7 % 1000;
-  for (int i = 0; i < 100; ++i) sequence[i] = 5000 + i;
-  std::copy_n(evaluation.begin() + 200, 65, sequence.begin() + 10);
-  const Overlap overlap = ShingleOverlap({{1, 2}, sequence}, evaluation);
-  EXPECT_EQ(overlap.shingles, 2);
-  EXPECT_EQ(overlap.sequence, 1);
-  EXPECT_EQ(overlap.sequence_offset, 10);
-  EXPECT_EQ(overlap.evaluation_offset, 200);
-}
-
-TEST(ShingleOverlap, AllowsSharedRunsThatAreShorter) {
-  std::vector<TokenId> evaluation(300), sequence(100);
-  for (int i = 0; i < 300; ++i) evaluation[i] = i;
-  for (int i = 0; i < 100; ++i) sequence[i] = 5000 + i;
-  std::copy_n(evaluation.begin() + 200, 63, sequence.begin() + 10);
-  EXPECT_EQ(ShingleOverlap({sequence}, evaluation).shingles, 0);
-  EXPECT_EQ(ShingleOverlap({sequence}, evaluation, 63).shingles, 1);
-}
-
-TEST(ShingleOverlap, IsAnErrorThatSaysWhere) {
-  CalibrationSet set;
-  set.id = "set";
-  set.sequences = {std::vector<TokenId>(64, 3)};
-  const std::vector<TokenId> evaluation(70, 3);
-  EXPECT_THAT(ErrorText<DataError>([&] { RequireNoOverlap(set, evaluation, "protocol"); }),
-              HasSubstr("calibration set holds text that protocol measures: 7 runs of 64 ids"));
-  EXPECT_NO_THROW(RequireNoOverlap(set, std::vector<TokenId>(70, 4), "protocol"));
 }
 
 }  // namespace

@@ -13,8 +13,9 @@
 #include "base/sha256.h"
 #include "config/paths.h"
 #include "data/calibration.h"
+#include "data/overlap.h"
+#include "data/protocols/windows.h"
 #include "data/requests.h"
-#include "data/text/windows.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 

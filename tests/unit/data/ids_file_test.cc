@@ -104,7 +104,7 @@ TEST_F(IdsFileTest, RefusesOtherKindsOfArrays) {
 
 TEST_F(IdsFileTest, RefusesBrokenHeaders) {
   const std::string good = Npy("<u2", "(1,)", Bytes<uint16_t>({1}));
-  EXPECT_THAT(Refused("a.npy", "hello, this is no array"), HasSubstr("NumPy's mark"));
+  EXPECT_THAT(Refused("a.npy", "hello, this is no array"), HasSubstr("NumPy's magic bytes"));
   EXPECT_THAT(Refused("a.npy", good.substr(0, 9)), HasSubstr("it ends after 9 bytes"));
   EXPECT_THAT(Refused("a.npy", good.substr(0, 40)), HasSubstr("its header claims"));
   std::string version = good;

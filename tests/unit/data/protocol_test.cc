@@ -1,4 +1,4 @@
-#include "data/protocol.h"
+#include "data/protocols/protocol.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -67,7 +67,7 @@ TEST(PerplexityProtocol, FamiliesHaveKeysOfTheirOwn) {
               HasSubstr("window"));
   EXPECT_THAT(
       ErrorText<ConfigError>([] { Read("{family: chunked, corpus: c, split: s, chunk: 15}"); }),
-      HasSubstr("cannot be halved"));
+      HasSubstr("is not an even number"));
 }
 
 TEST(PerplexityProtocol, SaysHowManyPositionsAModelNeeds) {

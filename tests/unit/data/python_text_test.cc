@@ -1,4 +1,4 @@
-#include "data/tasks/python_text.h"
+#include "data/text/python_text.h"
 
 #include <gtest/gtest.h>
 

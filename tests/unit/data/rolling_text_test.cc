@@ -1,4 +1,4 @@
-#include "data/text/rolling_text.h"
+#include "data/protocols/rolling_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -129,7 +129,7 @@ TEST(WikiText2Rolling, HasThePublishedPagesWordsAndBytes) {
 TEST(CorpusText, RefusesSplitsThatTakeAPartOfTheirFiles) {
   EXPECT_THAT(ErrorText<ConfigError>(
                   [] { LoadCorpusText("bundled-articles", "evaluation", DataRoots::Default()); }),
-              HasSubstr("takes a part of its files"));
+              HasSubstr("takes only a part of its files"));
 }
 
 }  // namespace

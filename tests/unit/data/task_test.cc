@@ -158,10 +158,10 @@ TEST_F(TaskTest, AnotherNumberOfDocumentsIsWarnedOf) {
     Load(yaml, {.limit = limit});
     return ::testing::internal::GetCapturedStderr();
   };
-  EXPECT_THAT(warning(2, {}), HasSubstr("has 2 documents, the whole task 3"));
+  EXPECT_THAT(warning(2, {}), HasSubstr("has 2 documents, but the whole task has 3"));
   EXPECT_THAT(warning(3, {}), IsEmpty());
   EXPECT_THAT(warning(3, 2), IsEmpty());
-  EXPECT_THAT(warning(2, 2), HasSubstr("has 2 documents, the whole task 3"));
+  EXPECT_THAT(warning(2, 2), HasSubstr("has 2 documents, but the whole task has 3"));
 }
 
 TEST_F(TaskTest, KnownFilesAndRequestsAreRecognised) {
@@ -280,7 +280,7 @@ TEST_F(TaskTest, OneIdForTwoRecordsIsRefused) {
       R"({"key": "k1", "question": "other?", "answers": ["a", "b"], "right": 1})";
   EXPECT_THAT(Refused(std::string(kGood) + "\n" + other),
               AllOf(HasSubstr(":2: the id 'k1' was used before, at " + Path("quiz.jsonl") + ":1"),
-                    HasSubstr("put together from several?")));
+                    HasSubstr("joined from several?")));
   EXPECT_EQ(LoadText(std::string(kGood) + "\n" + kGood).documents.size(), 2u);
   std::string gold = kGood;
   gold.replace(gold.find("1}"), 2, "0}");
@@ -395,7 +395,7 @@ TEST(TaskDefinition, NamesEveryContradiction) {
         [&] { ReadTaskSpec(Node::ParseText("files: [f]\n" + yaml, "t.yaml")); });
   };
   EXPECT_THAT(refused("kind: multiple-choice\nmetrics: [ppl]\ncontext: x\nforms: [{gold: g}]"),
-              AllOf(HasSubstr("ppl is no metric of a task of kind multiple-choice"),
+              AllOf(HasSubstr("ppl is not a metric of tasks of kind multiple-choice"),
                     HasSubstr("give choices in every form, or fixed_choices")));
   EXPECT_THAT(refused("kind: multiple-choice\nmetrics: [acc]\ncontext: '{choice}'\n"
                       "forms: [{choices: a, label_names: [x], labels: b}]"),

@@ -1,4 +1,4 @@
-#include "data/text/windows.h"
+#include "data/protocols/windows.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

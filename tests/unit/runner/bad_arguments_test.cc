@@ -240,7 +240,7 @@ TEST_F(BadArguments, Compression) {
       {compress("slicegpt", "0.2", text, {"--ids-type", "int32"}), 2, "--ids-type goes with raw"},
       {compress("slicegpt", "0.2", text, {"--set", "use=modegpt"}), 2, "named by --method"},
       {compress("slicegpt", "0.2", text, {"--seed", "-1"}), 2, "--seed -1"},
-      {compress("slicegpt", "0.2", "text:"), 2, "names no file"},
+      {compress("slicegpt", "0.2", "text:"), 2, "no file is given"},
       {compress("slicegpt", "0.2", fmt::format("text:{}", File("empty", ""))), 3,
        "the text is empty"},
       {compress("slicegpt", "0.2", fmt::format("text:{}", File("brief", "Hello."))), 3,
@@ -248,7 +248,7 @@ TEST_F(BadArguments, Compression) {
       {compress("slicegpt", "0.2", fmt::format("ids:{}", File("few.bin", std::string(4, 1)))), 3,
        "the file has 2"},
       {compress("slicegpt", "0.2", "tiny-8x64", {"--samples", "4"}), 2,
-       "tiny-8x64 has sizes of its own; samples and length go with text:FILE and ids:FILE"},
+       "tiny-8x64 has fixed sizes; samples and length are for text:FILE and ids:FILE only"},
       {compress("slicegpt", "0.2", "tiny-8x65", {"--samples", "4"}), 2,
        "did you mean 'tiny-8x64'?"},
   });

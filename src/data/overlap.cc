@@ -1,17 +1,17 @@
-// Finds runs of ids that a calibration set shares with an evaluated text, by a rolling hash; equal
-// hashes are compared id by id, so that no false alarm can stop an experiment.
+#include "data/overlap.h"
+
 #include <algorithm>
 #include <unordered_map>
 
 #include "base/error.h"
-#include "data/calibration.h"
 
 namespace condense {
 namespace {
 
 constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15;  // odd, so that no id is multiplied away
 
-// Calls `at(offset, hash)` for each run of `length` ids.
+// Calls `at(offset, hash)` for each run of `length` ids, with a rolling hash. The caller compares
+// runs of equal hash id by id, so that a collision cannot stop an experiment.
 template <class F>
 void ForEachShingle(std::span<const TokenId> ids, int64_t length, F&& at) {
   const auto count = static_cast<size_t>(length);
@@ -61,8 +61,8 @@ void RequireNoOverlap(const CalibrationSet& calibration, std::span<const TokenId
   const Overlap overlap = ShingleOverlap(calibration.sequences, evaluation);
   if (overlap.shingles == 0) return;
   throw MakeError<DataError>(
-      "calibration {} holds text that {} measures: {} runs of {} ids are the same, the first at id "
-      "{} of sequence {} and id {} of the evaluated text; choose another split, or say "
+      "calibration {} contains text that {} measures: they share {} runs of {} ids, the first at "
+      "id {} of sequence {} and id {} of the evaluated text; choose another split, or set "
       "allow_overlap: true",
       calibration.id, evaluation_name, overlap.shingles, kShingleLength, overlap.sequence_offset,
       overlap.sequence, overlap.evaluation_offset);

@@ -1,12 +1,12 @@
-// The text of a protocol, of whatever family: for callers that do not care which.
+// The text of a protocol of any family, for callers that treat all families alike.
 #pragma once
 
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "data/text/rolling_text.h"
-#include "data/text/windows.h"
+#include "data/protocols/rolling_text.h"
+#include "data/protocols/windows.h"
 
 namespace condense {
 
@@ -14,7 +14,7 @@ using ProtocolText = std::variant<EvaluationText, RollingText>;
 
 ProtocolText LoadProtocolText(const NamedProtocol& named, const Tokenizer& tokenizer,
                               const DataRoots& roots);
-// All ids that the text is made of, and where they come from: for the search of shared text.
+// All ids of the text, to be searched for calibration text.
 std::vector<TokenId> IdsOf(const ProtocolText& text);
 const std::string& CorpusOf(const ProtocolText& text);
 const std::string& SourceOf(const ProtocolText& text);

@@ -1,4 +1,4 @@
-#include "data/text/windows.h"
+#include "data/protocols/windows.h"
 
 #include <algorithm>
 
@@ -62,7 +62,7 @@ int64_t CountIgnoredTargets(const EvaluationText& text, TokenId ignored) {
   return count;
 }
 
-// Nothing but where it comes from. `corpus`: Corpus or CorpusText.
+// A text that only says where it comes from. `corpus`: Corpus or CorpusText.
 EvaluationText TextOf(const NamedProtocol& named, const auto& corpus) {
   EvaluationText text;
   text.source = named.id;
@@ -178,7 +178,7 @@ EvaluationText EvaluationFromIds(const std::filesystem::path& path, IdsType type
 void RequirePositions(const EvaluationText& text, int64_t max_positions) {
   if (text.window <= max_positions) return;
   throw MakeError<ConfigError>(
-      "{}: a window of {} ids is longer than the {} positions of the model; take a protocol with a "
+      "{}: a window of {} ids is longer than the {} positions of the model; use a protocol with a "
       "shorter window",
       text.source, text.window, max_positions);
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/protocol.h"
+#include "data/protocols/protocol.h"
 #include "data/text/corpus.h"
 #include "data/text/ids_file.h"
 #include "tokenizer/tokenizer.h"
@@ -21,25 +21,25 @@ struct EvaluationText {
   int64_t window = 0;
   SpecialMode special = SpecialMode::kNone;
   TokenId leading = 0;  // in front of each window with SpecialMode::kWindow
-  // Family chunked: what stands in place of the first id of each window, and from where in a window
-  // ids are scored.
+  // Family chunked: what replaces the first id of each window, and the first position in a window
+  // that is scored.
   std::optional<TokenId> replaced_first;
   int64_t first_target = 1;
   int64_t windows = 0;
   int64_t dropped_tokens = 0;        // after the last whole window
-  std::optional<TokenId> ignore_id;  // targets that equal it do not count
+  std::optional<TokenId> ignore_id;  // targets equal to it are not counted
   int64_t ignored_targets = 0;       // how many there are
   LossDtype loss_dtype = LossDtype::kFp32;
   LossAverage average = LossAverage::kWindowMeans;
-  std::string corpus, split;  // empty for a file of the user's
-  std::string data_sha256;    // of the corpus file or the file
+  std::string corpus, split;  // empty for a user's file
+  std::string data_sha256;    // of the corpus or the file
   std::string text_sha256;    // of the UTF-8 text that was tokenised; empty for files of ids
   std::string ids_sha256;     // of the stream as little-endian 32-bit integers
   std::string tokenizer_digest;
 
   // The ids of window k, [window]; the first is never scored.
   std::vector<TokenId> Window(int64_t k) const;
-  int64_t TokensPerWindow() const;  // of the stream: window, or one less with a token put in front
+  int64_t TokensPerWindow() const;  // of the stream: window, or one fewer with a token put in front
   int64_t targets() const { return windows * (window - first_target); }
 };
 
@@ -61,11 +61,11 @@ EvaluationText EvaluationFromChunks(const NamedProtocol& named, const CorpusText
 // The whole file as one string, tokenised once.
 EvaluationText EvaluationFromText(const std::filesystem::path& path, const WindowOptions& options,
                                   const Tokenizer& tokenizer);
-// Ids made elsewhere. The rows of a two-dimensional array must be whole windows.
+// Ids made by another program. The rows of a two-dimensional array must be whole windows.
 EvaluationText EvaluationFromIds(const std::filesystem::path& path, IdsType type,
                                  const WindowOptions& options, const Tokenizer& tokenizer);
 
-// ConfigError when a window is longer than a model can see.
+// ConfigError when a window is longer than the positions of a model.
 void RequirePositions(const EvaluationText& text, int64_t max_positions);
 
 }  // namespace condense

@@ -1,8 +1,8 @@
-// Protocols of perplexity (protocols.md 1): data, configs/protocols/<id>.yaml. Two of one family
-// differ in these parameters and in nothing else. The texts they name are made in windows.h and
-// rolling_text.h; measuring is done in evaluation/.
+// Perplexity protocols (protocols.md 1), defined by configs/protocols/<id>.yaml. Protocols of one
+// family differ only in the parameters below. windows.h and rolling_text.h prepare their texts;
+// evaluation/ measures.
 //
-// A file of another family than the first says which: `family: rolling`.
+// A file is of family windowed unless it says otherwise: `family: rolling`.
 #pragma once
 
 #include <array>
@@ -22,11 +22,11 @@ namespace condense {
 // Where the tokenizer's leading special token goes.
 enum class SpecialMode {
   kOnce,    // in front of the whole stream
-  kWindow,  // in front of every window, which then holds one text id less
+  kWindow,  // in front of every window, which then holds one id of text fewer
   kNone,
 };
 enum class TailRule { kDrop };
-// kEmulated imitates reference scripts: losses in the dtype of the logits.
+// kEmulated computes losses in the dtype of the logits, as reference scripts do.
 enum class LossDtype { kFp32, kEmulated };
 enum class LossAverage { kWindowMeans, kTokens };
 
@@ -78,17 +78,17 @@ struct WindowedProtocol {
   void Fields(V&& field) {
     field("corpus", corpus, "text, by its name in configs/corpora", Required{}, NonEmpty{});
     field("split", split, "part of the corpus", Required{}, NonEmpty{});
-    field("take_rows", take_rows, "only the first rows, cut before tokenisation",
+    field("take_rows", take_rows, "use only the first rows, cut before tokenisation",
           Range::AtLeast(1));
-    field("take_tokens", take_tokens, "only the first ids, cut after tokenisation",
+    field("take_tokens", take_tokens, "use only the first ids, cut after tokenisation",
           Range::AtLeast(2));
     field("join", join, "text between two rows", Required{});
     field("special", special, "where the tokenizer's leading special token goes", Required{});
-    field("window", window, "ids a window", Required{}, Range::AtLeast(2));
+    field("window", window, "ids per window", Required{}, Range::AtLeast(2));
     field("stride", stride, "ids from one window to the next; equal to the window", Required{});
-    field("tail", tail, "what becomes of the ids after the last whole window");
-    field("loss_dtype", loss_dtype, "fp32, or as reference scripts round");
-    field("ignore_id", ignore_id, "targets that equal this id do not count", Range::AtLeast(0));
+    field("tail", tail, "what happens to the ids after the last whole window");
+    field("loss_dtype", loss_dtype, "dtype of losses: fp32, or emul: that of the logits");
+    field("ignore_id", ignore_id, "targets equal to this id are not counted", Range::AtLeast(0));
     field("average", average, "mean of window means, or over all targets");
   }
   void Validate(const Node& at, Problems& problems) const;
@@ -103,7 +103,7 @@ struct ChunkedProtocol {
   void Fields(V&& field) {
     field("corpus", corpus, "text, by its name in configs/corpora", Required{}, NonEmpty{});
     field("split", split, "part of the corpus, whole files", Required{}, NonEmpty{});
-    field("chunk", chunk, "ids a chunk; even", Required{}, Range::AtLeast(4));
+    field("chunk", chunk, "ids per chunk; even", Required{}, Range::AtLeast(4));
   }
   void Validate(const Node& at, Problems& problems) const;
 };
@@ -119,9 +119,9 @@ struct RollingProtocol {
   void Fields(V&& field) {
     field("corpus", corpus, "text with page titles as in WikiText", Required{}, NonEmpty{});
     field("split", split, "part of the corpus, whole files", Required{}, NonEmpty{});
-    field("prefix", prefix, "token in front of a page, as its context", Required{});
-    field("special", special, "add: pages get, and score, the tokenizer's special tokens");
-    field("max_length", max_length, "ids in one input; absent: the model's positions",
+    field("prefix", prefix, "token put in front of each page as its context", Required{});
+    field("special", special, "add: put the tokenizer's special tokens into pages and score them");
+    field("max_length", max_length, "most ids in one input; absent: the model's positions",
           Range::AtLeast(1));
   }
 };
@@ -131,14 +131,14 @@ struct NamedProtocol {
   std::string id;
   std::variant<WindowedProtocol, RollingProtocol, ChunkedProtocol> rules;
   std::string params;         // canonical JSON
-  std::string params_sha256;  // the same id with another hash means that a frozen id was changed
-  // Windows whose agreement with the dense model is measured unless asked otherwise; none: all.
+  std::string params_sha256;  // one id with two hashes: its file was changed
+  // Windows on which agreement with the dense model is measured by default; nullopt: all.
   std::optional<int64_t> agreement_windows;
 
   std::string_view family() const;  // "windowed", "rolling", "chunked"
   const std::string& corpus() const;
   const std::string& split() const;
-  // Positions that a model has to have; none where the text is cut to what it has.
+  // Positions that a model must have; nullopt: the text is cut to those it has.
   std::optional<int64_t> positions() const;
   // "windows of 2048, special once"
   std::string Summary() const;
@@ -147,15 +147,15 @@ struct NamedProtocol {
 NamedProtocol LoadPerplexityProtocol(std::string_view id);
 NamedProtocol ReadPerplexityProtocol(std::string_view id, const Node& node);
 
-// Agreement with the dense model on the windows of a text (protocols.md 4). The number of windows
-// stands in the file of the text's protocol but belongs to this one: it is frozen with this id, not
-// with the other.
+// Agreement with the dense model on the windows of a text (protocols.md 4). The file of the text's
+// protocol gives the number of windows, but it is a parameter of this protocol and enters its hash
+// only.
 struct AgreementProtocol {
   std::string id;                  // "agree-<id of the text>", with another number "...@<windows>"
-  std::optional<int64_t> windows;  // the first of the text; none: all
+  std::optional<int64_t> windows;  // the first ones of the text; nullopt: all
   std::string params, params_sha256;
 };
-// `windows`: instead of the protocol's own number. ConfigError for a family without windows.
+// `windows` replaces the protocol's own number. ConfigError for a family without windows.
 AgreementProtocol AgreementOn(const NamedProtocol& text, std::optional<int64_t> windows = {});
 
 }  // namespace condense

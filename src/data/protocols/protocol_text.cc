@@ -1,4 +1,4 @@
-#include "data/protocol_text.h"
+#include "data/protocols/protocol_text.h"
 
 namespace condense {
 

@@ -1,4 +1,4 @@
-#include "data/protocol.h"
+#include "data/protocols/protocol.h"
 
 #include <fmt/format.h>
 
@@ -22,7 +22,7 @@ struct EnumNames<Family> {
 
 namespace {
 
-// The keys that every family's file may have; none belongs to the parameters that are frozen.
+// The keys that files of every family may have. None is a frozen parameter.
 struct Heading {
   Family family = Family::kWindowed;
   std::optional<int64_t> agreement_windows;
@@ -31,7 +31,7 @@ struct Heading {
   void Fields(V&& field) {
     field("family", family, "kind of measurement");
     field("agreement_windows", agreement_windows,
-          "windows whose agreement with the dense model is measured; absent: all",
+          "windows on which agreement with the dense model is measured; absent: all",
           Range::AtLeast(1));
   }
   void Validate(const Node& at, Problems& problems) const {
@@ -41,7 +41,7 @@ struct Heading {
   }
 };
 
-// Windowed came first: its hashes are without a family.
+// The family windowed came first: its canonical text names no family.
 std::string CanonicalParams(Family family, const std::string& rules) {
   if (family == Family::kWindowed) return rules;
   return fmt::format(R"({{"family":"{}",{})", EnumName(family), rules.substr(1));
@@ -51,13 +51,13 @@ std::string CanonicalParams(Family family, const std::string& rules) {
 
 void WindowedProtocol::Validate(const Node& at, Problems& problems) const {
   if (stride != window) {
-    problems.Add(at, fmt::format("stride {} differs from window {}; windows do not overlap here",
-                                 stride, window));
+    problems.Add(at, fmt::format("stride {} differs from window {}; windows cannot overlap", stride,
+                                 window));
   }
 }
 
 void ChunkedProtocol::Validate(const Node& at, Problems& problems) const {
-  if (chunk % 2 != 0) problems.Add(at, fmt::format("chunk {} cannot be halved", chunk));
+  if (chunk % 2 != 0) problems.Add(at, fmt::format("chunk {} is not an even number", chunk));
 }
 
 NamedProtocol ReadPerplexityProtocol(std::string_view id, const Node& node) {
@@ -118,8 +118,8 @@ std::string NamedProtocol::Summary() const {
 AgreementProtocol AgreementOn(const NamedProtocol& text, std::optional<int64_t> windows) {
   if (std::holds_alternative<RollingProtocol>(text.rules)) {
     throw MakeError<ConfigError>(
-        "protocol {} is of family rolling: agreement is measured on windows of one length; take a "
-        "windowed protocol",
+        "protocol {} is of family rolling, but agreement is measured on windows of one length; use "
+        "a windowed protocol",
         text.id);
   }
   AgreementProtocol agreement{"agree-" + text.id, text.agreement_windows, {}, {}};

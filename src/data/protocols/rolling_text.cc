@@ -1,4 +1,4 @@
-#include "data/text/rolling_text.h"
+#include "data/protocols/rolling_text.h"
 
 #include <algorithm>
 #include <array>
@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "data/tasks/python_text.h"
 #include "data/text/ids_file.h"
 #include "data/text/leading_token.h"
+#include "data/text/python_text.h"
 
 namespace condense {
 namespace {

@@ -28,7 +28,9 @@ TEST(Utf8, FindsTheFirstInvalidByte) {
 }
 
 TEST(Utf8, ReplacesOnePerMaximalInvalidPrefix) {
-  const std::string_view text = "\xe2\x82A\xf0\x9f\x98";
+  const std::string_view text =
+      "\xe2\x82"
+      "A\xf0\x9f\x98";
   size_t position = 0;
   EXPECT_EQ(NextCodePoint(text, position), U'\uFFFD');
   EXPECT_EQ(NextCodePoint(text, position), U'A');

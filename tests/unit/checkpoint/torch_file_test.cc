@@ -122,7 +122,9 @@ TEST_F(TorchFile, MadeByHandIsReadFromTheMap) {
 }
 
 TEST_F(TorchFile, ThatAsksForCodeIsRefusedByName) {
-  EXPECT_THAT(Opening("\x80\x02cos\nsystem\n(" + Text("true") + "tR."),
+  EXPECT_THAT(Opening("\x80\x02"
+                      "cos\nsystem\n(" +
+                      Text("true") + "tR."),
               FailsWith("pytorch_model.bin", "'os.system'", "refused"));
   // The same through protocol 4, and as a value of an otherwise good dictionary.
   EXPECT_THAT(Opening("\x80\x04" + Text("builtins") + Text("eval") + "\x93."),
@@ -134,7 +136,9 @@ TEST_F(TorchFile, ThatAsksForCodeIsRefusedByName) {
 }
 
 TEST_F(TorchFile, ThatBuildsObjectsIsRefusedByOpcode) {
-  EXPECT_THAT(Opening("\x80\x02ccollections\nOrderedDict\n)\x81."), FailsWith("0x81", "refused"));
+  EXPECT_THAT(Opening("\x80\x02"
+                      "ccollections\nOrderedDict\n)\x81."),
+              FailsWith("0x81", "refused"));
   EXPECT_THAT(Opening("\x80\x02(ios\nsystem\n."), FailsWith("0x69", "refused"));
 }
 
@@ -148,9 +152,13 @@ TEST_F(TorchFile, ThatIsNoStateDictIsRefused) {
 TEST_F(TorchFile, WithAMalformedPickleIsRefusedWithItsPlace) {
   for (const std::string pickle :
        {"", "\x80\x02", "\x80\x02.", "\x80\x02}s.", "\x80\x02t.", "\x80\x02h\x05.", "\x80\x02X\xff",
-        "\x80\x02(K\x01.", "\x80\x02K\x01K\x02a.", "\x80\x02}K\x01u.", "\x80\x02)Q.",
-        "\x80\x02}(K\x01u.", "\x80\x02K\x01)R.", "\x80\x02)}b.", "\x80\x63.", "\x80\x02\x8a\x09.",
-        "\x80\x02cos"}) {
+        "\x80\x02(K\x01.",
+        "\x80\x02K\x01K\x02"
+        "a.",
+        "\x80\x02}K\x01u.", "\x80\x02)Q.", "\x80\x02}(K\x01u.", "\x80\x02K\x01)R.", "\x80\x02)}b.",
+        "\x80\x63.", "\x80\x02\x8a\x09.",
+        "\x80\x02"
+        "cos"}) {
     EXPECT_THAT(Opening(pickle), FailsWith("pytorch_model.bin", "pickle, byte"))
         << ::testing::PrintToString(pickle);
   }

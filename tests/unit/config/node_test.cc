@@ -61,9 +61,16 @@ TEST(Node, KeepsTheOrderOfTheFile) {
 
 TEST(Node, AcceptsByteOrderMarkAndWindowsAndOldMacLineEnds) {
   const std::string expected = R"({"a":1,"b":["x","y z"]})";
-  EXPECT_EQ(CanonicalText(Parse("\xEF\xBB\xBFa: 1\r\nb:\r\n  - x\r\n  - y z\r\n")), expected);
+  EXPECT_EQ(CanonicalText(Parse("\xEF\xBB\xBF"
+                                "a: 1\r\nb:\r\n  - x\r\n  - y z\r\n")),
+            expected);
   EXPECT_EQ(CanonicalText(Parse("a: 1\rb:\r  - x\r  - y z\r")), expected);
-  EXPECT_EQ(At(Parse("\xEF\xBB\xBFa: 1"), "a").where().Text(), "t.yaml:1:4");
+  EXPECT_EQ(At(Parse("\xEF\xBB\xBF"
+                     "a: 1"),
+               "a")
+                .where()
+                .Text(),
+            "t.yaml:1:4");
   EXPECT_EQ(At(Parse("a: |\r\n  x\r\n  y\r\n"), "a").text(), "x\ny\n");
 }
 
@@ -134,7 +141,10 @@ TEST(Node, RefusesTabsInTheIndentationOnly) {
 
 TEST(Node, RefusesBytesThatAreNotText) {
   EXPECT_EQ(ParseError("a: 1\nb: \xff"), "t.yaml:2: not valid UTF-8; save the file as UTF-8");
-  EXPECT_THAT(ParseError(std::string_view("\xff\xfea\0", 4)), HasSubstr("not valid UTF-8"));
+  EXPECT_THAT(ParseError(std::string_view("\xff\xfe"
+                                          "a\0",
+                                          4)),
+              HasSubstr("not valid UTF-8"));
   EXPECT_THAT(ParseError("a: 1\nb: \x04\nc: 2"), HasSubstr("t.yaml:2: the control character 0x04"));
   EXPECT_THAT(ParseError(std::string_view("a: \0", 4)), HasSubstr("0x00"));
 }

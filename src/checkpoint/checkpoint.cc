@@ -115,13 +115,4 @@ std::vector<fs::path> Checkpoint::Files() const {
   return paths;
 }
 
-std::map<std::string, Tensor> ReadTensors(const fs::path& path) {
-  const auto map = std::make_shared<const MappedFile>(path);
-  std::map<std::string, Tensor> tensors;
-  for (const StoredTensor& stored : ReadSafetensorsHeader(*map)) {
-    tensors[stored.name] = ViewStored(map, stored);
-  }
-  return tensors;
-}
-
 }  // namespace condense

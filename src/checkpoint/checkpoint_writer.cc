@@ -1,9 +1,5 @@
-// CheckpointWriter and the one-file form, WriteTensors.
-//
-// A safetensors header stands before the data but is known after it. Every shard therefore begins
-// with a fixed reserve, filled in when the shard is complete and padded with spaces as the format
-// allows; a shard ends when its data or its header is full. No tensor is held or copied to disk
-// twice.
+#include "checkpoint/checkpoint_writer.h"
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/checkpoint.h"
 #include "checkpoint/filesystem_errors.h"
+#include "checkpoint/json.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/staged_folder.h"
 
@@ -39,7 +35,7 @@ void WriteBytes(AtomicFile& file, const Tensor& tensor) {
   if (tensor.nbytes() > 0) file.Write(tensor.const_data_ptr(), tensor.nbytes());
 }
 
-// An existing folder may be replaced only if nothing but a checkpoint can be lost by it.
+// An existing folder may be replaced only if it holds nothing but a checkpoint.
 void RequireReplaceable(const fs::path& folder) {
   if (!fs::exists(folder)) return;
   if (!fs::is_directory(folder)) {
@@ -51,8 +47,8 @@ void RequireReplaceable(const fs::path& folder) {
     empty = false;
     if (entry.is_directory()) {
       throw MakeError<DataError>(
-          "{}: holds the folder '{}', so it is no earlier checkpoint and is not replaced; name "
-          "another folder",
+          "{}: holds the folder '{}', so it is not an earlier checkpoint and is not replaced; "
+          "choose another folder",
           folder.string(), entry.path().filename().string());
     }
     const auto extension = entry.path().extension();
@@ -60,8 +56,8 @@ void RequireReplaceable(const fs::path& folder) {
   }
   if (!empty && !weights) {
     throw MakeError<DataError>(
-        "{}: exists and holds no weights, so it is no earlier checkpoint and is not replaced; name "
-        "another folder or remove it",
+        "{}: exists and holds no weights, so it is not an earlier checkpoint and is not replaced; "
+        "choose another folder or remove it",
         folder.string());
   }
 }
@@ -168,7 +164,7 @@ void CheckpointWriter::Finish() {
   WithDataErrors([this] {
     state_->EndShard();
     state_->NameShards();
-    // Once more: what is there now may have been put there since the writer began.
+    // Once more: the folder may have been created since the writer began.
     RequireReplaceable(state_->folder.destination());
     state_->folder.Commit();
   });
@@ -179,7 +175,7 @@ void WriteTensors(const fs::path& path, const std::map<std::string, Tensor>& ten
   std::vector<std::pair<std::string, Tensor>> ordered;
   for (const auto& [name, tensor] : tensors)
     ordered.emplace_back(name, OnCpuInRowMajorOrder(tensor));
-  // Wide elements first, so that every tensor lies aligned and can be used where it is mapped.
+  // Wide elements first, so that every tensor is aligned and can be used without a copy.
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
     return a.second.element_size() > b.second.element_size();
   });
@@ -191,6 +187,15 @@ void WriteTensors(const fs::path& path, const std::map<std::string, Tensor>& ten
   file.Write(header.Finish());
   for (const auto& [name, tensor] : ordered) WriteBytes(file, tensor);
   file.Commit();
+}
+
+std::map<std::string, Tensor> ReadTensors(const fs::path& path) {
+  const auto map = std::make_shared<const MappedFile>(path);
+  std::map<std::string, Tensor> tensors;
+  for (const StoredTensor& stored : ReadSafetensorsHeader(*map)) {
+    tensors[stored.name] = ViewStored(map, stored);
+  }
+  return tensors;
 }
 
 }  // namespace condense

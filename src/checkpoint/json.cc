@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/checkpoint.h"
 
 namespace condense {
 namespace {

@@ -1,13 +1,17 @@
-// Strict JSON from text that is already in memory; ReadJson (checkpoint.h) is the same for files.
+// Strict JSON: malformed text and a key that an object has twice are DataErrors.
 #pragma once
 
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
 namespace condense {
 
-// DataError, which begins with `where`, for malformed text and for a key that an object has twice.
+// `where` begins every error message, which says line and column.
 nlohmann::json ParseJson(std::string_view text, const std::string& where);
+// The same for a file.
+nlohmann::json ReadJson(const std::filesystem::path& path);
+void WriteJson(const std::filesystem::path& path, const nlohmann::json& value);
 
 }  // namespace condense

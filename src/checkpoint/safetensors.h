@@ -1,8 +1,9 @@
 // The header of a safetensors file (https://github.com/huggingface/safetensors, "Format"):
 //
 //   8 bytes, little-endian: size of the header | header: a JSON object, may end in spaces | data
-//   {"name": {"dtype": "F16", "shape": [2, 3], "data_offsets": [begin, end]}, "__metadata__":
-//   {...}}
+//
+//   {"__metadata__": {...},
+//    "name": {"dtype": "F16", "shape": [2, 3], "data_offsets": [begin, end]}, ...}
 //
 // The data of the tensors fills the rest of the file without gap or overlap.
 #pragma once

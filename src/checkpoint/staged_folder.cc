@@ -34,7 +34,7 @@ void SyncFolder(const fs::path& folder) {
   if (failed != 0 && errno != EINVAL) throw SystemError("sync", folder);
 }
 
-// Absolute, without "..", links or a slash at the end, so that the name and its parent can be told.
+// Absolute, without "..", links or a final slash, so that the name and its parent are known.
 fs::path Resolved(const fs::path& path) {
   fs::path resolved = fs::weakly_canonical(fs::absolute(path)).lexically_normal();
   return resolved.has_filename() ? resolved : resolved.parent_path();

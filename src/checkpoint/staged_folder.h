@@ -1,8 +1,8 @@
 // A folder that appears complete or not at all.
 //
 // Files are put into a hidden folder beside the destination; Commit() moves it into place. An
-// existing destination is exchanged in one step (renameat2), so that at every moment a complete
-// folder has the name; on file systems that cannot exchange, the old one is moved aside first and
+// existing destination is exchanged in one step (renameat2), so that the name always refers to a
+// complete folder; on file systems that cannot exchange, the old folder is moved aside first, and
 // back on failure.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace condense {
 
 class StagedFolder {
  public:
-  // Creates the staging folder, and clears up after processes that died before they were done.
+  // Creates the staging folder and removes those of processes that died before they finished.
   explicit StagedFolder(const std::filesystem::path& destination);
   ~StagedFolder();
   StagedFolder(const StagedFolder&) = delete;

@@ -12,7 +12,7 @@ std::optional<int64_t> ElementCount(const std::vector<int64_t>& shape) {
   for (const int64_t size : shape) {
     if (size < 0) return std::nullopt;
     if (size == 0) {
-      empty = true;  // the other dimensions must be sane all the same
+      empty = true;  // the other dimensions must be valid nevertheless
     } else if (__builtin_mul_overflow(count, size, &count)) {
       return std::nullopt;
     }

@@ -1,4 +1,4 @@
-// A tensor as it lies in a weight file: what the readers of both file formats produce.
+// A tensor in a weight file, as the readers of both file formats describe it.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,13 @@ struct StoredTensor {
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;  // in elements; empty: contiguous
   uint64_t offset = 0;           // of the first byte, from the start of the file
-  uint64_t bytes = 0;            // that the elements span
+  uint64_t bytes = 0;            // spanned by the elements
 };
 
-// Number of elements; nothing when a dimension is negative or the product overflows.
+// Number of elements; nullopt when a dimension is negative or the product overflows.
 std::optional<int64_t> ElementCount(const std::vector<int64_t>& shape);
 
-// A tensor that points into the map and keeps it alive; copied where the bytes are not aligned for
+// A tensor that points into the map and keeps it alive; copied if the bytes are not aligned for
 // the dtype or not in row-major order.
 Tensor ViewStored(const std::shared_ptr<const MappedFile>& file, const StoredTensor& stored);
 

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/json.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/torch/torch_file.h"
 

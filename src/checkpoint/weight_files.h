@@ -1,4 +1,4 @@
-// Which weight files a model folder has, and what lies in each.
+// The weight files of a model folder and the tensors in each.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +15,8 @@ struct WeightFile {
 };
 
 // The weight files of a folder, sorted by name: model.safetensors, or the shards of
-// model.safetensors.index.json, or else the same of pytorch_model.bin. DataError when there are
-// none, and when an index and its shards do not name the same tensors.
+// model.safetensors.index.json, otherwise the same of pytorch_model.bin. DataError when there
+// are none, and when an index and its shards do not name the same tensors.
 std::vector<WeightFile> OpenWeightFiles(const std::filesystem::path& folder);
 
 }  // namespace condense

@@ -15,10 +15,10 @@
 namespace condense {
 namespace {
 
-// What rounding may leave below zero of a divergence that is zero.
+// How far below zero rounding may bring a divergence.
 constexpr double kRounding = 1e-6;
 
-// Positions of some windows and what the two models' last blocks made of them: [rows, width].
+// Positions of some windows and their states after the last block of each model: [rows, width].
 struct Rows {
   Tensor dense, compressed;
   Tensor targets;  // [rows] int64
@@ -84,7 +84,7 @@ class Collector {
     double kl = 0, top1 = 0, top5 = 0, dp = 0, dp_squared = 0, nll_diff = 0;
   };
 
-  // Targets that the text says do not count are no positions.
+  // Targets that the text ignores are not counted as positions.
   void AddWindow(std::span<const LogitComparison> positions, const int64_t* targets) {
     Sums window;
     double counted = 0;
@@ -123,7 +123,7 @@ class Collector {
     const double divergence = positions[static_cast<size_t>(first)].divergence;
     if (std::isfinite(divergence)) {
       throw MakeError<NumericError>(
-          "window {}, position {}: the divergence is {}, below zero by more than rounding", seen_,
+          "window {}, position {}: the divergence is {}, negative by more than rounding", seen_,
           first + text_.first_target - 1, divergence);
     }
     const Tensor logits = dense.head.Forward(hidden[first]);
@@ -145,7 +145,7 @@ class Collector {
   int64_t seen_ = 0;                 // windows
 };
 
-// The first windows of a text; throws unless the model knows their ids and sees their length.
+// The first windows of a text; throws unless the model has their ids and their length.
 std::vector<std::vector<TokenId>> CheckedWindows(const ModelSource& model,
                                                  const EvaluationText& text, int64_t count) {
   RequirePositions(text, model.config().max_positions);

@@ -1,5 +1,5 @@
-// How far a compressed model's next-token distributions are from the dense model's (protocols.md
-// 4).
+// How far the next-token distributions of a compressed model are from those of the dense model
+// (protocols.md 4).
 #pragma once
 
 #include <cstdint>
@@ -17,25 +17,25 @@ namespace condense {
 struct AgreementResult {
   double kl_mean = 0, kl_median = 0, kl_p90 = 0, kl_p99 = 0, kl_max = 0;
   double top1_agree = 0;           // share of positions with the same argmax (ties: lowest id)
-  double top5_overlap = 0;         // mean size of the common part of the two top fives, / 5
+  double top5_overlap = 0;         // mean number of tokens that both top fives have, / 5
   double dp_mean = 0, dp_rms = 0;  // of q_t - p_t for the target t
   double nll_diff = 0;             // mean of log p_t - log q_t; its exp is the perplexity ratio
   // Standard errors from the window means.
   double kl_error = 0, top1_error = 0, nll_diff_error = 0;
   int64_t windows = 0, window = 0, positions = 0;
-  int64_t vocabulary_cut = 0;  // rows of the larger vocabulary that were left out
+  int64_t vocabulary_cut = 0;  // rows of the larger vocabulary that were ignored
   std::vector<double> window_kl, window_top1, window_nll_diff;  // means of each window
   std::string ids_sha256;
   double seconds = 0;
 };
 
 struct AgreementOptions {
-  std::optional<int64_t> first_windows;  // none: all
+  std::optional<int64_t> first_windows;  // nullopt: all
 };
 
-// The dense side of agreements on a text: its windows, and what the dense model's last block makes
-// of them, which every compressed model is compared with. `dense` and `text` outlive it. Throws as
-// EvaluateAgreement().
+// The dense side of agreement on a text: its windows and the states after the dense model's last
+// block, with which every compressed model is compared. `dense` and `text` must outlive it. Throws
+// as EvaluateAgreement().
 class AgreementReference {
  public:
   AgreementReference(const ModelSource& dense, const EvaluationText& text,
@@ -50,9 +50,9 @@ class AgreementReference {
   // Of batches(), [batch, tokens, width] before the final norm.
   Tensor Batch(int64_t index) const { return states_.Batch(index); }
   const Head& head() const { return states_.head(); }
-  // Makes all states now, and keeps them on the host: windows x tokens x width numbers.
+  // Computes all states now and keeps them on the host: windows x tokens x width numbers.
   void Keep() { states_.Keep(); }
-  // What they take.
+  // The memory of all states.
   uint64_t Bytes() const;
 
  private:
@@ -63,9 +63,9 @@ class AgreementReference {
   HiddenStates states_;
 };
 
-// Logits are formed in chunks of positions; neither model is held in full if it is streamed.
-// ConfigError when a window is longer than either model sees; NumericError for logits that are not
-// finite and for a divergence below zero by more than rounding.
+// Logits are computed in chunks of positions; a streamed model is never in memory as a whole.
+// ConfigError when a window is longer than the positions of either model; NumericError for logits
+// that are not finite and for a divergence that is negative by more than rounding.
 AgreementResult EvaluateAgreement(const AgreementReference& reference,
                                   const ModelSource& compressed);
 AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,

@@ -1,4 +1,4 @@
-// Where in a model numbers stop being finite, for the error that says so.
+// Finds where in a model values stop being finite, for error messages.
 #pragma once
 
 #include <string>

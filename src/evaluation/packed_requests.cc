@@ -14,7 +14,7 @@ size_t SharedLength(std::span<const TokenId> a, std::span<const TokenId> b) {
 // Tokens of a trie in preorder, one input after the other.
 class Trie {
  public:
-  // `shared`: how many ids the input has in common with the one before.
+  // `shared`: the number of leading ids that the input shares with the one before.
   void Add(std::span<const TokenId> input, size_t shared) {
     if (shared > 0 && shared < path_.size()) branches_[Index(path_[shared - 1])] = true;
     path_.resize(shared);
@@ -29,7 +29,7 @@ class Trie {
   // Token of each position of the input that was added last.
   const std::vector<int64_t>& path() const { return path_; }
 
-  // A run ends where sequences part.
+  // A run ends where sequences diverge.
   std::vector<TokenRun> Runs() const {
     std::vector<TokenRun> runs;
     std::vector<int64_t> run_of(ids.size());
@@ -59,7 +59,7 @@ struct Scored {
   size_t request = 0;
 };
 
-// From which token on each run's output is wanted.
+// The first token of each run whose output is needed.
 std::vector<int64_t> FirstScored(const std::vector<TokenRun>& runs,
                                  const std::vector<Scored>& ascending) {
   std::vector<int64_t> first;

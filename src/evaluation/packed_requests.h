@@ -1,10 +1,9 @@
-// Requests packed for forward passes so that what their inputs have in common at the beginning is
-// computed once: the choices of one question share the question, WinoGrande's sentences all but the
-// name, and the questions of a task the words that all begin with.
+// Packs requests for forward passes so that common prefixes of their inputs are computed once: the
+// choices of a question share the question, WinoGrande's sentences everything up to the name, and
+// the questions of a task their first words.
 //
-// Requests are put in the order of their input ids, which brings those together that share most;
-// the inputs of a batch then form a trie whose tokens, in preorder, are a packed batch without
-// padding.
+// Requests are sorted by their input ids, which brings together those that share most. The inputs
+// of a batch then form a trie; its tokens, in preorder, are a packed batch without padding.
 #pragma once
 
 #include <cstdint>
@@ -17,23 +16,23 @@
 
 namespace condense {
 
-// Requests that run together, by their places in the list.
+// Requests that run together, by their indices in the list.
 struct RequestBatch {
   std::vector<size_t> requests;  // in the order of their inputs
-  int64_t tokens = 0;            // that are computed
+  int64_t tokens = 0;            // to compute
 };
 
-// Batches of at most `batch_tokens`, unless one request alone has more. `share` false: nothing is
-// taken to be in common.
+// Batches of at most `batch_tokens`, unless a single request has more. Without `share`, common
+// prefixes are computed for every request.
 std::vector<RequestBatch> PlanBatches(const std::vector<EncodedRequest>& requests,
                                       int64_t batch_tokens, bool share);
 
 struct PackedBatch {
   std::vector<TokenId> ids;
   PackedLayout layout;       // of every block but the last
-  PackedLayout last_layout;  // of the last block, whose output is wanted at scored positions alone
+  PackedLayout last_layout;  // of the last block, whose output is needed only at scored positions
   std::vector<RowTarget> targets;         // rows of the last block's output, ascending
-  std::vector<size_t> request_of_target;  // places in the batch's list of requests
+  std::vector<size_t> request_of_target;  // indices into the batch's list of requests
 };
 
 PackedBatch PackBatch(const std::vector<EncodedRequest>& requests, const RequestBatch& batch,

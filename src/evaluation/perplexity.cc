@@ -18,7 +18,7 @@ class Collector {
   Collector(const ModelSource& model, const EvaluationText& text, PerplexityResult& result)
       : model_(model), text_(text), result_(result) {}
 
-  // windows: [batch, window], the next ones in order; hidden: what the last block made of them.
+  // windows: [batch, window], the next ones in order; hidden: their states after the last block.
   void Add(const Head& head, const Tensor& windows, const Tensor& hidden) {
     const auto precision =
         text_.loss_dtype == LossDtype::kEmulated ? LossPrecision::kLogits : LossPrecision::kFloat32;
@@ -43,8 +43,8 @@ class Collector {
     }
   }
 
-  // Mean of window means, or over all targets; a window whose targets are all ignored has no part
-  // in it.
+  // Mean of window means, or over all targets. A window whose targets are all ignored has no
+  // weight.
   double Mean() const {
     double sum = 0, weight = 0;
     for (size_t k = 0; k < weights_.size(); ++k) {
@@ -77,7 +77,7 @@ double SpreadOfMean(const PerplexityResult& result) {
   return std::sqrt(squares / (n - 1) / n);
 }
 
-// In perplexity units. Windows are drawn in blocks of neighbours, because they are correlated.
+// In units of perplexity. Resamples blocks of neighbouring windows, which are correlated.
 Interval BootstrapInterval(const std::vector<double>& window_nll) {
   const Interval nll = BlockBootstrapMean(window_nll, 0, {.purpose = "bootstrap perplexity"});
   return {std::exp(nll.low), std::exp(nll.high)};

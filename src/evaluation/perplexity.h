@@ -13,8 +13,8 @@ namespace condense {
 
 struct PerplexityResult {
   double perplexity = 0;  // exp(mean_nll)
-  double mean_nll = 0;    // nats a target, mean of window means
-  // Of mean_nll, from the spread of window means; windows are correlated: rough.
+  double mean_nll = 0;    // nats per target, mean of window means
+  // Of mean_nll, from the spread of window means. Rough, because windows are correlated.
   double standard_error = 0;
   // 95 % interval of the perplexity, by a bootstrap over blocks of neighbouring windows.
   Interval bootstrap;
@@ -29,10 +29,10 @@ struct PerplexityResult {
   double High() const;
 };
 
-// A resident model runs batch by batch; one that is streamed runs block by block over all windows,
-// so that one block is in memory at a time. ConfigError when a window is longer than the model's
-// positions; NumericError, naming the first bad window and the layer where it went wrong, when a
-// loss is not finite.
+// A resident model runs batch by batch; a streamed one runs block by block over all windows, so
+// that only one block is in memory. ConfigError when a window is longer than the model's positions;
+// NumericError, naming the first bad window and the layer where it went wrong, when a loss is not
+// finite.
 PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationText& text);
 
 }  // namespace condense

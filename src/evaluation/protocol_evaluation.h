@@ -1,5 +1,5 @@
-// A perplexity protocol of whatever family on a model, as named values: for callers that store or
-// print what comes out and do not care which family it was.
+// Evaluates a perplexity protocol of any family, as named values, for callers that store or print
+// results and treat all families alike.
 #pragma once
 
 #include <optional>
@@ -21,14 +21,14 @@ struct ProtocolValue {
   std::optional<Interval> interval;  // 95 %
 };
 
-// Raw material, one number a window or page.
+// Raw values, one per window or page.
 struct ProtocolSeries {
   std::string name;
   std::vector<double> values;
 };
 
 struct ProtocolMeasurement {
-  std::vector<ProtocolValue> values;  // the first is the one that tables print
+  std::vector<ProtocolValue> values;  // tables print the first
   std::vector<ProtocolSeries> series;
   int64_t count = 0;  // windows or pages
   std::string ids_sha256;
@@ -38,7 +38,7 @@ struct ProtocolMeasurement {
 
 // The errors of EvaluatePerplexity and EvaluateRolling.
 ProtocolMeasurement EvaluateProtocol(const ModelSource& model, const ProtocolText& text);
-// Names of all values that any family gives.
+// Names of the values of all families.
 std::vector<std::string> ProtocolValueNames();
 
 }  // namespace condense

@@ -15,7 +15,7 @@ int64_t MaxLengthFor(const RollingText& text, const ModelConfig& config) {
   const int64_t longest = text.max_length.value_or(config.max_positions);
   if (longest <= config.max_positions) return longest;
   throw MakeError<ConfigError>(
-      "{}: inputs of {} ids are longer than the {} positions of the model; take a protocol with a "
+      "{}: inputs of {} ids are longer than the {} positions of the model; use a protocol with a "
       "smaller max_length",
       text.source, longest, config.max_positions);
 }
@@ -40,7 +40,7 @@ RollingResult EvaluateRolling(const ModelSource& model, const RollingText& text)
     result.page_tokens.push_back(static_cast<double>(page.ids.size()));
     result.tokens += static_cast<int64_t>(page.ids.size());
   }
-  // Windows have nothing in common that could be computed once.
+  // Windows share no prefixes.
   const std::vector<Score> scores = ScoreRequests(model, windows, {.share_prefixes = false});
   result.page_log_likelihood.assign(text.pages.size(), 0);
   for (size_t w = 0; w < windows.size(); ++w) {
@@ -51,10 +51,10 @@ RollingResult EvaluateRolling(const ModelSource& model, const RollingText& text)
   result.bytes = text.bytes();
   result.log_likelihood =
       std::accumulate(result.page_log_likelihood.begin(), result.page_log_likelihood.end(), 0.0);
-  const double a_byte = -result.log_likelihood / static_cast<double>(result.bytes);
+  const double nats_per_byte = -result.log_likelihood / static_cast<double>(result.bytes);
   result.word_perplexity = std::exp(-result.log_likelihood / static_cast<double>(result.words));
-  result.byte_perplexity = std::exp(a_byte);
-  result.bits_per_byte = a_byte / std::numbers::ln2;
+  result.byte_perplexity = std::exp(nats_per_byte);
+  result.bits_per_byte = nats_per_byte / std::numbers::ln2;
   result.seconds = watch.Seconds();
   return result;
 }

@@ -1,4 +1,4 @@
-// Word perplexity of pages, every id of which is scored (protocols.md 1.4).
+// Word perplexity of pages; every id is scored (protocols.md 1.4).
 #pragma once
 
 #include <cstdint>

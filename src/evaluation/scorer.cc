@@ -48,7 +48,7 @@ class Scorer {
     }
   }
 
-  // As many batches at a time as their activations leave room for.
+  // As many batches at a time as there is memory for their activations.
   void RunStreamed() {
     const auto budget =
         options_.stream_bytes > 0 ? options_.stream_bytes : static_cast<int64_t>(MemoryBytes() / 4);

@@ -19,17 +19,17 @@ struct Score {
 
 struct ScoreOptions {
   int64_t batch_tokens = 0;    // ids of one forward pass; 0: chosen for the device
-  bool share_prefixes = true;  // false: every request on its own, the plain way
-  // Memory for activations of a model that is streamed; 0: a quarter of the machine's.
+  bool share_prefixes = true;  // false: every request is computed by itself
+  // Memory for the activations of a streamed model; 0: a quarter of the machine's memory.
   int64_t stream_bytes = 0;
-  // Receives the requests of each finished batch, by their place in the list, with their scores.
+  // Receives the requests of each finished batch, by their index in the list, and their scores.
   std::function<void(std::span<const size_t> requests, std::span<const Score> scores)> finished;
 };
 
-// Scores in the order of the requests. What inputs have in common at their beginnings is computed
-// once (evaluation/packed_requests.h); logits are formed at scored positions alone. A model that is
-// not resident is streamed block by block over as many requests as memory allows. NumericError,
-// naming the request by its place in the list, when a score is not finite.
+// Scores in the order of the requests. Common prefixes of inputs are computed once
+// (packed_requests.h), logits only at scored positions. A model that is not resident is streamed
+// block by block over as many requests as memory allows. NumericError, naming the request by its
+// index in the list, when a score is not finite.
 std::vector<Score> ScoreRequests(const ModelSource& model,
                                  const std::vector<EncodedRequest>& requests,
                                  const ScoreOptions& options = {});

@@ -68,7 +68,7 @@ class DocumentCollector {
       if (found == task_.documents.end() || found->index != done.index ||
           found->sha256 != done.sha256 || found->requests.size() != done.choices.size()) {
         throw MakeError<DataError>(
-            "{}: document {} was scored with other requests before; the earlier scores belong to "
+            "{}: document {} was scored with other requests before; the stored scores belong to "
             "another version of the task",
             task_.name, done.index);
       }

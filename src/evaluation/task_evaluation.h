@@ -14,13 +14,13 @@ namespace condense {
 
 struct TaskEvaluation {
   RequestProtocol protocol;
-  // Ids in one input; none: the model's positions.
+  // Ids in one input; nullopt: the model's positions.
   std::optional<int64_t> max_length;
   ScoreOptions score;
-  // Documents scored before, of the same model, task and protocol; they are not computed again.
-  // DataError when one is not of this task: its digest differs.
+  // Documents scored before, for the same model, task and protocol; they are not computed again.
+  // DataError when one is not of this task, that is, its digest differs.
   std::vector<DocumentScore> done;
-  // Receives documents as they are finished, in no particular order, for keeping.
+  // Receives documents as they are finished, in no particular order, to be stored.
   std::function<void(std::span<const DocumentScore>)> keep;
 };
 

@@ -1,6 +1,6 @@
 // Forward passes: the bundled llama2-mini, and one block in the shape of LLaMA-2-7B. Operations are
-// those of the matrix products and of the attention scores (the causal half); everything else a
-// block does counts as lost time.
+// those of the matrix products and of the attention scores (the causal half); all other work of a
+// block counts as lost time.
 #include <cmath>
 #include <memory>
 

@@ -1,4 +1,4 @@
-// What the machine reaches on large matrix products, to express other speeds as a fraction of.
+// The speed of large matrix products on this machine; other speeds are given as a fraction of it.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -8,8 +8,8 @@
 
 namespace condense {
 
-// Floating-point operations a second of a product of two large square matrices, on the threads that
-// LibTorch uses; measured anew, because a shared machine changes from minute to minute.
+// Floating-point operations per second of a product of two large square matrices, on the threads
+// that LibTorch uses; measured anew, because a shared machine changes from minute to minute.
 double PeakFlops(DType dtype);
 
 // Repeats fn; reports GFLOP/s and, as `of_peak`, the fraction of the peak that was measured just

@@ -1,5 +1,5 @@
-// Scores of multiple-choice questions in the shape of arc_easy on the bundled llama2-mini, beside
-// the plain forward pass over as many ids.
+// Scoring multiple-choice questions in the shape of arc_easy on the bundled llama2-mini, compared
+// with the plain forward pass over as many ids.
 #include <cmath>
 #include <ctime>
 #include <memory>
@@ -22,8 +22,8 @@ const CausalLm& Mini() {
   return *model;
 }
 
-// In arc_easy, with this tokenizer, a question has 42 ids and a choice 6.7; one id of the question
-// in six is what another question began with.
+// In arc_easy, with this tokenizer, a question has 42 ids and a choice 6.7; one in six ids of a
+// question belongs to a prefix that it shares with another question.
 std::vector<EncodedRequest> Questions() {
   std::mt19937 random(0);
   const auto ids = [&](size_t count, std::vector<TokenId> begin = {}) {
@@ -51,7 +51,7 @@ struct Work {
   double ids = 0, flops = 0;
 };
 
-// What has to be computed when every shared id is computed once.
+// The ids to compute when every shared id is computed once.
 Work WorkOf(const std::vector<EncodedRequest>& requests) {
   Work work;
   const ModelConfig& config = Mini().config();
@@ -70,7 +70,7 @@ Work WorkOf(const std::vector<EncodedRequest>& requests) {
   return work;
 }
 
-// Argument: whether beginnings are shared.
+// Argument: whether prefixes are shared.
 void Scoring(benchmark::State& state) {
   const std::vector<EncodedRequest> requests = Questions();
   const ScoreOptions options{.share_prefixes = state.range(0) != 0};
@@ -81,7 +81,7 @@ void Scoring(benchmark::State& state) {
   }
   RunAgainstPeak(state, kF32, work.flops,
                  [&] { benchmark::DoNotOptimize(ScoreRequests(Mini(), requests, options)); });
-  state.SetItemsProcessed(state.iterations() * kDocuments);  // documents a second
+  state.SetItemsProcessed(state.iterations() * kDocuments);  // documents per second
   state.counters["ids"] = work.ids;
   state.counters["ids_if_alone"] = static_cast<double>(naive);
 }
@@ -95,9 +95,9 @@ BENCHMARK(Scoring)
 
 double Seconds(std::clock_t ticks) { return static_cast<double>(ticks) / CLOCKS_PER_SEC; }
 
-// In processor time, which others on the machine change least: ids a second of the scorer, head and
-// softmax included, as a fraction of those of the plain forward pass without a head, on batches of
-// the same number of ids in rows of the same length.
+// Ids per second of the scorer, head and softmax included, as a fraction of those of the plain
+// forward pass without a head, on batches of the same number of ids in rows of the same length. In
+// processor time, which other programs on the machine disturb least.
 void AgainstForward(benchmark::State& state) {
   const InferenceScope inference;
   const std::vector<EncodedRequest> requests = Questions();

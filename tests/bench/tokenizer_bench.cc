@@ -1,4 +1,4 @@
-// Encoding the bundled text with each bundled tokenizer: bytes a second.
+// Encoding the bundled text with each bundled tokenizer: bytes per second.
 #include <benchmark/benchmark.h>
 
 #include <filesystem>

@@ -6,7 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "model/causal_lm.h"
 #include "model/stored/checkpoint_model.h"
 #include "model/stored/family.h"

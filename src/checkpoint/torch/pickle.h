@@ -2,8 +2,8 @@
 //
 // Python's pickle is a program that may call anything. This reader knows dictionaries, tuples,
 // lists, numbers, strings, references to storages, and the four names that a state dict of dense
-// tensors needs; every other name is refused before anything is done with it. It never touches
-// tensor bytes.
+// tensors needs; every other name is refused before anything is done with it. Tensor bytes are
+// not read.
 #pragma once
 
 #include <cstdint>

@@ -333,7 +333,7 @@ void PickleMachine::Call() {
   const PickleValue* arguments = Pop();
   const PickleValue* function = Pop();
   if (function->kind != Kind::kGlobal || arguments->kind != Kind::kSequence) {
-    Fail("calls something that is no function");
+    Fail("calls something that is not a function");
   }
   const std::string& name = function->text;
   if (name == "collections OrderedDict") {

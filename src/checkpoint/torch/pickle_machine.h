@@ -33,7 +33,7 @@ struct PickleValue {
 
 class PickleMachine {
  public:
-  // `allowed` is asked for every global, "module name"; DataError unless it agrees.
+  // `allowed` is called for every global, "module name"; DataError if it returns false.
   PickleMachine(std::string_view bytes, std::string where,
                 std::function<bool(std::string_view)> allowed);
 

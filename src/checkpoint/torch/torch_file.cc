@@ -45,7 +45,7 @@ class Archive {
 
   bool Has(const std::string& name) { return reader_.hasRecord(name); }
 
-  // Where a record lies. Only stored records can be mapped, and torch.save compresses none.
+  // The place of a record. Only stored records can be mapped, and torch.save compresses none.
   Record Find(const std::string& name) {
     if (!reader_.hasRecord(name)) {
       throw MakeError<DataError>("{}: the record '{}' is missing", path_, name);
@@ -88,7 +88,7 @@ void RequireZip(const MappedFile& file) {
   const std::string_view legacy("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14);
   if (file.bytes().starts_with(legacy)) {
     throw MakeError<DataError>(
-        "{0}: in the format of before PyTorch 1.6, which cannot be read; convert it with: python "
+        "{0}: in the format used before PyTorch 1.6, which cannot be read; convert it with: python "
         "-c \"import torch; torch.save(torch.load('{0}', map_location='cpu', weights_only=True), "
         "'{0}')\"",
         path);
@@ -99,7 +99,7 @@ void RequireZip(const MappedFile& file) {
       path);
 }
 
-// Number of elements from the storage's beginning to behind the last one that the tensor touches.
+// Number of elements from the beginning of the storage to the last one that the tensor uses.
 std::optional<int64_t> ElementsTouched(const PickledTensor& tensor) {
   const auto count = ElementCount(tensor.shape);
   if (!count) return std::nullopt;

@@ -1,5 +1,5 @@
-// Torch .bin files: a zip archive that holds a pickle (data.pkl) and one record a storage (data/0
-// ...), as torch.save has written them since PyTorch 1.6.
+// Torch .bin files: a zip archive of a pickle (data.pkl) and one record per storage (data/0, ...),
+// as torch.save has written them since PyTorch 1.6.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,8 @@
 namespace condense {
 
 // Every tensor of the file, sorted by name. The pickle is not executed (pickle.h) and no tensor
-// bytes are read. DataError when a tensor does not fit its record, the archive is malformed, or it
-// is in the format of before PyTorch 1.6.
+// bytes are read. DataError when a tensor does not fit its record, the archive is malformed, or the
+// file has the format used before PyTorch 1.6.
 std::vector<StoredTensor> ReadTorchFile(const MappedFile& file);
 
 }  // namespace condense

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/json.h"
 #include "model/stored/check.h"
 #include "model/stored/compressed_config.h"
 #include "model/stored/family.h"

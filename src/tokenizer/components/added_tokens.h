@@ -12,23 +12,28 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace condense {
 
 struct AddedToken {
   std::string content;
-  TokenId id = -1;           // -1: the vocabulary knows
+  TokenId id = -1;           // -1: as in the vocabulary
   bool special = false;      // left out by DecodeOptions::skip_special
   bool normalized = false;   // looked for in the normalised text
-  bool lstrip = false;       // takes the white space in front of it
-  bool rstrip = false;       // and behind it
+  bool lstrip = false;       // absorbs the white space in front of it
+  bool rstrip = false;       // and after it
   bool single_word = false;  // not inside a word
 };
 
-// A member of "added_tokens" or "added_tokens_decoder", or of the kind {"content": ...}; its id is
-// not read.
+struct NamedToken {
+  AddedToken token;
+  std::string where;  // the place that names it, to begin an error message with
+};
+
+// Reads an element of "added_tokens" or "added_tokens_decoder", or an object {"content": ...}. The
+// id is not read.
 AddedToken ReadAddedToken(const JsonNode& node);
 
 // A part of a text: an added token, or text between them (id < 0).
@@ -53,7 +58,7 @@ class AddedTokenMatcher {
     const AddedToken* token;
   };
   void Insert(std::string_view spelling, size_t token);
-  // The first match at or behind `position`; its token is null if there is none.
+  // The first match at or after `position`; its token is null if there is none.
   Match Find(std::string_view text, size_t position) const;
 
   std::vector<AddedToken> tokens_;

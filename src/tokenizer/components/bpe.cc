@@ -111,7 +111,7 @@ void BpeEncoder::Append(std::string_view word) {
 }
 
 void BpeEncoder::AppendCached(std::string_view word) {
-  constexpr size_t kLongestRemembered = 256;  // longer ones hardly occur twice
+  constexpr size_t kLongestRemembered = 256;  // longer words are rarely repeated
   if (word.size() > kLongestRemembered) return AppendMerged(word);
   const auto [entry, is_new] = seen_.try_emplace(word);
   if (is_new) {
@@ -203,7 +203,7 @@ void BpeEncoder::Consider(uint32_t position) {
   if (join != nullptr) heap_.push_back({join->rank, position, left.id, right.id});
 }
 
-// A candidate whose symbols have changed since it was put on the heap is passed over.
+// Skips candidates whose symbols have changed since they were put on the heap.
 void BpeEncoder::JoinAll() {
   CONDENSE_CHECK(symbols_.size() < kNone, "a word of {} symbols", symbols_.size());
   constexpr TokenId kJoinedAway = -1;

@@ -1,5 +1,5 @@
 // Byte-pair encoding: a word becomes symbols, and the neighbouring pair of the best rank is joined
-// until no pair is left to join.
+// until no pair can be joined.
 //
 // Sennrich et al. 2016, in the variants of the reference tokenizers: symbols are bytes (GPT-2,
 // LLaMA-3) or characters with a fall-back to byte tokens (SentencePiece, LLaMA-2). Joining takes
@@ -26,7 +26,7 @@ struct BpeMerge {
 struct BpeOptions {
   bool byte_level = false;     // symbols are bytes, tokens are written in the alphabet of GPT-2
   bool byte_fallback = false;  // an unknown character becomes its bytes' tokens "<0x41>"
-  bool ignore_merges = false;  // a word that is a token is taken whole
+  bool ignore_merges = false;  // a word that is a token is not split
   bool fuse_unknown = false;   // neighbouring unknown characters become one token
   std::optional<TokenId> unknown;
 };
@@ -43,7 +43,7 @@ class BpeModel {
     TokenId result = -1;
     uint32_t rank = 0;
   };
-  // Pairs of ids to joins; open addressing, as this look-up is most of the work.
+  // Pairs of ids to joins; open addressing, because this look-up is most of the work.
   class JoinTable {
    public:
     explicit JoinTable(const std::vector<BpeMerge>& merges);
@@ -69,11 +69,11 @@ class BpeModel {
   std::array<TokenId, 256> bytes_;  // -1 where there is no token
   std::unordered_map<char32_t, TokenId> characters_;
   StringMap<TokenId> whole_words_;  // filled if ignore_merges
-  // No token goes on behind a character with U+2581: a long word may be cut there.
+  // No token has U+2581 after another character, so a long word may be cut in front of it.
   bool cut_before_space_marks_ = false;
 };
 
-// Encodes the words of one text. Remembers words, as most occur again.
+// Encodes the words of one text. Caches words, because most are repeated.
 class BpeEncoder {
  public:
   // Appends to `out`; both must outlive the encoder.

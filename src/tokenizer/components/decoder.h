@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tokenizer/components/pattern.h"
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 
 namespace condense {
 
@@ -28,10 +28,10 @@ class Decoder {
   Decoder& Fuse();
   // Removes up to `start` leading and `stop` trailing `content` of each token.
   Decoder& Strip(char32_t content, int64_t start, int64_t stop);
-  // `replacement` is a space; in the first token it is nothing if `drop_first`.
+  // Replaces `replacement` by a space, or removes it from the first token if `drop_first`.
   Decoder& Metaspace(std::string replacement, bool drop_first);
 
-  // Without any step, tokens are words with a space between them.
+  // Without any step, tokens are joined by spaces.
   std::string Decode(std::vector<std::string> tokens) const;
 
  private:

@@ -1,4 +1,4 @@
-// What a text goes through before it is split: the steps Prepend and Replace of tokenizer.json.
+// Changes to a text before it is split: the steps Prepend and Replace of tokenizer.json.
 //
 // Unicode normalisation forms and case folding are refused by the reader, not ignored.
 #pragma once
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tokenizer/components/pattern.h"
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 
 namespace condense {
 

@@ -142,7 +142,7 @@ Pattern::Searcher::Searcher(const Pattern& pattern) : pattern_(pattern) {
   state_->match = pcre2_match_data_create(1, nullptr);
   state_->context = pcre2_match_context_create(nullptr);
   CONDENSE_CHECK(state_->match != nullptr && state_->context != nullptr, "out of memory");
-  // The default limit would fail on megabytes of white space, which take long but linear time.
+  // The default limit would fail on megabytes of white space, although they take linear time.
   pcre2_set_match_limit(state_->context, 0xFFFFFFFF);
 }
 
@@ -178,7 +178,7 @@ void Pattern::Searcher::FindAll(std::string_view text, std::vector<TextRange>& m
     position = match.end;
     if (match.begin < match.end) continue;
     if (position == text.size()) return;
-    NextCodePoint(text, position);  // an empty match: go on behind the next character
+    NextCodePoint(text, position);  // an empty match: continue after the next character
   }
 }
 

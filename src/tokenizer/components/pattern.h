@@ -1,5 +1,4 @@
-// What a tokenizer.json searches for: a literal string or a regular expression, by PCRE2 over
-// UTF-8.
+// Searches of tokenizer.json: a literal string or a regular expression, by PCRE2 over UTF-8.
 //
 // The expressions are written for Oniguruma. Where PCRE2 reads the same letters differently they
 // are translated (\s and \w mean Unicode's White_Space and word characters) or refused (nested
@@ -27,7 +26,7 @@ class Pattern {
   Pattern(Pattern&&) noexcept;
   Pattern& operator=(Pattern&&) noexcept;
 
-  // One search over many texts; not to be shared between threads, while the pattern may be.
+  // Searches many texts. Threads may share a pattern but not a searcher.
   class Searcher {
    public:
     explicit Searcher(const Pattern& pattern);

@@ -96,17 +96,6 @@ class PipelineTokenizer final : public Tokenizer {
   std::unordered_set<TokenId> special_;
 };
 
-void SetRole(const TokenizerSettings& settings, const char* role, PipelineParts& parts,
-             std::optional<TokenId>& id) {
-  const auto named = settings.roles.find(role);
-  if (named != settings.roles.end()) id = parts.Define(named->second);
-}
-
-TokenId Required(std::optional<TokenId> id, const char* option, const char* role) {
-  if (id) return *id;
-  throw MakeError<DataError>("tokenizer_config.json: {} is true, but no {} is named", option, role);
-}
-
 }  // namespace
 
 TokenId PipelineParts::Define(const NamedToken& named) {
@@ -131,32 +120,8 @@ TokenId PipelineParts::Define(const NamedToken& named) {
   return token.id;
 }
 
-void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts) {
-  for (const NamedToken& named : settings.added) parts.Define(named);
-  for (const auto& [role, named] : settings.roles) parts.Define(named);
-  for (const NamedToken& named : settings.additional) parts.Define(named);
-  SetRole(settings, "bos_token", parts, parts.bos);
-  SetRole(settings, "eos_token", parts, parts.eos);
-  if (settings.add_bos_token) {
-    const bool present = parts.bos && !parts.prefix.empty() && parts.prefix.front() == *parts.bos;
-    if (*settings.add_bos_token && !present) {
-      parts.prefix.insert(parts.prefix.begin(), Required(parts.bos, "add_bos_token", "bos_token"));
-    } else if (!*settings.add_bos_token && present) {
-      parts.prefix.erase(parts.prefix.begin());
-    }
-  }
-  if (settings.add_eos_token) {
-    const bool present = parts.eos && !parts.suffix.empty() && parts.suffix.back() == *parts.eos;
-    if (*settings.add_eos_token && !present) {
-      parts.suffix.push_back(Required(parts.eos, "add_eos_token", "eos_token"));
-    } else if (!*settings.add_eos_token && present) {
-      parts.suffix.pop_back();
-    }
-  }
-}
-
-std::unique_ptr<Tokenizer> MakePipeline(PipelineParts parts, TokenizerFolder& folder) {
-  return std::make_unique<PipelineTokenizer>(std::move(parts), folder.FinishDigest());
+std::unique_ptr<Tokenizer> MakePipeline(PipelineParts parts, std::string digest) {
+  return std::make_unique<PipelineTokenizer>(std::move(parts), std::move(digest));
 }
 
 }  // namespace condense

@@ -1,7 +1,7 @@
-// The one Tokenizer: added tokens, normaliser, pre-tokenizer, BPE, and the ids put in front and
-// behind.
+// The one implementation of Tokenizer: added tokens, normaliser, pre-tokenizer, BPE, and the ids
+// put in front of a text and after it.
 //
-// Every file format is translated into the parts of this pipeline, which are those of the library
+// Every file format is translated into the parts of this pipeline. They are those of the library
 // `tokenizers`, in its order.
 #pragma once
 
@@ -15,8 +15,6 @@
 #include "tokenizer/components/decoder.h"
 #include "tokenizer/components/normalizer.h"
 #include "tokenizer/components/pre_tokenizer.h"
-#include "tokenizer/formats/folder.h"
-#include "tokenizer/formats/settings.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -32,15 +30,12 @@ struct PipelineParts {
   std::vector<TokenId> prefix, suffix;  // added by SpecialTokens::kAdd
   std::optional<TokenId> bos, eos;
 
-  // Makes `named` an added token. If it has an id, a token that the vocabulary lacks is entered
-  // with it; if it has none, or the vocabulary has another, that is a DataError.
+  // Makes `named` an added token. A token that the vocabulary lacks is added to it with its id;
+  // DataError if it has no id or the vocabulary has another one.
   TokenId Define(const NamedToken& named);
 };
 
-// Adds the tokens that the settings list and name, sets BOS and EOS, and puts them into prefix and
-// suffix where add_bos_token and add_eos_token say so.
-void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts);
-
-std::unique_ptr<Tokenizer> MakePipeline(PipelineParts parts, TokenizerFolder& folder);
+// `digest`: of the files that the parts were read from.
+std::unique_ptr<Tokenizer> MakePipeline(PipelineParts parts, std::string digest);
 
 }  // namespace condense

@@ -10,7 +10,7 @@ namespace condense {
 
 namespace {
 
-// Pieces of a text that are separators or not, together the whole of it.
+// The pieces of a text: separators and what lies between them.
 struct Piece {
   TextRange range;
   bool separates;
@@ -186,7 +186,7 @@ SplitBehavior ReadBehavior(const JsonNode& node) {
 void AddSteps(const JsonNode& node, PreTokenizer& pre_tokenizer) {
   const std::string type = node.At("type").String();
   if (pre_tokenizer.byte_level()) {
-    throw MakeError<DataError>("{}: '{}' behind ByteLevel is not supported", node.where(), type);
+    throw MakeError<DataError>("{}: '{}' after ByteLevel is not supported", node.where(), type);
   }
   if (type == "Sequence") {
     for (const JsonNode& step : node.At("pretokenizers").Elements()) AddSteps(step, pre_tokenizer);

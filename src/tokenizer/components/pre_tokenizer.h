@@ -1,5 +1,5 @@
-// Splitting a text into the words inside which BPE joins: the steps Split, ByteLevel and Metaspace
-// of tokenizer.json.
+// Splits a text into the words within which BPE joins symbols: the steps Split, ByteLevel and
+// Metaspace of tokenizer.json.
 //
 // ByteLevel's rewriting of bytes as characters is not done here: a byte-level BpeModel takes bytes.
 #pragma once
@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "tokenizer/components/pattern.h"
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 
 namespace condense {
 
 struct Word {
   std::string_view text;
-  bool starts_text = false;  // nothing of the text lies in front of it
+  bool starts_text = false;  // at the beginning of the text
 };
 
 class PreTokenizerStep {
@@ -27,8 +27,8 @@ class PreTokenizerStep {
   virtual void Apply(std::vector<Word>& words, std::deque<std::string>& storage) const = 0;
 };
 
-// What becomes of a separator: a word of its own, nothing, the end of the word before it, the
-// beginning of the word behind it; kContiguous: neighbouring separators are one word.
+// What a separator becomes: a word of its own, nothing, the end of the word before it, the
+// beginning of the word after it; kContiguous: neighbouring separators are one word.
 enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 struct SplitRule {

@@ -1,4 +1,4 @@
-// The folder a tokenizer is read from: remembers what was read for the digest.
+// The folder that a tokenizer is read from. Every file that is read enters the digest.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/sha256.h"
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 
 namespace condense {
 
@@ -17,7 +17,7 @@ class TokenizerFolder {
 
   bool Has(std::string_view name) const;
   std::string PathOf(std::string_view name) const { return (path_ / name).string(); }
-  // Reads a file whole and takes it into the digest.
+  // Reads a whole file and adds it to the digest.
   std::string Read(std::string_view name);
   JsonFile ReadJson(std::string_view name);
   std::optional<JsonFile> ReadJsonIfPresent(std::string_view name);

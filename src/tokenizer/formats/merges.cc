@@ -1,7 +1,7 @@
 #include "tokenizer/formats/merges.h"
 
 #include "base/error.h"
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 
 namespace condense {
 

@@ -1,4 +1,4 @@
-// The merge list of tokenizer.json and merges.txt: pairs of tokens, the first joined first.
+// The merge list of tokenizer.json and merges.txt: pairs of tokens, in the order of their ranks.
 #pragma once
 
 #include <string_view>

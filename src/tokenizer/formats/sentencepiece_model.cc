@@ -3,7 +3,7 @@
 //
 // Ids are those of the reference tokenizer made from the file (LlamaTokenizer), which differ from
 // the library's in two ways: text that spells <s>, </s> or <unk> becomes that token, with a dummy
-// prefix for each part between; and remove_extra_whitespaces is not heeded. Unigram models and
+// prefix for each part between; and remove_extra_whitespaces is ignored. Unigram models and
 // character maps (NFKC) are refused.
 #include <algorithm>
 #include <bit>
@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "tokenizer/components/pipeline.h"
 #include "tokenizer/formats/loaders.h"
+#include "tokenizer/formats/settings.h"
 
 namespace condense {
 
@@ -109,7 +110,7 @@ struct Piece {
   int type = kNormal;
 };
 
-// The fields of the model that matter here, with the defaults of the proto.
+// The fields of the model that are used, with the defaults of the proto.
 struct SentencePieceModel {
   std::vector<Piece> pieces;
   int model_type = 1;  // 1: unigram, 2: BPE
@@ -262,7 +263,7 @@ std::unique_ptr<Tokenizer> LoadSentencePiece(TokenizerFolder& folder, std::strin
   if (!named.empty() && named != "LlamaTokenizer" && named != "LlamaTokenizerFast") {
     throw MakeError<DataError>(
         "{}: a SentencePiece model of the tokenizer_class '{}' is not supported, only that of "
-        "LlamaTokenizer; a tokenizer.json in the folder would be read",
+        "LlamaTokenizer; add the model's tokenizer.json to the folder",
         folder.PathOf("tokenizer_config.json"), named);
   }
   PipelineParts parts;
@@ -281,7 +282,7 @@ std::unique_ptr<Tokenizer> LoadSentencePiece(TokenizerFolder& folder, std::strin
   if (!settings.add_bos_token)
     settings.add_bos_token = parts.bos || settings.roles.contains("bos_token");
   ApplySettings(settings, parts);
-  return MakePipeline(std::move(parts), folder);
+  return MakePipeline(std::move(parts), folder.FinishDigest());
 }
 
 }  // namespace condense

@@ -25,7 +25,7 @@ NamedToken ReadNamedToken(const JsonNode& node) {
   return named;
 }
 
-// Names that were given before stay.
+// Does not replace names that are given already.
 void ReadNames(const JsonNode& root, TokenizerSettings& settings) {
   for (const char* role : kRoles) {
     if (const auto node = root.Find(role)) settings.roles.emplace(role, ReadNamedToken(*node));
@@ -90,6 +90,17 @@ void ReadAddedTokensFile(const JsonNode& root, TokenizerSettings& settings) {
   }
 }
 
+void SetRole(const TokenizerSettings& settings, const char* role, PipelineParts& parts,
+             std::optional<TokenId>& id) {
+  const auto named = settings.roles.find(role);
+  if (named != settings.roles.end()) id = parts.Define(named->second);
+}
+
+TokenId Required(std::optional<TokenId> id, const char* option, const char* role) {
+  if (id) return *id;
+  throw MakeError<DataError>("tokenizer_config.json: {} is true, but no {} is named", option, role);
+}
+
 }  // namespace
 
 TokenizerSettings ReadSettings(TokenizerFolder& folder) {
@@ -105,6 +116,30 @@ TokenizerSettings ReadSettings(TokenizerFolder& folder) {
     ReadAddedTokensFile(file->root(), settings);
   }
   return settings;
+}
+
+void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts) {
+  for (const NamedToken& named : settings.added) parts.Define(named);
+  for (const auto& [role, named] : settings.roles) parts.Define(named);
+  for (const NamedToken& named : settings.additional) parts.Define(named);
+  SetRole(settings, "bos_token", parts, parts.bos);
+  SetRole(settings, "eos_token", parts, parts.eos);
+  if (settings.add_bos_token) {
+    const bool present = parts.bos && !parts.prefix.empty() && parts.prefix.front() == *parts.bos;
+    if (*settings.add_bos_token && !present) {
+      parts.prefix.insert(parts.prefix.begin(), Required(parts.bos, "add_bos_token", "bos_token"));
+    } else if (!*settings.add_bos_token && present) {
+      parts.prefix.erase(parts.prefix.begin());
+    }
+  }
+  if (settings.add_eos_token) {
+    const bool present = parts.eos && !parts.suffix.empty() && parts.suffix.back() == *parts.eos;
+    if (*settings.add_eos_token && !present) {
+      parts.suffix.push_back(Required(parts.eos, "add_eos_token", "eos_token"));
+    } else if (!*settings.add_eos_token && present) {
+      parts.suffix.pop_back();
+    }
+  }
 }
 
 }  // namespace condense

@@ -1,4 +1,4 @@
-// What lies beside the vocabulary: tokenizer_config.json, special_tokens_map.json and
+// The settings that come with a vocabulary: tokenizer_config.json, special_tokens_map.json and
 // added_tokens.json.
 #pragma once
 
@@ -8,14 +8,10 @@
 #include <vector>
 
 #include "tokenizer/components/added_tokens.h"
+#include "tokenizer/components/pipeline.h"
 #include "tokenizer/formats/folder.h"
 
 namespace condense {
-
-struct NamedToken {
-  AddedToken token;
-  std::string where;  // the place that names it, to begin an error message with
-};
 
 struct TokenizerSettings {
   std::string tokenizer_class;  // empty if not named
@@ -28,7 +24,11 @@ struct TokenizerSettings {
   bool has_config = false;  // tokenizer_config.json or special_tokens_map.json is there
 };
 
-// Where tokenizer_config.json and special_tokens_map.json name the same role, the former counts.
+// Where tokenizer_config.json and special_tokens_map.json name the same role, the former wins.
 TokenizerSettings ReadSettings(TokenizerFolder& folder);
+
+// Adds the tokens that the settings list and name, sets BOS and EOS, and puts them into prefix and
+// suffix as add_bos_token and add_eos_token say.
+void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts);
 
 }  // namespace condense

@@ -1,7 +1,7 @@
-// Reads tokenizer.model of LLaMA-3: a line "<base64 of the token> <rank>" for each token.
+// Reads tokenizer.model of LLaMA-3: one line "<base64 of the token> <rank>" per token.
 //
 // There is no merge list: the neighbouring pair whose joined bytes have the lowest rank is joined,
-// and a word that is a token is taken whole. The splitting expression and the special tokens are
+// and a word that is a token is not split. The splitting expression and the special tokens are
 // those of Meta's program (llama_models/llama3/tokenizer.py); the file has neither.
 #include <algorithm>
 #include <charconv>
@@ -12,6 +12,7 @@
 #include "tokenizer/components/byte_alphabet.h"
 #include "tokenizer/components/pipeline.h"
 #include "tokenizer/formats/loaders.h"
+#include "tokenizer/formats/settings.h"
 
 namespace condense {
 
@@ -21,7 +22,7 @@ constexpr std::string_view kLlama3Words =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-// Behind the ranks, in this order; further reserved tokens follow.
+// These follow the ranks, in this order; further reserved tokens follow them.
 constexpr const char* kSpecialTokens[] = {"<|begin_of_text|>",
                                           "<|end_of_text|>",
                                           "<|reserved_special_token_0|>",
@@ -109,7 +110,7 @@ std::vector<BpeMerge> MergesOfRanks(const std::vector<Rank>& ranks) {
   return merges;
 }
 
-// Beyond the ten that are always there, as many as the model's vocab_size has room for.
+// Besides the ten that are always there, as many as the model's vocab_size has room for.
 void DefineSpecialTokens(TokenizerFolder& folder, PipelineParts& parts) {
   const int64_t first = parts.vocabulary.size();
   const auto define = [&](std::string content) {
@@ -167,7 +168,7 @@ std::unique_ptr<Tokenizer> LoadTiktokenRanks(TokenizerFolder& folder, std::strin
   }
   if (!settings.add_bos_token) settings.add_bos_token = true;
   ApplySettings(settings, parts);
-  return MakePipeline(std::move(parts), folder);
+  return MakePipeline(std::move(parts), folder.FinishDigest());
 }
 
 }  // namespace condense

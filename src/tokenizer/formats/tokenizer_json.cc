@@ -1,5 +1,5 @@
 // Reads tokenizer.json, the file of the library `tokenizers`: BPE models, byte-level or
-// SentencePiece-like. Truncation and padding settings concern batches and are left aside.
+// SentencePiece-like. Truncation and padding settings concern batches and are ignored.
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -9,6 +9,7 @@
 #include "tokenizer/components/pipeline.h"
 #include "tokenizer/formats/loaders.h"
 #include "tokenizer/formats/merges.h"
+#include "tokenizer/formats/settings.h"
 
 namespace condense {
 
@@ -105,7 +106,7 @@ std::vector<TokenId> TemplateIds(const JsonNode& item, const JsonNode& table,
   return ids;
 }
 
-// [<s>, A, </s>]: what is put in front of a text and behind it. Templates for pairs are not needed.
+// [<s>, A, </s>]: what is put in front of a text and after it. Templates for pairs are not needed.
 void AddTemplate(const JsonNode& node, PipelineParts& parts) {
   std::vector<TokenId> front, back;
   bool behind = false;
@@ -138,8 +139,8 @@ void ReadPostProcessor(const JsonNode& node, PipelineParts& parts) {
   }
 }
 
-// Without a name for them, BOS and EOS are what config.json says; BOS at least what is put in
-// front.
+// If the settings name no BOS and EOS, they are those of config.json; failing that, BOS is what is
+// put in front of a text.
 void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
   if (parts.bos && parts.eos) return;
   const auto file = folder.ReadJsonIfPresent("config.json");
@@ -175,7 +176,7 @@ std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
   if (const auto node = root.Find("post_processor")) ReadPostProcessor(*node, parts);
   ApplySettings(ReadSettings(folder), parts);
   FindUnnamedBosAndEos(folder, parts);
-  return MakePipeline(std::move(parts), folder);
+  return MakePipeline(std::move(parts), folder.FinishDigest());
 }
 
 }  // namespace condense

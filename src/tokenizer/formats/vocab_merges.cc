@@ -1,7 +1,7 @@
 // Reads vocab.json + merges.txt, the older files of GPT-2 and OPT: byte-level BPE.
 //
 // Their regular expression and defaults are not in the files but in the class that
-// tokenizer_config.json names, GPT2Tokenizer. OPT has it put </s> in front (add_bos_token).
+// tokenizer_config.json names, GPT2Tokenizer. For OPT it puts </s> in front (add_bos_token).
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -10,6 +10,7 @@
 #include "tokenizer/components/pipeline.h"
 #include "tokenizer/formats/loaders.h"
 #include "tokenizer/formats/merges.h"
+#include "tokenizer/formats/settings.h"
 
 namespace condense {
 
@@ -49,8 +50,8 @@ std::vector<BpeMerge> ReadMerges(TokenizerFolder& folder, const Vocabulary& voca
   return reader.merges();
 }
 
-// What the configuration leaves out. The vocabulary of fairseq begins with <s>, <pad>, </s>, <unk>;
-// it is OPT's, whose BOS is </s>. GPT-2's own token serves as BOS and EOS.
+// Adds what the configuration leaves out. The vocabulary of fairseq begins with <s>, <pad>, </s>,
+// <unk>; it is OPT's, whose BOS is </s>. GPT-2's own token serves as BOS and EOS.
 void FillIn(const Vocabulary& vocabulary, TokenizerSettings& settings) {
   const auto name = [&](const char* role, std::string_view content) {
     AddedToken token;
@@ -79,7 +80,7 @@ std::unique_ptr<Tokenizer> LoadVocabAndMerges(TokenizerFolder& folder) {
   if (!named.empty() && named != "GPT2Tokenizer" && named != "GPT2TokenizerFast") {
     throw MakeError<DataError>(
         "{}: vocab.json and merges.txt of the tokenizer_class '{}' are not supported, only those "
-        "of GPT2Tokenizer; a tokenizer.json in the folder would be read",
+        "of GPT2Tokenizer; add the model's tokenizer.json to the folder",
         folder.PathOf("tokenizer_config.json"), named);
   }
   FillIn(parts.vocabulary, settings);
@@ -89,7 +90,7 @@ std::unique_ptr<Tokenizer> LoadVocabAndMerges(TokenizerFolder& folder) {
   parts.model.emplace(parts.vocabulary, ReadMerges(folder, parts.vocabulary), options);
   parts.decoder.ByteLevel();
   ApplySettings(settings, parts);
-  return MakePipeline(std::move(parts), folder);
+  return MakePipeline(std::move(parts), folder.FinishDigest());
 }
 
 }  // namespace condense

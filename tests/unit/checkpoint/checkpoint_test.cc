@@ -5,6 +5,7 @@
 
 #include "base/sha256.h"
 #include "base/system.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/checkpoint/raw_files.h"

@@ -11,6 +11,8 @@
 
 #include "base/system.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/json.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/checkpoint/raw_files.h"

@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint.h"
 #include "support/temp_folder.h"
 #include "unit/checkpoint/raw_files.h"
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/json.h"
 #include "compression/compress.h"
 #include "config/registry.h"
 #include "data/protocols/windows.h"

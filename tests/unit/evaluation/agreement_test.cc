@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/json.h"
 #include "evaluation/perplexity.h"
 #include "model/causal_lm.h"
 #include "model/stored/checkpoint_model.h"

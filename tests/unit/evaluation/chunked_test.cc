@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/file.h"
-#include "checkpoint/checkpoint.h"
 #include "evaluation/perplexity.h"
 #include "evaluation/protocol_evaluation.h"
 #include "model/causal_lm.h"

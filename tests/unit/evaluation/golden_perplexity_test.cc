@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/json.h"
 #include "evaluation/perplexity.h"
 #include "evaluation/scorer.h"
 #include "model/causal_lm.h"

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/json.h"
 #include "model/causal_lm.h"
 #include "model/stored/checkpoint_model.h"
 #include "support/shared_data.h"

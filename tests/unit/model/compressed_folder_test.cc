@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/json.h"
 #include "model/causal_lm.h"
 #include "model/parameters.h"
 #include "model/stored/checkpoint_model.h"

@@ -4,7 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/json.h"
 #include "model/causal_lm.h"
 #include "model/loss.h"
 #include "model/stored/checkpoint_model.h"

@@ -1,4 +1,4 @@
-#include "tokenizer/formats/json_file.h"
+#include "tokenizer/json_file.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,7 +1,7 @@
-// JSON files whose every complaint names the file and the place.
+// JSON files whose errors name the file and the place.
 //
 // A node remembers the path by which it was reached ("model.merges[3]"), so that a wrong type deep
-// in a tokenizer.json is reported where it lies. A key that occurs twice in one object is refused.
+// in a tokenizer.json is reported with its place. A key that occurs twice in one object is refused.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class JsonNode {
   JsonNode(const nlohmann::json* value, std::string where)
       : value_(value), where_(std::move(where)) {}
 
-  // The member `key`; nullopt if it is absent or null. DataError if this is no object.
+  // The member `key`; nullopt if it is absent or null. DataError if this is not an object.
   std::optional<JsonNode> Find(std::string_view key) const;
   JsonNode At(std::string_view key) const;  // DataError if absent or null
   std::vector<JsonNode> Elements() const;   // of an array

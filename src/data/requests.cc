@@ -145,11 +145,6 @@ EncodedRequest RequestEncoder::Encode(const Request& request) const {
   return encoded;
 }
 
-EncodedRequest EncodeRequest(const Request& request, const Tokenizer& tokenizer,
-                             const RequestProtocol& protocol, int64_t max_length) {
-  return RequestEncoder(tokenizer, protocol, max_length).Encode(request);
-}
-
 std::vector<Request> ReadRequests(const std::filesystem::path& path) {
   const std::string text = ReadFile(path);
   std::vector<Request> requests;

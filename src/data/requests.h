@@ -72,9 +72,6 @@ class RequestEncoder {
   std::optional<TokenId> leading_;  // put in front if the protocol adds special tokens
 };
 
-EncodedRequest EncodeRequest(const Request& request, const Tokenizer& tokenizer,
-                             const RequestProtocol& protocol, int64_t max_length);
-
 // One JSON object {"context": "...", "continuation": "..."} per line; other keys are ignored.
 // DataError with file and line for anything else. A byte order mark and CRLF are accepted.
 std::vector<Request> ReadRequests(const std::filesystem::path& path);

@@ -85,9 +85,6 @@ Interval BootstrapInterval(const std::vector<double>& window_nll) {
 
 }  // namespace
 
-double PerplexityResult::Low() const { return std::exp(mean_nll - 1.96 * standard_error); }
-double PerplexityResult::High() const { return std::exp(mean_nll + 1.96 * standard_error); }
-
 PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationText& text) {
   const InferenceScope inference;
   const Stopwatch watch;

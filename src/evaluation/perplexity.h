@@ -23,10 +23,6 @@ struct PerplexityResult {
   std::vector<double> window_nll;
   std::string ids_sha256;
   double seconds = 0;
-
-  // exp(mean +- 1.96 standard errors).
-  double Low() const;
-  double High() const;
 };
 
 // A resident model runs batch by batch; a streamed one runs block by block over all windows, so

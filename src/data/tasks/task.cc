@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "config/paths.h"
 #include "data/tasks/task_definition.h"
 #include "data/tasks/task_files.h"
 #include "data/tasks/task_records.h"
@@ -137,8 +136,6 @@ int64_t TaskSet::RequestCount() const {
   }
   return count;
 }
-
-std::vector<std::string> TaskNames() { return ListConfigs("tasks"); }
 
 std::string TaskLabel(const std::string& task, std::optional<int64_t> limit) {
   return limit ? fmt::format("{}@first-{}", task, *limit) : task;

@@ -47,9 +47,6 @@ struct TaskOptions {
 
 struct TaskSpec;  // task_definition.h
 
-// Names in configs/tasks.
-std::vector<std::string> TaskNames();
-
 // "arc_easy", or "arc_easy@first-100" for a part, which is never taken for the whole.
 std::string TaskLabel(const std::string& task, std::optional<int64_t> limit);
 

@@ -23,7 +23,7 @@ class RequestsTest : public ::testing::Test {
  protected:
   EncodedRequest Encode(const Request& request, const std::string& protocol = "lmeval-bos",
                         int64_t max_length = 100) {
-    return EncodeRequest(request, tokenizer_, RequestProtocolNamed(protocol), max_length);
+    return RequestEncoder(tokenizer_, RequestProtocolNamed(protocol), max_length).Encode(request);
   }
   std::string Refused(const Request& request, const std::string& protocol = "lmeval-bos",
                       int64_t max_length = 100) {

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sha256.h"
+#include "config/paths.h"
 #include "data/tasks/task_definition.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
@@ -359,8 +360,8 @@ TEST_F(TaskTest, LabelsMayLieInASecondFile) {
 
 // --- Definitions
 
-TEST(TaskNames, AreTheFilesOfTheFolderAndAllAreRead) {
-  const std::vector<std::string> names = TaskNames();
+TEST(TaskConfigs, AreTheFilesOfTheFolderAndAllAreRead) {
+  const std::vector<std::string> names = ListConfigs("tasks");
   EXPECT_THAT(names, ::testing::IsSupersetOf(
                          {"arc_easy", "arc_challenge", "piqa", "winogrande", "hellaswag", "boolq",
                           "openbookqa", "mathqa", "lambada_openai", "hellaswag-sample1000",

@@ -84,13 +84,13 @@ TEST_P(GoldenScores, RequestLogLikelihoodsAgree) {
   for (const auto& [mode, protocol] :
        {std::pair{"bos_default", "lmeval-bos"}, {"no_bos", "lmeval-nobos"}}) {
     const auto& rows = golden.at(std::string("requests/") + mode).at("rows");
+    const RequestEncoder encoder(*tokenizer, RequestProtocolNamed(protocol),
+                                 model->config().max_positions);
     std::vector<EncodedRequest> encoded;
     std::vector<nlohmann::json> expected;
     for (size_t i = 0; i < rows.size(); ++i) {
       if (rows[i].contains("refused")) continue;
-      encoded.push_back(EncodeRequest({pairs[i].at("context"), pairs[i].at("continuation")},
-                                      *tokenizer, RequestProtocolNamed(protocol),
-                                      model->config().max_positions));
+      encoded.push_back(encoder.Encode({pairs[i].at("context"), pairs[i].at("continuation")}));
       expected.push_back(rows[i]);
     }
     const auto scores = ScoreRequests(*model, encoded);

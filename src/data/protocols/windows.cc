@@ -46,11 +46,12 @@ EvaluationText Cut(EvaluationText text, const WindowOptions& options, const Toke
   return text;
 }
 
-void Tokenise(std::string_view string, SpecialMode special, const Tokenizer& tokenizer,
-              EvaluationText& text) {
+EvaluationText Tokenised(EvaluationText text, std::string_view string, SpecialMode special,
+                         const Tokenizer& tokenizer) {
   text.text_sha256 = Sha256Hex(string);
   text.ids = tokenizer.Encode(string, SpecialTokens::kNone);
   if (special == SpecialMode::kOnce) PutLeadingTokenInFront(text.ids, tokenizer);
+  return text;
 }
 
 int64_t CountIgnoredTargets(const EvaluationText& text, TokenId ignored) {
@@ -101,8 +102,9 @@ EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& co
         corpus.files.front().path.string(), named.id, rows, corpus.name, corpus.split,
         corpus.size());
   }
-  Tokenise(Join({corpus.rows.begin(), corpus.rows.begin() + rows}, protocol.join), protocol.special,
-           tokenizer, text);
+  text = Tokenised(std::move(text),
+                   Join({corpus.rows.begin(), corpus.rows.begin() + rows}, protocol.join),
+                   protocol.special, tokenizer);
   const auto tokens = static_cast<int64_t>(text.ids.size());
   text.ids.resize(static_cast<size_t>(std::min(tokens, protocol.take_tokens.value_or(tokens))));
   text = Cut(std::move(text), {protocol.window, protocol.special}, tokenizer);
@@ -116,8 +118,8 @@ EvaluationText EvaluationFromCorpus(const NamedProtocol& named, const Corpus& co
 EvaluationText EvaluationFromChunks(const NamedProtocol& named, const CorpusText& corpus,
                                     const Tokenizer& tokenizer) {
   const auto& protocol = std::get<ChunkedProtocol>(named.rules);
-  EvaluationText text = TextOf(named, corpus);
-  Tokenise(corpus.text, SpecialMode::kOnce, tokenizer, text);
+  EvaluationText text =
+      Tokenised(TextOf(named, corpus), corpus.text, SpecialMode::kOnce, tokenizer);
   text.replaced_first = LeadingToken(tokenizer);
   if (!text.replaced_first) text.replaced_first = tokenizer.bos();
   text.first_target = protocol.chunk / 2 + 1;
@@ -149,8 +151,7 @@ EvaluationText EvaluationFromText(const std::filesystem::path& path, const Windo
   EvaluationText text;
   text.source = path.string();
   text.data_sha256 = Sha256Hex(string);
-  Tokenise(string, options.special, tokenizer, text);
-  return Cut(std::move(text), options, tokenizer);
+  return Cut(Tokenised(std::move(text), string, options.special, tokenizer), options, tokenizer);
 }
 
 EvaluationText EvaluationFromIds(const std::filesystem::path& path, IdsType type,

@@ -116,23 +116,23 @@ TaskRecordReader::Form TaskRecordReader::Prepared(const TaskForm& source, size_t
   return form;
 }
 
-TaskRecordReader::Form& TaskRecordReader::FormOf(const json& record, const std::string& place) {
+TaskRecordReader::Form& TaskRecordReader::FormOf(const Placed& placed) {
   for (Form& form : forms_) {
     if (std::all_of(form.needs.begin(), form.needs.end(),
-                    [&](const RecordPath& path) { return path.FitsRecord(record); })) {
+                    [&](const RecordPath& path) { return path.FitsRecord(placed.record); })) {
       return form;
     }
   }
-  RefuseRecord(record, place);
+  RefuseRecord(placed);
 }
 
-void TaskRecordReader::RefuseRecord(const json& record, const std::string& place) const {
+void TaskRecordReader::RefuseRecord(const Placed& placed) const {
   std::string message = fmt::format("{}: the record fits no form of task {}; its keys are: {}",
-                                    place, task_, DescribeKeys(record));
+                                    placed.place, task_, DescribeKeys(placed.record));
   for (const Form& form : forms_) {
     std::vector<std::string> lacks;
     for (const RecordPath& path : form.needs) {
-      if (!path.FitsRecord(record)) lacks.push_back(Lack(record, path));
+      if (!path.FitsRecord(placed.record)) lacks.push_back(Lack(placed.record, path));
     }
     message += fmt::format("\n  form {} needs {}; the record {}", form.name, PathList(form.needs),
                            Join(lacks, ", "));
@@ -141,8 +141,8 @@ void TaskRecordReader::RefuseRecord(const json& record, const std::string& place
   throw DataError(message);
 }
 
-std::vector<std::string> TaskRecordReader::Choices(const Form& form, const json& record,
-                                                   const std::string& place) const {
+std::vector<std::string> TaskRecordReader::Choices(const Form& form, const Placed& placed) const {
+  const auto& [record, place, index] = placed;
   std::vector<std::string> choices = spec_.fixed_choices;
   for (const RecordPath& path : form.source->choices.paths) {
     for (std::string& text : path.Texts(record, place)) choices.push_back(std::move(text));
@@ -164,19 +164,19 @@ std::vector<std::string> TaskRecordReader::Choices(const Form& form, const json&
   return choices;
 }
 
-void TaskRecordReader::ReadLabels(Form& form, const json& record, const std::string& place) const {
+std::vector<std::string> TaskRecordReader::ReadLabels(const Form& form,
+                                                      const Placed& placed) const {
   const std::filesystem::path path = LabelFile(*form.source, file_);
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) {
     throw MakeError<DataError>(
-        "{}: form {} of task {} takes the right choices from {}, which is missing; put it there. "
-        "The record's keys are: {}",
-        place, form.name, task_, path.string(), DescribeKeys(record));
+        "{}: form {} of task {} takes the right choices from {}, which is missing; add that "
+        "file. The record's keys are: {}",
+        placed.place, form.name, task_, path.string(), DescribeKeys(placed.record));
   }
-  const std::string text = ReadFile(path);
-  std::vector<std::string> lines = Split(text, '\n');
+  std::vector<std::string> lines = Split(ReadFile(path), '\n');
   while (!lines.empty() && Trim(lines.back()).empty()) lines.pop_back();
-  form.label_lines = std::move(lines);
+  return lines;
 }
 
 void TaskRecordReader::CheckLabelFiles(int64_t records, bool limited) const {
@@ -190,21 +190,20 @@ void TaskRecordReader::CheckLabelFiles(int64_t records, bool limited) const {
   }
 }
 
-std::string TaskRecordReader::GoldText(Form& form, const json& record, const std::string& place,
-                                       int64_t index) const {
-  if (form.source->gold) return form.source->gold->Text(record, place);
-  if (!form.label_lines) ReadLabels(form, record, place);
-  if (index >= static_cast<int64_t>(form.label_lines->size())) {
+std::string TaskRecordReader::GoldText(Form& form, const Placed& placed) const {
+  if (form.source->gold) return form.source->gold->Text(placed.record, placed.place);
+  if (!form.label_lines) form.label_lines = ReadLabels(form, placed);
+  if (placed.index >= static_cast<int64_t>(form.label_lines->size())) {
     throw MakeError<DataError>(
         "{}: has {} lines, but {} has more records; they do not belong together",
         LabelFile(*form.source, file_).string(), form.label_lines->size(), file_.string());
   }
-  return std::string(Trim((*form.label_lines)[static_cast<size_t>(index)]));
+  return std::string(Trim((*form.label_lines)[static_cast<size_t>(placed.index)]));
 }
 
-int64_t TaskRecordReader::Gold(Form& form, const json& record, const std::string& place,
-                               int64_t index, size_t choices) const {
-  const std::string text = GoldText(form, record, place, index);
+int64_t TaskRecordReader::Gold(Form& form, const Placed& placed, size_t choices) const {
+  const auto& [record, place, index] = placed;
+  const std::string text = GoldText(form, placed);
   const std::string source = form.source->gold ? form.source->gold->place()
                                                : LabelFile(*form.source, file_).filename().string();
   std::vector<std::string> labels = form.source->label_names;
@@ -230,16 +229,17 @@ int64_t TaskRecordReader::Gold(Form& form, const json& record, const std::string
       text == "-1" || text.empty() ? " (is this a split without answers?)" : "");
 }
 
-std::string TaskRecordReader::Context(const Form& form, const json& record,
-                                      const std::string& choice, const std::string& place) const {
-  std::string context = form.context.Render(record, choice, place);
+std::string TaskRecordReader::Context(const Form& form, const Placed& placed,
+                                      const std::string& choice) const {
+  std::string context = form.context.Render(placed.record, choice, placed.place);
   for (const TaskFilter filter : spec_.context_filters) context = ApplyFilter(filter, context);
   return context;
 }
 
 TaskRecordReader::Document TaskRecordReader::Read(const json& record, const std::string& place,
                                                   int64_t index) {
-  Form& form = FormOf(record, place);
+  const Placed placed{record, place, index};
+  Form& form = FormOf(placed);
   Document read;
   TaskDocument& document = read.document;
   document.index = index;
@@ -259,15 +259,14 @@ TaskRecordReader::Document TaskRecordReader::Read(const json& record, const std:
     }
   }
   if (spec_.kind == TaskKind::kLastWord) {
-    add(Context(form, record, "", place), continuation);
+    add(Context(form, placed, ""), continuation);
   } else {
-    const std::vector<std::string> choices = Choices(form, record, place);
-    document.gold = Gold(form, record, place, index, choices.size());
+    const std::vector<std::string> choices = Choices(form, placed);
+    document.gold = Gold(form, placed, choices.size());
     const bool options = spec_.kind == TaskKind::kContextOptions;
-    const std::string context = options ? "" : Context(form, record, "", place);
+    const std::string context = options ? "" : Context(form, placed, "");
     for (const std::string& choice : choices) {
-      add(options ? Context(form, record, choice, place) : context,
-          options ? continuation : choice);
+      add(options ? Context(form, placed, choice) : context, options ? continuation : choice);
     }
   }
   document.sha256 = RequestsDigest(document.requests);

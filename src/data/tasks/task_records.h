@@ -38,18 +38,20 @@ class TaskRecordReader {
     std::optional<std::vector<std::string>> label_lines;  // of gold_file, once read
   };
 
+  struct Placed {
+    const nlohmann::json& record;
+    const std::string& place;  // for messages
+    int64_t index;
+  };
+
   Form Prepared(const TaskForm& form, size_t number) const;
-  Form& FormOf(const nlohmann::json& record, const std::string& place);
-  [[noreturn]] void RefuseRecord(const nlohmann::json& record, const std::string& place) const;
-  std::vector<std::string> Choices(const Form& form, const nlohmann::json& record,
-                                   const std::string& place) const;
-  std::string GoldText(Form& form, const nlohmann::json& record, const std::string& place,
-                       int64_t index) const;
-  int64_t Gold(Form& form, const nlohmann::json& record, const std::string& place, int64_t index,
-               size_t choices) const;
-  void ReadLabels(Form& form, const nlohmann::json& record, const std::string& place) const;
-  std::string Context(const Form& form, const nlohmann::json& record, const std::string& choice,
-                      const std::string& place) const;
+  Form& FormOf(const Placed& placed);
+  [[noreturn]] void RefuseRecord(const Placed& placed) const;
+  std::vector<std::string> Choices(const Form& form, const Placed& placed) const;
+  std::string GoldText(Form& form, const Placed& placed) const;
+  int64_t Gold(Form& form, const Placed& placed, size_t choices) const;
+  std::vector<std::string> ReadLabels(const Form& form, const Placed& placed) const;
+  std::string Context(const Form& form, const Placed& placed, const std::string& choice) const;
 
   const TaskSpec& spec_;
   std::string task_;

@@ -51,8 +51,13 @@ std::vector<int64_t> ParseShape(std::string_view text, const std::filesystem::pa
   return shape;
 }
 
+struct IntegerType {
+  int width;
+  bool is_signed;
+};
+
 // "'<u2'": byte order, kind, width.
-void ParseType(std::string_view text, NpyHeader& header, const std::filesystem::path& path) {
+IntegerType ParseType(std::string_view text, const std::filesystem::path& path) {
   const size_t end = text.find('\'', 1);
   const bool quoted = StartsWith(text, "'") && end != std::string_view::npos;
   const std::string_view type = quoted ? text.substr(1, end - 1) : text.substr(0, 20);
@@ -66,8 +71,7 @@ void ParseType(std::string_view text, NpyHeader& header, const std::filesystem::
     throw Malformed(
         path, fmt::format("its type '{}' is big-endian; save it as little-endian ('<')", type));
   }
-  header.is_signed = type[1] == 'i';
-  header.width = type[2] - '0';
+  return {.width = type[2] - '0', .is_signed = type[1] == 'i'};
 }
 
 uint64_t LittleEndian(std::string_view bytes) {
@@ -78,9 +82,8 @@ uint64_t LittleEndian(std::string_view bytes) {
   return value;
 }
 
-// Finds the dictionary and the offset of the data.
-std::string_view Dictionary(std::string_view bytes, NpyHeader& header,
-                            const std::filesystem::path& path) {
+// The dictionary; the data follows it.
+std::string_view Dictionary(std::string_view bytes, const std::filesystem::path& path) {
   if (!StartsWith(bytes, kNpyMagic)) throw Malformed(path, "it lacks NumPy's magic bytes");
   if (bytes.size() < 12) throw Malformed(path, fmt::format("it ends after {} bytes", bytes.size()));
   const int version = bytes[6];
@@ -89,8 +92,7 @@ std::string_view Dictionary(std::string_view bytes, NpyHeader& header,
   }
   const size_t width = version == 1 ? 2 : 4;
   const uint64_t size = LittleEndian(bytes.substr(8, width));
-  header.data_offset = 8 + width + size;
-  if (size > bytes.size() || header.data_offset > bytes.size()) {
+  if (size > bytes.size() || 8 + width + size > bytes.size()) {
     throw Malformed(path,
                     fmt::format("its header claims {} bytes, the file has {}", size, bytes.size()));
   }
@@ -100,9 +102,12 @@ std::string_view Dictionary(std::string_view bytes, NpyHeader& header,
 }  // namespace
 
 NpyHeader ParseNpyHeader(std::string_view bytes, const std::filesystem::path& path) {
-  NpyHeader header;
-  const std::string_view dictionary = Dictionary(bytes, header, path);
-  ParseType(ValueOf(dictionary, "descr", path), header, path);
+  const std::string_view dictionary = Dictionary(bytes, path);
+  const IntegerType type = ParseType(ValueOf(dictionary, "descr", path), path);
+  NpyHeader header{
+      .data_offset = static_cast<size_t>(dictionary.data() + dictionary.size() - bytes.data()),
+      .width = type.width,
+      .is_signed = type.is_signed};
   const std::vector<int64_t> shape = ParseShape(ValueOf(dictionary, "shape", path), path);
   const bool columns_first = StartsWith(ValueOf(dictionary, "fortran_order", path), "True");
   if (columns_first && shape.size() == 2) {

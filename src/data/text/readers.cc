@@ -191,9 +191,8 @@ std::string AlpacaText(std::string_view instruction, std::string_view input,
   }
   return fmt::format(
       "Below is an instruction that describes a task, paired with an input that provides further "
-      "context. Write a response that appropriately completes the request.\n\n### "
-      "Instruction:\n{}\n\n"
-      "### Input:\n{}\n\n### Response:\n{}",
+      "context. Write a response that appropriately completes the request.\n\n"
+      "### Instruction:\n{}\n\n### Input:\n{}\n\n### Response:\n{}",
       instruction, input, output);
 }
 

@@ -143,6 +143,28 @@ TEST_P(GoldenModel, TaskRequestsHaveTheTokenCountsOfTheHarness) {
 
 // --- Token counts of the full-size tokenizers ----------------------------------------------------
 
+// Remembers the ids of each text, because windows of every size are cut from the same ids.
+class EncodesOnce final : public Tokenizer {
+ public:
+  explicit EncodesOnce(std::unique_ptr<Tokenizer> tokenizer) : tokenizer_(std::move(tokenizer)) {}
+  std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const override {
+    auto& ids = ids_[{std::string(text), special}];
+    if (ids.empty()) ids = tokenizer_->Encode(text, special);
+    return ids;
+  }
+  std::string Decode(std::span<const TokenId> ids, DecodeOptions options) const override {
+    return tokenizer_->Decode(ids, options);
+  }
+  int64_t size() const override { return tokenizer_->size(); }
+  std::optional<TokenId> bos() const override { return tokenizer_->bos(); }
+  std::optional<TokenId> eos() const override { return tokenizer_->eos(); }
+  const std::string& digest() const override { return tokenizer_->digest(); }
+
+ private:
+  std::unique_ptr<Tokenizer> tokenizer_;
+  mutable std::map<std::pair<std::string, SpecialTokens>, std::vector<TokenId>> ids_;
+};
+
 struct PublishedCounts {
   const char* folder;
   int64_t tokens;
@@ -171,7 +193,7 @@ TEST(WikiText2Test, HasThePublishedTokenCounts) {
   for (const PublishedCounts& published :
        {PublishedCounts{"llama2", 341469, {{128, 2667}, {2048, 166}, {4096, 83}}},
         PublishedCounts{"llama3", 289077, {{128, 2258}, {2048, 141}, {4096, 70}, {8192, 35}}}}) {
-    ExpectCounts(published, *LoadTokenizer(folder / published.folder));
+    ExpectCounts(published, EncodesOnce(LoadTokenizer(folder / published.folder)));
   }
 }
 
@@ -185,7 +207,7 @@ TEST(WikiText2Test, HasThePublishedTokenCountsWithTheOptTokenizer) {
                       R"({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true,
                           "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>",
                           "pad_token": "<pad>"})");
-  ExpectCounts({"opt", 287645, {{128, 2247}, {2048, 140}}}, *LoadTokenizer(opt.path()));
+  ExpectCounts({"opt", 287645, {{128, 2247}, {2048, 140}}}, EncodesOnce(LoadTokenizer(opt.path())));
 }
 
 // --- Calibration ---------------------------------------------------------------------------------

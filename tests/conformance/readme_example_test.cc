@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "compression/compressor.h"
-#include "compression/solvers/solvers.h"
+#include "compression/selectors/channel_selector.h"
 #include "config/registry.h"
 
 namespace condense {

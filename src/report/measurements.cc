@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace condense {
-namespace {
 
 std::map<std::string, std::string> KeysOf(const ExperimentCell& cell) {
   const RunRecord& run = cell.run;
@@ -18,7 +19,16 @@ std::map<std::string, std::string> KeysOf(const ExperimentCell& cell) {
       {"seed", run.seed ? fmt::format("{}", *run.seed) : ""},
   };
   std::erase_if(keys, [](const auto& entry) { return entry.second.empty(); });
+  keys.insert(cell.axes.begin(), cell.axes.end());
   return keys;
+}
+
+namespace {
+
+bool IsDense(const ExperimentCell& cell) {
+  return cell.run.method == "dense" &&
+         std::all_of(cell.axes.begin(), cell.axes.end(),
+                     [](const auto& axis) { return axis.second == kAxisOff; });
 }
 
 Measurement::Status StatusOf(const WorkState& state) {
@@ -33,7 +43,7 @@ Measurement MeasurementOf(const ResultsStore& store, const ExperimentCell& cell)
   Measurement measurement{.id = cell.run.fingerprint,
                           .keys = KeysOf(cell),
                           .method = cell.run.method,
-                          .dense = cell.run.method == "dense",
+                          .dense = IsDense(cell),
                           .status = StatusOf(state),
                           .error_class = state.error_class,
                           .error_message = state.error_message};

@@ -32,6 +32,21 @@ auto First(Database& database, const std::string& sql, const std::vector<SqlValu
   return std::move(records.front());
 }
 
+// A database that an older program wrote and nobody has opened for writing since lacks new tables.
+bool HasTable(Database& database, const char* name) {
+  return database.Integer("SELECT 1 FROM sqlite_master WHERE name = ?1", {name}).has_value();
+}
+
+std::map<std::string, std::string> AxesAt(Database& database, int64_t experiment,
+                                          int64_t position) {
+  std::map<std::string, std::string> axes;
+  if (!HasTable(database, "cell_axes")) return axes;
+  database.ForEach("SELECT name, value FROM cell_axes WHERE experiment_id = ?1 AND position = ?2",
+                   {experiment, position},
+                   [&](const SqlRow& row) { axes[row.Text("name")] = row.Text("value"); });
+  return axes;
+}
+
 std::string RequireOneFingerprint(Database& database, std::string_view prefix) {
   // Compared by substr, because LIKE would take % and _ for wildcards.
   const auto found =
@@ -95,10 +110,14 @@ std::vector<ExperimentRecord> ResultsStore::ListExperiments() const {
 
 std::vector<ExperimentCell> ResultsStore::CellsOfExperiment(int64_t experiment_id) const {
   return Collect(*database_,
-                 "SELECT runs.*, label, origin FROM experiment_cells JOIN runs ON runs.id = run_id "
-                 "WHERE experiment_id = ?1 ORDER BY position",
-                 {experiment_id}, [](const SqlRow& row) {
-                   return ExperimentCell{RunFrom(row), row.Text("label"), row.Text("origin"), {}};
+                 "SELECT runs.*, label, origin, position FROM experiment_cells JOIN runs ON "
+                 "runs.id = run_id WHERE experiment_id = ?1 ORDER BY position",
+                 {experiment_id}, [&](const SqlRow& row) {
+                   return ExperimentCell{RunFrom(row),
+                                         row.Text("label"),
+                                         row.Text("origin"),
+                                         AxesAt(*database_, experiment_id, row.Integer("position")),
+                                         {}};
                  });
 }
 
@@ -123,13 +142,23 @@ std::vector<StageRecord> ResultsStore::StagesOfRun(int64_t run_id) const {
 }
 
 std::vector<MetricRecord> ResultsStore::MetricsOfRun(int64_t run_id) const {
-  return Collect(*database_,
-                 "SELECT metrics.*, stages.key AS stage_key FROM run_stages "
-                 "JOIN stages ON stages.id = run_stages.stage_id "
-                 "JOIN metrics ON metrics.stage_id = stages.id "
-                 "WHERE run_id = ?1 AND has_result = 1 AND status <> 'failed' "
-                 "ORDER BY run_stages.rowid, metrics.id",
-                 {run_id}, MetricFrom);
+  std::vector<MetricRecord> metrics =
+      Collect(*database_,
+              "SELECT metrics.*, stages.key AS stage_key FROM run_stages "
+              "JOIN stages ON stages.id = run_stages.stage_id "
+              "JOIN metrics ON metrics.stage_id = stages.id "
+              "WHERE run_id = ?1 AND has_result = 1 AND status <> 'failed' "
+              "ORDER BY run_stages.rowid, metrics.id",
+              {run_id}, MetricFrom);
+  std::map<std::vector<std::string>, std::string> last;  // stage, by what is measured
+  const auto measured = [](const MetricRecord& metric) {
+    return std::vector<std::string>{metric.protocol, metric.task, metric.metric};
+  };
+  for (const MetricRecord& metric : metrics) last[measured(metric)] = metric.stage_key;
+  std::erase_if(metrics, [&](const MetricRecord& metric) {
+    return last[measured(metric)] != metric.stage_key;
+  });
+  return metrics;
 }
 
 std::optional<SampleArray> ResultsStore::FindSamples(const std::string& stage_key,
@@ -163,8 +192,7 @@ std::vector<StoredSamples> ResultsStore::SamplesOfStage(const std::string& stage
 
 std::vector<std::vector<SampleRecord>> ResultsStore::PartsOfStage(int64_t stage_id) const {
   std::vector<std::vector<SampleRecord>> parts;
-  // A database that an older program wrote and nobody has opened for writing since has no parts.
-  if (!database_->Integer("SELECT 1 FROM sqlite_master WHERE name = 'stage_parts'")) return parts;
+  if (!HasTable(*database_, "stage_parts")) return parts;
   int64_t last = 0;
   database_->ForEach(
       "SELECT * FROM stage_parts WHERE stage_id = ?1 ORDER BY sequence, id", {stage_id},
@@ -187,10 +215,12 @@ CellDetail ResultsStore::DescribeCell(std::string_view fingerprint) const {
   const int64_t id = detail.run.id;
   detail.experiments = Collect(
       *database_,
-      "SELECT experiments.*, label, origin FROM experiment_cells JOIN experiments ON "
+      "SELECT experiments.*, label, origin, position FROM experiment_cells JOIN experiments ON "
       "experiments.id = experiment_id WHERE run_id = ?1 ORDER BY sequence, position",
-      {id}, [](const SqlRow& row) {
-        return CellDetail::Membership{ExperimentFrom(row), row.Text("label"), row.Text("origin")};
+      {id}, [&](const SqlRow& row) {
+        return CellDetail::Membership{
+            ExperimentFrom(row), row.Text("label"), row.Text("origin"),
+            AxesAt(*database_, row.Integer("id"), row.Integer("position"))};
       });
   detail.inputs = Collect(*database_, "SELECT * FROM inputs WHERE run_id = ?1 ORDER BY kind, name",
                           {id}, [](const SqlRow& row) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -70,8 +71,11 @@ struct ExperimentCell {
   RunRecord run;
   std::string label;   // how the experiment calls the method, if not by its registered name
   std::string origin;  // "experiments/table1.yaml:12"
+  // What else the experiment's cells differ in, by name; kAxisOff where it does not concern this one.
+  std::map<std::string, std::string> axes;
   std::vector<InputRecord> inputs;  // read by RegisterExperiment; CellsOfExperiment leaves it empty
 };
+inline constexpr const char* kAxisOff = "none";
 
 struct StageRecord {
   int64_t id = 0;
@@ -149,6 +153,7 @@ struct CellDetail {
   struct Membership {
     ExperimentRecord experiment;
     std::string label, origin;
+    std::map<std::string, std::string> axes;
   };
   struct SampleSummary {
     std::string stage_key, protocol, task, name;

@@ -169,10 +169,16 @@ int64_t ResultsStore::RegisterExperiment(const ExperimentRecord& experiment,
   for (const ExperimentCell& cell : cells) {
     const int64_t run_id = InsertRun(*database_, cell.run);
     database_->Insert("experiment_cells", {{"experiment_id", id},
-                                           {"position", position++},
+                                           {"position", position},
                                            {"run_id", run_id},
                                            {"label", cell.label},
                                            {"origin", cell.origin}});
+    for (const auto& [name, value] : cell.axes) {
+      database_->Insert(
+          "cell_axes",
+          {{"experiment_id", id}, {"position", position}, {"name", name}, {"value", value}});
+    }
+    ++position;
     for (const InputRecord& input : cell.inputs) InsertInput(*database_, run_id, input);
   }
   transaction.Commit();

@@ -139,7 +139,8 @@ class ResultsStore {
   // Its work need not be done again if `state.status` is kDone.
   std::optional<StageRecord> FindStage(const std::string& key) const;
   std::vector<StageRecord> StagesOfRun(int64_t run_id) const;
-  // Of all stages of the run that have a result and did not fail since.
+  // Of all stages of the run that have a result and did not fail since. Where several stages
+  // measured the same, the last one counts: a transform changes what its compression counted.
   std::vector<MetricRecord> MetricsOfRun(int64_t run_id) const;
   std::optional<SampleArray> FindSamples(const std::string& stage_key, const std::string& protocol,
                                          const std::string& task, const std::string& name) const;

@@ -163,6 +163,19 @@ ALTER TABLE layers ADD COLUMN kv_heads INTEGER;
 ALTER TABLE layers ADD COLUMN ranks TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(ranks));
 )sql";
 
+// Axes that have no column in `runs`, such as transforms. Their values are the experiment's words, so
+// they belong to its cells, as labels do.
+constexpr const char* kVersion4 = R"sql(
+CREATE TABLE cell_axes (
+  experiment_id INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  name TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (experiment_id, position, name),
+  FOREIGN KEY (experiment_id, position)
+      REFERENCES experiment_cells (experiment_id, position) ON DELETE CASCADE
+) STRICT;
+)sql";
+
 std::string WithWorkColumns(std::string sql) {
   const std::string mark = "{work}";
   for (size_t at; (at = sql.find(mark)) != std::string::npos;) {
@@ -199,7 +212,7 @@ void RefuseNewer(Database& database, int found, int known) {
 
 const std::vector<Migration>& AllMigrations() {
   static const std::vector<Migration> migrations = {
-      {1, WithWorkColumns(kVersion1)}, {2, kVersion2}, {3, kVersion3}};
+      {1, WithWorkColumns(kVersion1)}, {2, kVersion2}, {3, kVersion3}, {4, kVersion4}};
   return migrations;
 }
 

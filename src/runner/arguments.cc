@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "experiment/model_place.h"
+#include "experiment/inputs/model_place.h"
 
 namespace condense {
 namespace fs = std::filesystem;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "experiment/inputs.h"
+#include "experiment/inputs/inputs.h"
 #include "tensor/tensor.h"
 
 namespace condense {

@@ -13,9 +13,10 @@
 #include "data/calibration.h"
 #include "data/protocols/windows.h"
 #include "data/tasks/task_definition.h"
-#include "experiment/evaluators/evaluator.h"
-#include "experiment/model_place.h"
+#include "experiment/inputs/model_place.h"
 #include "experiment/spec/spec.h"
+#include "experiment/stages/evaluator.h"
+#include "experiment/stages/transform.h"
 
 namespace condense {
 namespace {
@@ -101,15 +102,20 @@ CatalogueKind Experiments() {
 }  // namespace
 
 std::vector<CatalogueKind> Catalogue() {
-  return {Parts<Compressor>("methods"),
-          Parts<Allocator>("allocators"),
-          Parts<CalibrationSampler>("samplers"),
-          Files("models", "models", ModelSummary),
-          Files("protocols", "protocols", ProtocolSummary),
-          Parts<Evaluator>("evaluations"),
-          Files("tasks", "tasks", TaskSummary),
-          Files("calibrations", "calibration", CalibrationSummary),
-          Experiments()};
+  std::vector<CatalogueKind> kinds = {Parts<Compressor>("methods"),
+                                      Parts<Allocator>("allocators"),
+                                      Parts<CalibrationSampler>("samplers"),
+                                      Files("models", "models", ModelSummary),
+                                      Files("protocols", "protocols", ProtocolSummary),
+                                      Parts<Transform>("transforms"),
+                                      Parts<Evaluator>("evaluations"),
+                                      Files("tasks", "tasks", TaskSummary),
+                                      Files("calibrations", "calibration", CalibrationSummary),
+                                      Experiments()};
+  std::erase_if(kinds, [](const CatalogueKind& kind) {
+    return kind.name == "transforms" && kind.entries.empty();
+  });
+  return kinds;
 }
 
 }  // namespace condense

@@ -3,10 +3,10 @@
 
 #include "base/error.h"
 #include "evaluation/agreement.h"
-#include "experiment/evaluators/evaluator.h"
+#include "experiment/inputs/config_name.h"
 #include "experiment/run/cell_records.h"
 #include "experiment/run/workbench.h"
-#include "experiment/spec/config_name.h"
+#include "experiment/stages/evaluator.h"
 
 namespace condense {
 namespace {

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "experiment/evaluators/evaluator.h"
+#include "experiment/inputs/config_name.h"
 #include "experiment/run/cell_records.h"
 #include "experiment/run/workbench.h"
-#include "experiment/spec/config_name.h"
+#include "experiment/stages/evaluator.h"
 
 namespace condense {
 namespace {

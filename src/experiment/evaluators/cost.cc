@@ -1,8 +1,8 @@
 // What a compression costs that finds nothing prepared (protocols.md 5.8). Cells share calibration
 // sets and statistics, so the seconds of a cell that was made in a sweep say little: here the model
 // is compressed once more, alone, and what comes out is thrown away.
-#include "experiment/evaluators/evaluator.h"
 #include "experiment/run/cell_records.h"
+#include "experiment/stages/evaluator.h"
 
 namespace condense {
 namespace {

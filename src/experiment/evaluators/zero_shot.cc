@@ -1,15 +1,15 @@
 // Accuracy on tasks of configs/tasks without examples in the prompt, as the lm-evaluation-harness
-// measures it. Documents are kept as they are finished, so that an interrupted task goes on.
+// measures it. Finished documents are stored at once, so that an interrupted task is resumed.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/system.h"
 #include "evaluation/task_evaluation.h"
-#include "experiment/evaluators/evaluator.h"
+#include "experiment/inputs/config_name.h"
 #include "experiment/run/cell_records.h"
 #include "experiment/run/workbench.h"
-#include "experiment/spec/config_name.h"
+#include "experiment/stages/evaluator.h"
 #include "results/score_samples.h"
 
 namespace condense {

@@ -278,6 +278,17 @@ StageResult DenseResult(const CheckpointModel& model) {
   return result;
 }
 
+StageResult TransformedResult(const CheckpointModel& model, double ratio, Match match) {
+  StageResult result = DenseResult(model);
+  if (ratio == 0 || match == Match::kNominal) return result;  // a nominal ratio stays what it was
+  CompressionResult counted;
+  counted.config = model.config();
+  counted.parameters = CountParameters(counted.config);
+  counted.ratios = RatiosOf(counted.config);
+  AddMetric(result, kParameters, "deviation", RealRatio(counted, match) - ratio, "fraction");
+  return result;
+}
+
 StageResult CompressedResult(const CompressionResult& result, double ratio, Match match) {
   StageResult stage;
   AddParameters(result.config, stage);

@@ -33,6 +33,8 @@ StageResult ArithmeticRecords(const std::string& protocol, const ModelConfig& co
 inline constexpr double kMatchTolerance = 0.005;
 
 StageResult DenseResult(const CheckpointModel& model);
+// What changes when a compressed model is transformed: its counts, and how far it is from the ratio.
+StageResult TransformedResult(const CheckpointModel& model, double ratio, Match match);
 StageResult CompressedResult(const CompressionResult& result, double ratio, Match match);
 void AddBytes(const CheckpointModel& stored, StageResult& result);
 StageResult CalibrationResult(const CalibrationSet& set);

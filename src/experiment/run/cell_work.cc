@@ -18,14 +18,19 @@ namespace fs = std::filesystem;
 StageResult CellWork::Run(const PlannedStage& stage, StageParts parts) {
   ResetPeakResident();
   const Stopwatch watch;
-  StageResult result = stage.kind == StageKind::kCalibrate  ? Calibrate()
-                       : stage.kind == StageKind::kCompress ? CompressModel()
-                                                            : Evaluate(stage, std::move(parts));
+  StageResult result =
+      std::visit([&](const auto& work) { return Do(work, std::move(parts)); }, stage.work);
   result.seconds = watch.Seconds();
   // A stage that resets the peak between its phases says what it was.
   result.peak_rss_bytes =
       std::max(result.peak_rss_bytes.value_or(0), static_cast<int64_t>(PeakResidentBytes()));
   return result;
+}
+
+void CellWork::Note(const PlannedStage& stage, StageRecord done) {
+  if (const auto* work = std::get_if<ModelWork>(&stage.work)) {
+    models_.at(work->step).noted = std::move(done);
+  }
 }
 
 CalibrationBench& CellWork::Calibration(bool scores) {
@@ -37,37 +42,54 @@ CalibrationBench& CellWork::Calibration(bool scores) {
   return bench_.Calibration(setting.model, name, setting.seed);
 }
 
-StageResult CellWork::Calibrate() { return CalibrationResult(Calibration(/*scores=*/false).set); }
-
-fs::path CellWork::ArtefactName() const {
-  return fs::path("artefacts") / cell_.fingerprint.substr(0, 16);
+StageResult CellWork::Do(const CalibrationWork&, StageParts) {
+  return CalibrationResult(Calibration(/*scores=*/false).set);
 }
 
-CompressionResult CellWork::CompressInto(const fs::path& folder) {
-  return CompressWith(Calibration(/*scores=*/false).statistics,
-                      Calibration(/*scores=*/true).statistics,
-                      bench_.Model(cell_.setting.model).checkpoint(), folder);
+CheckpointSink CellWork::SinkFor(size_t step, const CheckpointModel& before,
+                                 const fs::path& folder) const {
+  const PlannedModel& model = cell_.models.at(step);
+  return CheckpointSink(before, folder,
+                        {.dtype = spec_.storage,
+                         .provenance_json = fmt::format(R"({{"fingerprint":"{}","cell":{}}})",
+                                                        model.fingerprint, model.canonical)});
 }
 
 CompressionResult CellWork::CompressWith(StatisticsStore& statistics, StatisticsStore& scores,
                                          const CheckpointModel& dense, const fs::path& folder) {
-  const MethodSpec& method = spec_.methods[cell_.setting.method];
-  const CompressionRequest request{.method = *method.method,
-                                   .allocator = method.allocator.object.get(),
-                                   .ratio = cell_.setting.ratio.value_or(0),
-                                   .match = method.match,
-                                   .seed = cell_.setting.seed.value_or(0)};
-  CheckpointSink sink(dense, folder,
-                      {.dtype = spec_.storage,
-                       .provenance_json = fmt::format(R"({{"fingerprint":"{}","cell":{}}})",
-                                                      cell_.fingerprint, cell_.canonical)});
-  return Compress(request, statistics, scores, sink);
+  const CellSetting& setting = cell_.setting;
+  CheckpointSink sink = SinkFor(0, dense, folder);
+  return Compress(
+      spec_.methods[setting.method].Request(setting.ratio.value_or(0), setting.seed.value_or(0)),
+      statistics, scores, sink);
+}
+
+StageResult CellWork::Transformed(size_t step, const OpenedModel& before, const fs::path& folder) {
+  const Component<Transform>& transform = transforms_.at(step - 1);
+  CheckpointSink sink = SinkFor(step, before.checkpoint(), folder);
+  TransformSubject subject{.bench = bench_,
+                           .model = cell_.setting.model,
+                           .seed = cell_.setting.seed,
+                           .source = before.source(),
+                           .sink = sink};
+  const Stopwatch watch;
+  StageResult result = transform->Run(subject);
+  for (MetricRecord& metric : result.metrics) {
+    if (metric.protocol.empty()) metric.protocol = transform.name;
+  }
+  result.metrics.push_back({.protocol = kCost.id,
+                            .task = "",
+                            .metric = transform.name + "-seconds",
+                            .value = watch.Seconds(),
+                            .unit = "s",
+                            .basis = ""});
+  return result;
 }
 
 CompressionResult CellWork::CompressAgain() {
   const CellSetting& setting = cell_.setting;
-  bench_.TokenizerOf(setting.model);  // calibration sets are drawn with it; it is loaded once
-  // What this process has kept of other cells is no part of the memory that this one takes.
+  bench_.TokenizerOf(setting.model);  // calibration sets are sampled with it; it is loaded once
+  // What this process holds for other cells is no part of the memory that this one takes.
   ::malloc_trim(0);
   const uint64_t held = CurrentResidentBytes();
   PhaseClock clock("load");
@@ -86,7 +108,7 @@ CompressionResult CellWork::CompressAgain() {
     scores.emplace(model.source(), *score_set, StatisticsStore::Options{});
   }
   const std::map<std::string, PhaseUse> before = clock.Uses();
-  const fs::path folder = (results_ / ArtefactName()).string() + "-again";
+  const fs::path folder = (results_ / cell_.models.front().Artefact()).string() + "-again";
   CompressionResult result =
       CompressWith(statistics, scores ? *scores : statistics, model.checkpoint(), folder);
   for (const auto& [phase, use] : before) {
@@ -99,55 +121,73 @@ CompressionResult CellWork::CompressAgain() {
   return result;
 }
 
-StageResult CellWork::CompressModel() {
-  if (cell_.setting.RemovesNothing())
-    return DenseResult(bench_.Model(cell_.setting.model).checkpoint());
-  for (const PlannedStage& stage : cell_.stages) {
-    if (stage.kind != StageKind::kEvaluate) continue;
-    RequireNoSharedText(spec_.evaluators[stage.evaluator]->ScoredText(stage.evaluation));
+StageResult CellWork::Make(size_t step) {
+  const fs::path folder = results_ / cell_.models.at(step).Artefact();
+  StageResult result;
+  if (step > 0) {
+    result = Transformed(step, ModelAfter(step - 1), folder);
+    models_[step - 1].opened.reset();  // nothing but the last model is measured
+  } else {
+    const CompressionResult compressed = CompressWith(
+        Calibration(/*scores=*/false).statistics, Calibration(/*scores=*/true).statistics,
+        bench_.Model(cell_.setting.model).checkpoint(), folder);
+    result = CompressedResult(compressed, cell_.setting.ratio.value_or(0),
+                              spec_.methods[cell_.setting.method].match);
+    result.peak_rss_bytes = static_cast<int64_t>(PeakBytesOf(compressed.phases));
   }
-  const fs::path name = ArtefactName();
-  const CompressionResult compressed = CompressInto(results_ / name);
-  compressed_.emplace(results_ / name, bench_.load());
-  StageResult result = CompressedResult(compressed, cell_.setting.ratio.value_or(0),
-                                        spec_.methods[cell_.setting.method].match);
-  AddBytes(compressed_->checkpoint(), result);
-  result.peak_rss_bytes = static_cast<int64_t>(PeakBytesOf(compressed.phases));
-  result.artefact = name.string();
-  result.artefact_sha256 = compressed_->checkpoint().digest();
+  models_[step].opened.emplace(folder, bench_.load());
   return result;
 }
 
-void CellWork::OpenNoted() {
-  if (!noted_ || noted_->artefact.empty()) return;
+StageResult CellWork::Do(const ModelWork& work, StageParts) {
+  const size_t step = work.step;
+  if (IsDense(step)) return DenseResult(bench_.Model(cell_.setting.model).checkpoint());
+  for (const PlannedStage& stage : cell_.stages) {
+    const auto* evaluation = std::get_if<EvaluationWork>(&stage.work);
+    if (evaluation == nullptr) continue;
+    RequireNoSharedText(spec_.evaluators[evaluation->evaluator]->ScoredText(evaluation->stage));
+  }
+  StageResult result = Make(step);
+  const CheckpointModel& made = models_[step].opened->checkpoint();
+  if (step == 0) {
+    AddBytes(made, result);
+  } else {
+    const StageResult counted = TransformedResult(made, cell_.setting.ratio.value_or(0),
+                                                  spec_.methods[cell_.setting.method].match);
+    result.metrics.insert(result.metrics.end(), counted.metrics.begin(), counted.metrics.end());
+  }
+  result.artefact = cell_.models[step].Artefact();
+  result.artefact_sha256 = made.digest();
+  return result;
+}
+
+void CellWork::OpenNoted(MadeModel& model) {
+  const std::optional<StageRecord>& noted = model.noted;
+  if (!noted || noted->artefact.empty()) return;
   try {
-    compressed_.emplace(results_ / noted_->artefact, bench_.load());
-    if (compressed_->checkpoint().digest() == noted_->artefact_sha256) return;
-    LogInfo("{}: is not the model that was stored; compressing again", noted_->artefact);
+    model.opened.emplace(results_ / noted->artefact, bench_.load());
+    if (model.opened->checkpoint().digest() == noted->artefact_sha256) return;
+    LogInfo("{}: is not the model that was stored; making it again", noted->artefact);
   } catch (const DataError& error) {
-    LogDebug("{}; compressing again", error.what());
+    LogDebug("{}; making it again", error.what());
   }
-  compressed_.reset();
+  model.opened.reset();
 }
 
-OpenedModel& CellWork::Compressed() {
-  if (!compressed_) OpenNoted();
-  if (!compressed_) {
-    CompressInto(results_ / ArtefactName());
-    compressed_.emplace(results_ / ArtefactName(), bench_.load());
-  }
-  return *compressed_;
+const OpenedModel& CellWork::ModelAfter(size_t step) {
+  if (IsDense(step)) return bench_.Model(cell_.setting.model);
+  MadeModel& model = models_.at(step);
+  if (!model.opened) OpenNoted(model);
+  if (!model.opened) Make(step);
+  return *model.opened;
 }
 
-StageResult CellWork::Evaluate(const PlannedStage& stage, StageParts parts) {
-  const Evaluator& evaluator = *spec_.evaluators[stage.evaluator];
-  RequireNoSharedText(evaluator.ScoredText(stage.evaluation));
-  const size_t model = cell_.setting.model;
-  const ModelSource& source =
-      cell_.setting.RemovesNothing() ? bench_.Model(model).source() : Compressed().source();
-  EvaluationSubject subject{bench_, model, source, std::move(parts),
-                            [this] { return CompressAgain(); }};
-  return evaluator.Run(stage.evaluation, subject);
+StageResult CellWork::Do(const EvaluationWork& work, StageParts parts) {
+  const Evaluator& evaluator = *spec_.evaluators[work.evaluator];
+  RequireNoSharedText(evaluator.ScoredText(work.stage));
+  EvaluationSubject subject{bench_, cell_.setting.model, ModelAfter(models_.size() - 1).source(),
+                            std::move(parts), [this] { return CompressAgain(); }};
+  return evaluator.Run(work.stage, subject);
 }
 
 void CellWork::RequireNoSharedText(const std::string& protocol) {
@@ -165,11 +205,14 @@ void CellWork::RequireNoSharedText(const std::string& protocol) {
   }
 }
 
-void CellWork::Discard() {
-  if (spec_.artefacts == ArtefactPolicy::kKeep || cell_.setting.RemovesNothing()) return;
-  compressed_.reset();
-  std::error_code ignored;
-  fs::remove_all(results_ / ArtefactName(), ignored);
+void CellWork::Discard(const std::function<bool(const PlannedModel&)>& needed) {
+  if (spec_.artefacts == ArtefactPolicy::kKeep) return;
+  for (size_t step = 0; step < models_.size(); ++step) {
+    if (IsDense(step) || needed(cell_.models[step])) continue;
+    models_[step].opened.reset();
+    std::error_code ignored;
+    fs::remove_all(results_ / cell_.models[step].Artefact(), ignored);
+  }
 }
 
 }  // namespace condense

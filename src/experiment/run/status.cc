@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "report/measurements.h"
 #include "results/process.h"
 
 namespace condense {
@@ -46,12 +47,14 @@ class Earlier {
   }
 
  private:
-  static std::string NameOf(const ExperimentCell& cell) {
-    const RunRecord& run = cell.run;
-    return fmt::format("{}|{}|{}|{}|{}", run.model, cell.label.empty() ? run.method : cell.label,
-                       run.nominal_ratio.value_or(-1), run.calibration, run.seed.value_or(-1));
+  using Keys = std::map<std::string, std::string>;
+  // Without the details that may have changed under the same name.
+  static Keys NameOf(const ExperimentCell& cell) {
+    Keys keys = KeysOf(cell);
+    for (const char* detail : {"dtype", "params", "ratio_kind"}) keys.erase(detail);
+    return keys;
   }
-  std::map<std::string, RunRecord> cells_;
+  std::map<Keys, RunRecord> cells_;
 };
 
 std::string MissingStages(const PlannedCell& cell, const ResultsStore& store) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experiment/plan.h"
+#include "experiment/plan/plan.h"
 #include "results/results_store.h"
 
 namespace condense {
@@ -13,9 +13,9 @@ enum class Rerun { kNothing, kFailed, kAll };
 
 struct CellStatus {
   enum class State {
-    kBlocked,  // something that goes in is missing
+    kBlocked,  // an input is missing
     kDone,     // every stage has a result
-    kFailed,   // and is left alone
+    kFailed,   // and is not retried
     kRunning,  // another process works on it
     kToDo,
   };
@@ -27,7 +27,7 @@ struct CellStatus {
 std::vector<CellStatus> StatusOf(const ExperimentSpec& spec, const ExperimentPlan& plan,
                                  const ResultsStore* store, Rerun rerun);
 
-// The whole plan, a line a cell, as `--dry-run` prints it.
+// The whole plan, one line per cell, as `--dry-run` prints it.
 std::string PlanText(const ExperimentSpec& spec, const ExperimentPlan& plan,
                      const std::vector<CellStatus>& status);
 

@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "base/strings.h"
 #include "base/system.h"
+#include "experiment/run/cell_records.h"
 #include "experiment/run/cell_work.h"
 #include "experiment/run/environment.h"
 
@@ -100,7 +101,7 @@ class Sweep {
       return true;
     }
     store_.FinishRun(claim.id);
-    work.Discard();
+    work.Discard([&](const PlannedModel& model) { return NeededByOthers(model, cell); });
     ++outcome_.computed;
     Report(cell, fmt::format("{} ({})", Summary(claim.id), HumanDuration(watch.Seconds())));
     return true;
@@ -110,7 +111,7 @@ class Sweep {
                                   CellWork& work) {
     const Claim claim = ClaimStage(run, stage);
     if (claim.outcome == Claim::Outcome::kDone) {
-      if (stage.kind == StageKind::kCompress) work.Note(store_.FindStage(stage.key).value());
+      work.Note(stage, store_.FindStage(stage.key).value());
       return std::nullopt;
     }
     LogDebug("{}: {}", cell.name, stage.Name());
@@ -134,12 +135,28 @@ class Sweep {
     return failure;
   }
 
+  // Whether another cell is made from this model and has no result yet.
+  bool NeededByOthers(const PlannedModel& model, const PlannedCell& done) const {
+    const auto waits = [&](const PlannedCell& cell) {
+      const auto same = [&](const PlannedModel& other) {
+        return other.fingerprint == model.fingerprint;
+      };
+      if (cell.fingerprint == done.fingerprint ||
+          std::none_of(cell.models.begin(), cell.models.end(), same)) {
+        return false;
+      }
+      const auto run = store_.FindRun(cell.fingerprint);
+      return !run || !run->state.has_result;
+    };
+    return std::any_of(plan_.cells.begin(), plan_.cells.end(), waits);
+  }
+
   // A stage that another cell shares may be in other hands for a moment.
   Claim ClaimStage(int64_t run, const PlannedStage& stage) {
     const bool again = options_.rerun == Rerun::kAll && !repeated_.contains(stage.key);
     while (true) {
       const Claim claim =
-          store_.ClaimStage(run, {stage.key, stage.Kind(), stage.Name()}, environment_,
+          store_.ClaimStage(run, {stage.key, stage.kind, stage.Name()}, environment_,
                             {.retake_failed = true, .retake_done = again});
       if (claim.outcome != Claim::Outcome::kHeld) return claim;
       CheckInterrupt();
@@ -192,13 +209,28 @@ class Sweep {
 
 }  // namespace
 
+int64_t RegisterPlan(const ExperimentSpec& spec, const ExperimentPlan& plan, ResultsStore& store) {
+  for (const Component<Evaluator>& evaluator : spec.evaluators) {
+    for (const EvaluationStage& stage : evaluator->Stages()) {
+      store.RegisterProtocol(stage.protocol, evaluator->ProtocolParams(stage));
+    }
+  }
+  for (const TransformAxis& axis : spec.transforms) {
+    store.RegisterProtocol(axis.name, fmt::format(R"({{"transform":{}}})", JsonString(axis.name)));
+  }
+  for (const OwnProtocol& own : {kParameters, kCost, kCalibration, kModuleReport}) {
+    store.RegisterProtocol(own.id, own.params);
+  }
+  return store.RegisterExperiment(ExperimentRecordOf(spec), CellRecords(spec, plan));
+}
+
 SweepOutcome RunSweep(const ExperimentSpec& spec, const ExperimentPlan& plan, InputResolver& inputs,
                       ResultsStore& store, const SweepOptions& options) {
   store.MarkStale();
   const std::vector<CellStatus> status = StatusOf(spec, plan, &store, options.rerun);
   std::vector<size_t> pending;
   int failed_before = 0;
-  for (const size_t cell : WorkOrder(plan)) {
+  for (const size_t cell : WorkOrder(spec, plan)) {
     const CellStatus::State state = status[cell].state;
     if (state == CellStatus::State::kFailed) ++failed_before;
     if (state == CellStatus::State::kToDo || state == CellStatus::State::kRunning) {

@@ -1,16 +1,15 @@
-// Runs what is missing of a plan and stores every finished stage at once.
+// Runs the missing stages of a plan and stores each as soon as it is finished.
 //
-// Killing the program at any moment loses at most the stage in hand: the next start finds it
-// abandoned and takes it over. Several processes may work on one plan; each cell is done by one of
-// them.
+// Killing the program at any moment loses at most the stage that is running: the next start finds it
+// abandoned and takes it over. Several processes may work on one plan, each on cells of its own.
 #pragma once
 
 #include <filesystem>
 #include <set>
 #include <string>
 
-#include "experiment/inputs.h"
-#include "experiment/plan.h"
+#include "experiment/inputs/inputs.h"
+#include "experiment/plan/plan.h"
 #include "experiment/run/status.h"
 #include "model/stored/checkpoint_model.h"
 
@@ -22,8 +21,8 @@ struct SweepOptions {
   int threads = 0;  // 0: one for each physical core
   Rerun rerun = Rerun::kNothing;
   bool fail_fast = false;
-  // Keys of stages that were done anew under Rerun::kAll; shared by the sweeps of one command, so
-  // that what several experiments have in common is repeated once. May be null.
+  // Keys of stages that were repeated under Rerun::kAll; shared by the sweeps of one command, so that
+  // a stage that several experiments share is repeated once. May be null.
   std::set<std::string>* repeated = nullptr;
 };
 
@@ -32,8 +31,12 @@ struct SweepOutcome {
   int failed = 0;    // cells without a result, now or from before
 };
 
-// The experiment must have been registered. Throws what makes going on pointless: Interrupted, a
-// database that cannot be written, a checkpoint that fails the checks made before the first cell.
+// Stores the experiment, its cells and the protocols of everything that it measures. Returns the
+// experiment's id.
+int64_t RegisterPlan(const ExperimentSpec& spec, const ExperimentPlan& plan, ResultsStore& store);
+
+// The plan must have been registered. Throws what stops the whole sweep: Interrupted, a database
+// that cannot be written, a checkpoint that fails the checks made before the first cell.
 SweepOutcome RunSweep(const ExperimentSpec& spec, const ExperimentPlan& plan, InputResolver& inputs,
                       ResultsStore& store, const SweepOptions& options);
 

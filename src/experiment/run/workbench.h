@@ -14,7 +14,7 @@
 #include "data/protocols/protocol_text.h"
 #include "data/tasks/task.h"
 #include "evaluation/agreement.h"
-#include "experiment/inputs.h"
+#include "experiment/inputs/inputs.h"
 #include "experiment/spec/spec.h"
 #include "model/causal_lm.h"
 #include "model/stored/checkpoint_model.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "experiment/spec/config_name.h"
+#include "experiment/inputs/config_name.h"
 
 namespace condense {
 namespace {
@@ -147,7 +147,9 @@ std::optional<MethodSpec> ReadMethod(const Node& node, Problems& problems) {
   const std::vector<std::string> framework = FieldNames<MethodFrame>();
   MethodSpec spec;
   spec.where = node.where();
-  spec.method = ReadComponent<Compressor>(node.Without(framework), problems);
+  spec.method =
+      ReadComponent<Compressor>(node.Without(framework).Without(TransformKeys()), problems);
+  if (node.IsMap()) spec.transforms = ReadTransforms(node, problems);
   MethodFrame frame;
   if (node.IsMap()) ReadFields(node.Only(framework), frame, problems);
   if (problems.count() != before) return std::nullopt;

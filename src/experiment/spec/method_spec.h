@@ -5,11 +5,12 @@
 //     - {use: slicegpt, match: block, round_to: 1}
 //     - {use: modegpt, label: "MoDeGPT, uniform", allocator: uniform}
 //   ablations:
-//     - {name: no refit, methods: [modegpt], set: {mlp.refit: none}}
+//     - {name: coarse rounding, methods: [slicegpt], set: {round_to: 8}}
 //
-// `use`, `match`, `allocator`, `label`, `ratios` and `published_as` are the framework's; every
-// other key is an option of the method. An ablation makes one more row of each method it names (all
-// that remove something if it names none), with the assignments of `set` applied to it.
+// `use`, `match`, `allocator`, `label`, `ratios`, `published_as` and the names of transforms
+// (transform.h) are read here; every other key is an option of the method. An ablation adds a row
+// per method that it names, with the assignments of `set` applied; if it names none, per method
+// that removes something.
 #pragma once
 
 #include <array>
@@ -20,6 +21,7 @@
 
 #include "compression/compress.h"
 #include "config/registry.h"
+#include "experiment/stages/transform.h"
 
 namespace condense {
 
@@ -39,11 +41,21 @@ struct MethodSpec {
   std::vector<double> ratios;  // instead of the experiment's, where there are any
   Match match = Match::kBlock;
   Component<Compressor> method;
-  Component<Allocator> allocator;  // empty if the method uses none
+  Component<Allocator> allocator;         // empty if the method uses none
+  std::vector<TransformAxis> transforms;  // instead of the experiment's, where there are any
   Location where;
 
   // Facts of the method that decide which settings make a cell of their own.
   bool uses_ratio = true, uses_calibration = true;
+
+  // The method must outlive what is returned.
+  CompressionRequest Request(double ratio, uint64_t seed) const {
+    return {.method = *method.object,
+            .allocator = allocator.object.get(),
+            .ratio = ratio,
+            .match = match,
+            .seed = seed};
+  }
 };
 
 struct AblationSpec {

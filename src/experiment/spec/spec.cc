@@ -93,6 +93,21 @@ void CheckTables(const Node& root, const ExperimentSpec& spec, Problems& problem
   }
 }
 
+// The transforms of the experiment, and those that only methods name.
+std::vector<TransformAxis> ReadAllTransforms(const Node& root,
+                                             const std::vector<MethodSpec>& methods,
+                                             Problems& problems) {
+  std::vector<TransformAxis> axes = ReadTransforms(root, problems);
+  for (const MethodSpec& method : methods) {
+    for (const TransformAxis& own : method.transforms) {
+      const auto same = [&](const TransformAxis& axis) { return axis.name == own.name; };
+      if (std::any_of(axes.begin(), axes.end(), same)) continue;
+      axes.push_back({own.name, {{kAxisOff, {}}}});
+    }
+  }
+  return axes;
+}
+
 std::vector<AblationSpec> ReadAblations(const std::vector<Node>& entries, Problems& problems) {
   std::vector<AblationSpec> ablations;
   for (const Node& entry : entries) {
@@ -132,7 +147,7 @@ ExperimentSpec ReadExperiment(const SpecSource& source) {
   ApplyOverrides(root, source.overrides);
 
   Problems problems;
-  ReadFields(root.Without(EvaluatorKeys()), spec, problems);
+  ReadFields(root.Without(EvaluatorKeys()).Without(TransformKeys()), spec, problems);
   spec.has_table = root.Find("table") != nullptr;
   if (!spec.has_table && root.Find("figure") == nullptr) {
     problems.Add(root, "missing key 'table' or 'figure': nothing would be shown");
@@ -140,6 +155,7 @@ ExperimentSpec ReadExperiment(const SpecSource& source) {
   spec.evaluators = ReadEvaluators(root, problems);
   const std::vector<AblationSpec> ablations = ReadAblations(spec.ablation_entries, problems);
   spec.methods = ReadMethods(spec.method_entries, ablations, problems);
+  spec.transforms = ReadAllTransforms(root, spec.methods, problems);
   if (problems.empty()) CheckWhole(root, spec, problems);
   if (problems.empty()) CheckTables(root, spec, problems);
   problems.ThrowIfAny();

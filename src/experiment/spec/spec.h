@@ -1,4 +1,4 @@
-// An experiment file: what is compared with what, and how the table or the figure looks.
+// An experiment file: what is compared, and how the tables and the figure look.
 //
 //   title: WikiText-2 perplexity by method and ratio
 //   profiles:    # what differs between a laptop and the paper; merged over the rest
@@ -10,9 +10,10 @@
 //   figure: {x: block-params, y: perplexity, y_axis: {scale: log}}   # beside the table, or instead
 //   more_tables: {seconds: {title: Seconds, cell: compress-seconds}}  # of the same cells
 //
-// What is measured stands under the names of the evaluators: perplexity, zero_shot, agreement, ...
-// (evaluator.h). Reading reports every problem of the file at once. Nothing but configuration files
-// is read here.
+// The names of evaluators are keys that say what is measured: perplexity, zero_shot, agreement, ...
+// (evaluator.h). The names of transforms are keys that change the compressed models before that
+// (transform.h). Reading reports every problem of the file at once, and reads nothing but
+// configuration files.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,13 @@
 #include <vector>
 
 #include "config/fields.h"
-#include "experiment/evaluators/evaluator.h"
-#include "experiment/model_place.h"
-#include "experiment/spec/config_name.h"
+#include "experiment/inputs/config_name.h"
+#include "experiment/inputs/model_place.h"
 #include "experiment/spec/figure_yaml.h"
 #include "experiment/spec/method_spec.h"
 #include "experiment/spec/table_yaml.h"
+#include "experiment/stages/evaluator.h"
+#include "experiment/stages/transform.h"
 #include "tensor/tensor.h"
 
 namespace condense {
@@ -65,7 +67,7 @@ struct ExperimentSpec {
   template <class V>
   void Fields(V&& field) {
     field("title", title, "heading of the table and the figure", Required{}, NonEmpty{});
-    field("description", description, "the published table that this is, in a sentence",
+    field("description", description, "the published table that this regenerates, in a sentence",
           NonEmpty{});
     field("models", models, "checkpoints", Required{}, NonEmpty{});
     field("methods", method_entries, "methods: a name, or {use: NAME, OPTION: VALUE}", Required{},
@@ -79,7 +81,7 @@ struct ExperimentSpec {
     field("dtype", dtype, "what models are computed in");
     field("storage", storage,
           "dtype of compressed models on disk; that of the computation unless given");
-    field("artefacts", artefacts, "what becomes of compressed models after their evaluation");
+    field("artefacts", artefacts, "whether compressed models stay on disk after their evaluation");
     field("allow_overlap", allow_overlap,
           "accept calibration text that shares runs with evaluated text");
     field("table", table_entry, "rows, columns and cell of the table");
@@ -93,6 +95,7 @@ struct ExperimentSpec {
   std::filesystem::path file;
   bool overridden = false;  // by --set
   std::vector<MethodSpec> methods;
+  std::vector<TransformAxis> transforms;  // those of methods alone are `none` for the others
   std::vector<Component<Evaluator>> evaluators;
   bool has_table = false;
   TableSpec table;  // if it has one
@@ -106,7 +109,7 @@ struct SpecSource {
   std::vector<std::string> overrides;  // KEY=VALUE
 };
 
-// ConfigError with every problem, one a line.
+// ConfigError with every problem, one per line.
 ExperimentSpec ReadExperiment(const SpecSource& source);
 
 // The names of the profiles of a file, in its order.

@@ -4,15 +4,20 @@
 
 #include "config/paths.h"
 #include "experiment/run/cell_records.h"
+#include "experiment/stages/transform.h"
 #include "stats/means.h"
 
 namespace condense {
 
 const std::vector<std::string>& MeasurementKeys() {
-  static const std::vector<std::string> keys = {
-      "model", "method", "ratio",    "ratio_kind",         "calibration",
-      "seed",  "dtype",  "ablation", "calibration_corpus", "calibration_tokens",
-      "params"};
+  static const std::vector<std::string> keys = [] {
+    std::vector<std::string> all = {
+        "model", "method", "ratio",    "ratio_kind",         "calibration",
+        "seed",  "dtype",  "ablation", "calibration_corpus", "calibration_tokens",
+        "params"};
+    for (std::string& transform : TransformKeys()) all.push_back(std::move(transform));
+    return all;
+  }();
   return keys;
 }
 

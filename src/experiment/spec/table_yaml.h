@@ -11,8 +11,8 @@
 //     title: Perplexity       # of further tables; the first one has the experiment's
 //     methods: [slicegpt]     # only these rows, by label, and the dense model
 //
-// Besides the keys of a cell (model, method, ratio, calibration, seed, ...) rows and columns may be
-// told apart by `calibration_corpus`, `calibration_tokens` (samples x length) and `ablation`, which
+// Besides the keys of a cell (model, method, ratio, calibration, seed, ..., names of transforms) rows
+// and columns may be told apart by `calibration_corpus`, `calibration_tokens` (samples x length) and `ablation`, which
 // takes the ablation's name out of the method's label.
 //
 // A cell of tasks is one of

@@ -4,12 +4,9 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/sha256.h"
 #include "base/strings.h"
 #include "base/system.h"
-#include "data/calibration.h"
-#include "experiment/run/workbench.h"
-#include "experiment/spec/method_spec.h"
+#include "experiment/run/folder_compression.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
 
@@ -69,32 +66,20 @@ std::optional<uint64_t> SeedOf(const Arguments& arguments) {
   return static_cast<uint64_t>(*seed);
 }
 
-CalibrationSet CalibrationOf(const Arguments& arguments, const MethodSpec& method,
-                             const std::filesystem::path& folder) {
-  if (!method.uses_calibration) return NoCalibration();
+std::optional<CalibrationRequest> CalibrationOf(const Arguments& arguments,
+                                                const MethodSpec& method) {
+  if (!method.uses_calibration) return std::nullopt;
   if (!arguments.Has("calibration")) {
     throw MakeError<ConfigError>("method '{}' needs --calibration NAME, text:FILE or ids:FILE",
                                  method.method.name);
   }
   const std::string& name = arguments.Text("calibration");
-  const bool ids = StartsWith(name, "ids:");
-  RefuseIdleIdsType(arguments, ids ? name.substr(4) : "");
-  const CalibrationRequest request{
-      .name = name,
-      .samples = arguments.Integer("samples"),
-      .length = arguments.Integer("length"),
-      .seed = SeedOf(arguments),
-      .ids_type = ParseIdsType(arguments.TextOr("ids-type", "uint16"))};
-  return LoadCalibration(request, *LoadTokenizer(folder), arguments.Data());
-}
-
-std::string Provenance(const MethodSpec& method, double ratio, const CalibrationSet& set) {
-  return Json({{"method", Json::parse(method.method.canonical)},
-               {"allocator", Json::parse(method.allocator.canonical)},
-               {"match", EnumName(method.match)},
-               {"ratio", ratio},
-               {"calibration", {{"id", set.id}, {"hash", set.hash}, {"seed", set.seed}}}})
-      .dump();
+  RefuseIdleIdsType(arguments, StartsWith(name, "ids:") ? name.substr(4) : "");
+  return CalibrationRequest{.name = name,
+                            .samples = arguments.Integer("samples"),
+                            .length = arguments.Integer("length"),
+                            .seed = SeedOf(arguments),
+                            .ids_type = ParseIdsType(arguments.TextOr("ids-type", "uint16"))};
 }
 
 void Print(const CompressionResult& result, const Arguments& arguments) {
@@ -122,29 +107,25 @@ void PrintJson(const CompressionResult& result, const CalibrationSet& set) {
 }
 
 int Run(const Arguments& arguments) {
-  const MethodSpec method = MethodOf(arguments);
+  MethodSpec method = MethodOf(arguments);
   const double ratio = method.uses_ratio ? arguments.Number("ratio") : 0;
   if (!(ratio >= 0 && ratio < 1))
     throw MakeError<ConfigError>("--ratio {}: expected a number in [0, 1)", ratio);
-  const std::filesystem::path out = arguments.Text("out"), folder = ModelFolder(arguments);
-  const DType dtype = ParseDType(arguments.TextOr("dtype", "float32"));
-  CalibrationSet set = CalibrationOf(arguments, method, folder);
-
-  const InferenceScope inference;
-  const OpenedModel model(folder, {.dtype = dtype, .device = OpenComputeDevice(arguments)});
-  CalibrationBench bench(model.source(), std::move(set), {});
-  CheckpointSink sink(model.checkpoint(), out,
-                      {.provenance_json = Provenance(method, ratio, bench.set)});
-  const CompressionRequest request{.method = *method.method,
-                                   .allocator = method.allocator.object.get(),
-                                   .ratio = ratio,
-                                   .match = method.match,
-                                   .seed = SeedOf(arguments).value_or(0)};
-  const CompressionResult result = Compress(request, bench.statistics, bench.statistics, sink);
+  const auto calibration = CalibrationOf(arguments, method);
+  const CompressedFolder compressed =
+      CompressFolder({.model = ModelFolder(arguments),
+                      .out = arguments.Text("out"),
+                      .method = std::move(method),
+                      .ratio = ratio,
+                      .calibration = calibration,
+                      .seed = SeedOf(arguments).value_or(0),
+                      .data = arguments.Data(),
+                      .load = {.dtype = ParseDType(arguments.TextOr("dtype", "float32")),
+                               .device = OpenComputeDevice(arguments)}});
   if (arguments.Flag("json")) {
-    PrintJson(result, bench.set);
+    PrintJson(compressed.result, compressed.calibration);
   } else {
-    Print(result, arguments);
+    Print(compressed.result, arguments);
   }
   return 0;
 }

@@ -9,7 +9,7 @@
 #include "base/strings.h"
 #include "base/system.h"
 #include "config/paths.h"
-#include "experiment/model_place.h"
+#include "experiment/inputs/model_place.h"
 #include "experiment/run/environment.h"
 #include "model/stored/checkpoint_model.h"
 #include "report/figures/figure_gnuplot.h"

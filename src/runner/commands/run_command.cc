@@ -10,7 +10,6 @@
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "experiment/figures.h"
-#include "experiment/run/cell_records.h"
 #include "experiment/run/sweep.h"
 #include "experiment/spec/experiment_list.h"
 #include "experiment/tables.h"
@@ -54,17 +53,6 @@ void RequireInputs(const ExperimentPlan& plan) {
   std::string text = plan.missing.front();
   for (size_t i = 1; i < plan.missing.size(); ++i) text += "\n" + plan.missing[i];
   throw ConfigError(text + "\nnothing was run; name the folders with --models DIR and --data DIR");
-}
-
-void RegisterProtocols(const ExperimentSpec& spec, ResultsStore& store) {
-  for (const Component<Evaluator>& evaluator : spec.evaluators) {
-    for (const EvaluationStage& stage : evaluator->Stages()) {
-      store.RegisterProtocol(stage.protocol, evaluator->ProtocolParams(stage));
-    }
-  }
-  for (const OwnProtocol& own : {kParameters, kCost, kCalibration, kModuleReport}) {
-    store.RegisterProtocol(own.id, own.params);
-  }
 }
 
 // Where artefacts, caches and tables go: beside the database.
@@ -161,9 +149,7 @@ int DryRun(const Arguments& arguments, const std::vector<ExperimentSpec>& specs)
 // The number of cells that failed.
 int RunOne(const Arguments& arguments, const ExperimentSpec& spec, const ExperimentPlan& plan,
            InputResolver& inputs, ResultsStore& store, const SweepOptions& options) {
-  RegisterProtocols(spec, store);
-  const int64_t experiment =
-      store.RegisterExperiment(ExperimentRecordOf(spec), CellRecords(spec, plan));
+  const int64_t experiment = RegisterPlan(spec, plan, store);
   const SweepOutcome outcome = RunSweep(spec, plan, inputs, store, options);
   if (spec.has_table) PrintTables(arguments, spec, store, experiment, outcome.failed == 0);
   if (spec.figure) DrawFigure(arguments, spec, store, experiment, outcome.failed == 0);

@@ -45,6 +45,7 @@ void PrintRun(const CellDetail& detail) {
     Line("experiment",
          fmt::format("{} {} {} {}", membership.experiment.name, membership.experiment.profile,
                      membership.label, membership.origin));
+    for (const auto& [name, value] : membership.axes) Line(name, value);
   }
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "config/paths.h"
-#include "experiment/plan.h"
+#include "experiment/plan/plan.h"
 #include "experiment/spec/experiment_list.h"
 #include "support/tiny_configs.h"
 

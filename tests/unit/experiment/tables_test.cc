@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
-#include "experiment/plan.h"
+#include "experiment/plan/plan.h"
 #include "report/tables/render.h"
 #include "support/tiny_configs.h"
 #include "unit/report/fabricated_results.h"

@@ -59,6 +59,26 @@ TEST(ResultsStore, RefusesAMetricThatIsNotANumber) {
   EXPECT_EQ(store.FindStage("s")->state.status, WorkStatus::kRunning);
 }
 
+TEST(ResultsStore, OfAMetricThatTwoStagesStoreTheLaterCounts) {
+  const StoreFolder folder;
+  ResultsStore store = folder.Open();
+  const int64_t environment = StoreFolder::Fill(store, {"a"});
+  const Claim run = store.ClaimRun("a", environment);
+  const auto finish = [&](const std::string& key, std::vector<MetricRecord> metrics) {
+    const Claim stage = store.ClaimStage(run.id, {key, key, key}, environment);
+    store.FinishStage(stage.id, {.metrics = std::move(metrics)});
+  };
+  MetricRecord other = Perplexity(3);
+  other.task = "t";
+  finish("compress", {Perplexity(1), other});
+  finish("recover", {Perplexity(2)});
+  const std::vector<MetricRecord> metrics = store.MetricsOfRun(run.id);
+  ASSERT_EQ(metrics.size(), 2u);
+  EXPECT_EQ(metrics[0].value, 3);
+  EXPECT_EQ(metrics[1].value, 2);
+  EXPECT_EQ(metrics[1].stage_key, "recover");
+}
+
 StageResult FullResult() {
   StageResult result;
   result.seconds = 12.5;
@@ -98,8 +118,10 @@ TEST(ResultsStore, DescribesACellWithEverythingThatLedToIt) {
       SomeRun("abc123"),
       "MoDeGPT",
       "experiments/table1.yaml:12",
+      {{"recover", "rank 8"}},
       {{"weights", "model.safetensors", "w1", 1234}, {"tokenizer", "t.json", "t1", {}}}};
-  store.RegisterExperiment(SomeExperiment("table2"), {cell});
+  const int64_t table2 = store.RegisterExperiment(SomeExperiment("table2"), {cell});
+  EXPECT_EQ(store.CellsOfExperiment(table2).at(0).axes, cell.axes);
   const Claim run = store.ClaimRun("abc123", environment);
   const Claim stage = store.ClaimStage(run.id, {"key", "compress", "compress"}, environment);
   ASSERT_TRUE(store.FinishStage(stage.id, FullResult()));
@@ -112,6 +134,7 @@ TEST(ResultsStore, DescribesACellWithEverythingThatLedToIt) {
   ASSERT_EQ(detail.experiments.size(), 1u);
   EXPECT_EQ(detail.experiments[0].origin, "experiments/table1.yaml:12");
   EXPECT_EQ(detail.experiments[0].experiment.spec, "spec of table2");
+  EXPECT_EQ(detail.experiments[0].axes, cell.axes);
   ASSERT_EQ(detail.inputs.size(), 2u);
   EXPECT_EQ(detail.inputs[1].sha256, "w1");
   EXPECT_EQ(detail.inputs[1].bytes, 1234);

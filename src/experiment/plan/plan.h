@@ -10,46 +10,47 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "experiment/inputs.h"
+#include "experiment/inputs/inputs.h"
+#include "experiment/plan/axes.h"
 #include "experiment/spec/spec.h"
 
 namespace condense {
 
-// One setting, as positions in the lists of the spec.
-struct CellSetting {
-  size_t model = 0, method = 0;
-  std::optional<double> ratio;        // none for methods without one
-  std::optional<size_t> calibration;  // none for methods that need none
-  std::optional<uint64_t> seed;       // none: the calibration set's own
-  bool operator==(const CellSetting&) const = default;
-  // The model as it is on disk.
-  bool RemovesNothing() const { return ratio.value_or(0) == 0; }
+// What a stage does.
+struct CalibrationWork {};
+// Makes the model of a step: 0 is the compression, each transform is one more.
+struct ModelWork {
+  size_t step = 0;
+};
+struct EvaluationWork {
+  size_t evaluator = 0;  // in the list of the spec
+  EvaluationStage stage;
 };
 
-// models x methods (each with its ablations) x ratios x calibration x seeds. A method that has no
-// ratio appears once a model and calibration set; one that needs no calibration once a model and
-// ratio.
-std::vector<CellSetting> ExpandCells(const ExperimentSpec& spec);
-
-enum class StageKind { kCalibrate, kCompress, kEvaluate };
 struct PlannedStage {
-  StageKind kind = StageKind::kCompress;
+  std::string kind;  // "calibrate", "compress", a transform's name, "evaluate"
   std::string key;
-  size_t evaluator = 0;        // kEvaluate: in the list of the spec
-  EvaluationStage evaluation;  // kEvaluate
-  const char* Kind() const;    // "compress"
-  std::string Name() const;    // "compress", "evaluate bundled-256"
+  std::variant<CalibrationWork, ModelWork, EvaluationWork> work;
+  std::string Name() const;  // "compress", "evaluate bundled-256"
+};
+
+// A model that a cell makes on its way. Cells that begin alike share it.
+struct PlannedModel {
+  std::string canonical, fingerprint;
+  std::string Artefact() const;  // its folder, relative to the results
 };
 
 struct PlannedCell {
   CellSetting setting;
   std::string name;  // "llama2-mini modegpt 0.2 bundled-128x256", for people
   std::string canonical, fingerprint;
+  std::vector<PlannedModel> models;  // by step; the last one is the cell's
   std::vector<PlannedStage> stages;
   std::vector<InputRecord> inputs;
-  bool complete = false;  // false: something that goes in was not found, so there are no keys
+  bool complete = false;  // false: an input was not found, so there are no keys
 };
 
 struct ExperimentPlan {
@@ -59,8 +60,9 @@ struct ExperimentPlan {
 
 ExperimentPlan PlanExperiment(const ExperimentSpec& spec, InputResolver& inputs);
 
-// The cells in the order of work: what shares a model, then a calibration set, lies together.
-std::vector<size_t> WorkOrder(const ExperimentPlan& plan);
+// The cells in the order of work: those that share a model, then a calibration set, follow each
+// other.
+std::vector<size_t> WorkOrder(const ExperimentSpec& spec, const ExperimentPlan& plan);
 
 // The cells as the database knows them.
 std::vector<ExperimentCell> CellRecords(const ExperimentSpec& spec, const ExperimentPlan& plan);

@@ -1,4 +1,4 @@
-#include "experiment/model_place.h"
+#include "experiment/inputs/model_place.h"
 
 #include <fmt/format.h>
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "data/text/corpus.h"
-#include "experiment/model_place.h"
+#include "experiment/inputs/model_place.h"
 #include "results/records.h"
 
 namespace condense {

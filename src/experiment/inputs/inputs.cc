@@ -1,4 +1,4 @@
-#include "experiment/inputs.h"
+#include "experiment/inputs/inputs.h"
 
 #include <fmt/format.h>
 

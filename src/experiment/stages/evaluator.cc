@@ -1,4 +1,4 @@
-#include "experiment/evaluators/evaluator.h"
+#include "experiment/stages/evaluator.h"
 
 #include <algorithm>
 

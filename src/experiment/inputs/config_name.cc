@@ -1,4 +1,4 @@
-#include "experiment/spec/config_name.h"
+#include "experiment/inputs/config_name.h"
 
 #include <fmt/format.h>
 

@@ -4,8 +4,8 @@
 //   perplexity: [bundled-256]
 //   zero_shot: {tasks: [arc_easy, piqa], protocols: [lmeval-bos]}
 //
-// lists its settings with Fields, the first of which a plain value or list stands for, and says
-// which stages it makes: what is stored, resumed and added on its own.
+// lists its settings with Fields, and says which stages it has. A stage is stored, resumed and added
+// on its own. A plain value or list sets the first setting.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 
 #include "compression/compress.h"
 #include "config/registry.h"
-#include "experiment/inputs.h"
+#include "experiment/inputs/inputs.h"
 #include "model/model_config.h"
 #include "model/model_source.h"
 #include "results/results_store.h"
@@ -31,7 +31,7 @@ struct EvaluationStage {
   std::string Name() const { return task.empty() ? protocol : protocol + " " + task; }
 };
 
-// Work of a stage that was interrupted, and where to keep what is finished of it meanwhile.
+// What an interrupted attempt at a stage has finished, and where to store finished parts.
 struct StageParts {
   std::vector<std::vector<SampleRecord>> earlier;
   std::function<void(const std::vector<SampleRecord>&)> keep;
@@ -43,10 +43,9 @@ struct EvaluationSubject {
   size_t model = 0;  // in the experiment's list
   const ModelSource& source;
   StageParts parts;
-  // Makes the compressed model of the cell once more, from nothing: its files are opened, the
-  // calibration set is drawn and no statistic is known. Besides the phases of Compress() there are
-  // "load" and "calibrate", and their peaks are what the process takes beyond what it held
-  // before. What it makes is thrown away.
+  // Compresses the cell's model once more from a cold start: the files are opened, the calibration
+  // set is sampled and no statistics are cached. The phases are those of Compress(), "load" and
+  // "calibrate"; their peaks are memory beyond what the process held before. The model is deleted.
   std::function<CompressionResult()> compress_again;
 };
 
@@ -58,10 +57,10 @@ class Evaluator {
   virtual std::vector<EvaluationStage> Stages() const = 0;
   // JSON that is frozen with the protocol's id.
   virtual std::string ProtocolParams(const EvaluationStage& stage) const = 0;
-  // Everything beside the model that goes in, by digest; null when something is missing.
+  // All inputs beside the model, by digest; null when one is missing.
   virtual std::optional<Input> Inputs(const EvaluationStage& stage,
                                       InputResolver& inputs) const = 0;
-  // Whether a dense model is measured too.
+  // Whether dense models are measured too.
   virtual bool ForDense() const { return true; }
   // The perplexity protocol whose text is scored, which calibration text must not share; or "".
   virtual std::string ScoredText(const EvaluationStage&) const { return ""; }

@@ -1,0 +1,36 @@
+#include "experiment/run/folder_compression.h"
+
+#include <nlohmann/json.hpp>
+
+#include "experiment/run/workbench.h"
+
+namespace condense {
+namespace {
+
+std::string Provenance(const FolderCompression& wanted, const CalibrationSet& set) {
+  using Json = nlohmann::ordered_json;
+  return Json({{"method", Json::parse(wanted.method.method.canonical)},
+               {"allocator", Json::parse(wanted.method.allocator.canonical)},
+               {"match", EnumName(wanted.method.match)},
+               {"ratio", wanted.ratio},
+               {"calibration", {{"id", set.id}, {"hash", set.hash}, {"seed", set.seed}}}})
+      .dump();
+}
+
+}  // namespace
+
+CompressedFolder CompressFolder(const FolderCompression& wanted) {
+  CalibrationSet set =
+      wanted.calibration
+          ? LoadCalibration(*wanted.calibration, *LoadTokenizer(wanted.model), wanted.data)
+          : NoCalibration();
+  const InferenceScope inference;
+  const OpenedModel model(wanted.model, wanted.load);
+  StatisticsStore statistics(model.source(), set, {});
+  CheckpointSink sink(model.checkpoint(), wanted.out, {.provenance_json = Provenance(wanted, set)});
+  CompressionResult result =
+      Compress(wanted.method.Request(wanted.ratio, wanted.seed), statistics, statistics, sink);
+  return {std::move(result), std::move(set)};
+}
+
+}  // namespace condense

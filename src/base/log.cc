@@ -41,7 +41,7 @@ void SetLogLevel(LogLevel level) { Logger().set_level(Translate(level)); }
 
 void LogMessage(LogLevel level, std::string_view message) {
   if (!Logger().should_log(Translate(level))) return;
-  Progress::ClearLine();
+  const Progress::Hidden hidden;
   Logger().log(Translate(level), message);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/checkpoint_writer.h"
@@ -100,11 +101,16 @@ void StatisticsStore::ForEachLayer(
       const InferenceScope inference;  // fn may record gradients, statistics never do
       const PhaseClock::Scope phase(clock_, "statistics");
       const Stopwatch watch;
+      Progress progress(fmt::format("statistics of layer {}/{}", l + 1, layers), stream->batches(),
+                        "batches");
       const Block block = model_.LoadBlock(l);
       StatisticsCollector collector(missing, model_.config().layers[static_cast<size_t>(l)]);
       const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr,
                                  .taps = &collector};
-      stream->Transform([&](const Tensor& x) { return block.Forward(x, context); });
+      stream->Transform([&](const Tensor& x) {
+        progress.Advance();
+        return block.Forward(x, context);
+      });
       statistics = collector.Finish(fmt::format("layer {}", l));
       seconds_ += watch.Seconds();
       Keep(l, statistics);

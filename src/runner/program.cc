@@ -123,7 +123,7 @@ int RunCommand(const Command& command, const std::vector<std::string>& arguments
 }
 
 int Complain(const std::string& message, int exit_code) {
-  Progress::ClearLine();
+  const Progress::Hidden hidden;
   std::cout.flush();
   std::fflush(stdout);
   std::fprintf(stderr, "runner: error: %s\n", message.c_str());

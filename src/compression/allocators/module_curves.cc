@@ -56,7 +56,7 @@ class CurveMeter {
 
   std::vector<ModuleCurve> Measure() {
     const int64_t layers = model_.config().num_layers();
-    Progress progress("measuring modules", layers, "layers");
+    Progress progress("measuring curves", layers, "layers");
     ActivationStream top(embedding_, tokens_, model_.device()), stream = top;
     for (int64_t l = 0; l < layers; ++l) {
       const Block block = model_.LoadBlock(l);
@@ -111,6 +111,7 @@ class CurveMeter {
 
   // The streams of trial models after their last blocks, from the dense stream at layer l.
   States Run(std::span<const Trial> trials, const ActivationStream& stream, int64_t l) const {
+    Progress progress("trial models", model_.config().num_layers() - l, "blocks");
     States states;
     for (int64_t b = 0; b < stream.batches(); ++b) {
       const Tensor x = stream.batch(b);
@@ -121,9 +122,11 @@ class CurveMeter {
       }
       states.push_back(at::cat(parts));
     }
+    progress.Advance();
     for (int64_t above = l + 1; above < model_.config().num_layers(); ++above) {
       const Block block = model_.LoadBlock(above);
       for (Tensor& state : states) Advance(block, state);
+      progress.Advance();
     }
     return states;
   }

@@ -60,12 +60,17 @@ class Sweep {
     CheckModels(pending);
     environment_ = store_.RegisterEnvironment(DescribeEnvironment(bench_.load().device));
     total_ = pending.size();
+    Progress progress(spec_.name, static_cast<int64_t>(total_), "cells");
     while (!pending.empty() && !stopped_) {
       const size_t before = pending.size();
       std::vector<size_t> held;
       for (const size_t cell : pending) {
         CheckInterrupt();
-        if (!Attempt(plan_.cells[cell])) held.push_back(cell);
+        if (Attempt(plan_.cells[cell])) {
+          progress.Advance();
+        } else {
+          held.push_back(cell);
+        }
         if (stopped_) break;
       }
       if (held.size() == before) Wait(plan_.cells[held.front()]);
@@ -89,6 +94,7 @@ class Sweep {
     if (claim.outcome == Claim::Outcome::kHeld) return false;
     if (claim.outcome == Claim::Outcome::kFailed) return true;
     if (claim.took_over) LogInfo("{}: taking over from a process that has ended", cell.name);
+    const Progress progress(cell.name);
     const Stopwatch watch;
     CellWork work(bench_, spec_, cell, options_.results);
     for (const PlannedStage& stage : cell.stages) {
@@ -185,7 +191,6 @@ class Sweep {
   }
 
   void Report(const PlannedCell& cell, const std::string& text) {
-    Progress::ClearLine();
     ++reported_;
     const double left = watch_.Seconds() / static_cast<double>(reported_) *
                         static_cast<double>(total_ - std::min(reported_, total_));

@@ -10,10 +10,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/strings.h"
 #include "report/csv.h"
 #include "report/figures/figure_axis.h"
 #include "report/figures/figure_gnuplot.h"
 #include "report/figures/figure_render.h"
+#include "report/figures/figure_text.h"
 #include "support/temp_folder.h"
 #include "unit/report/fixture.h"
 
@@ -323,6 +325,36 @@ TEST(FigureFiles, AProgramThatFailsIsQuoted) {
   } catch (const DataError& error) {
     EXPECT_THAT(error.what(), HasSubstr("true wrote no svg"));
   }
+}
+
+TEST(FigureText, ShowsPointsLinesTicksAndTheDenseModel) {
+  FigureSpec spec = PerplexityByWeights();
+  spec.labels = {{"slicegpt", "SliceGPT"}};
+  const std::string text = FigureText(BuildFigure(spec, TwoModels()));
+  EXPECT_THAT(text, testing::StartsWith("Perplexity\n\nllama2-mini\n"));
+  EXPECT_THAT(text, HasSubstr("● SliceGPT"));
+  EXPECT_THAT(text, HasSubstr("■ svd_llm"));
+  EXPECT_THAT(text, HasSubstr("╌╌ dense"));
+  // Lines as they stand: of the first panel 18 with an axis, the highest value on top.
+  std::vector<std::string> rows;
+  for (const std::string& line : Split(text, '\n')) {
+    if (line.find("│") != std::string::npos || line.find("┤") != std::string::npos) {
+      rows.push_back(line);
+    }
+  }
+  ASSERT_EQ(rows.size(), 36u);
+  const auto row_of = [&](const std::string& mark, bool last) {
+    size_t found = rows.size();
+    for (size_t i = 0; i < 18; ++i) {
+      if (rows[i].find(mark) == std::string::npos) continue;
+      if (last || found == rows.size()) found = i;
+    }
+    return found;
+  };
+  EXPECT_LT(row_of("●", false), row_of("■", false));  // 9 above 8
+  EXPECT_LT(row_of("■", false), row_of("●", true));   // 8 above 7
+  EXPECT_LT(row_of("●", true), row_of("╌", false));   // 7 above 5.5
+  EXPECT_THAT(text, HasSubstr("·"));
 }
 
 }  // namespace

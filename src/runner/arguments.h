@@ -44,8 +44,8 @@ class Arguments {
   std::string usage_;
 };
 
-// Help texts and readings shared by several commands.
-inline constexpr const char* kModelHelp = "folder of the model, or a name of configs/models";
+// --- Shared by several commands ---
+
 std::filesystem::path ModelFolder(const Arguments& arguments);
 // ConfigError if --ids-type was given with anything but a raw file of ids.
 void RefuseIdleIdsType(const Arguments& arguments, const std::string& ids_file);

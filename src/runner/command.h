@@ -1,44 +1,38 @@
-// A subcommand of the program: its options, help and work. One file each; command_list.cc names
-// them.
+// A subcommand of the program: its options, help and work. One file each in commands/;
+// command_list.cc lists them.
 #pragma once
 
-#include <boost/program_options.hpp>
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "runner/arguments.h"
+#include "runner/options.h"
 
 namespace condense {
 
 struct Command {
-  const char* name;
-  const char* summary;  // one line, for `runner --help`
-  const char* usage;    // "runner table EXPERIMENT.yaml [options]"
-  const char* details;  // what goes in and what comes out
-  const char* example;
-  void (*add_options)(boost::program_options::options_description& options);
+  std::string name;
+  std::string summary;  // one line, for `runner --help`
+  std::string usage;    // "runner table EXPERIMENT.yaml [options]"
+  std::string details;  // input and output
+  std::string example;
+  std::vector<Option> options;
   // Names of the options that take the arguments without a name, in order.
-  std::vector<const char*> positional;
+  std::vector<std::string> positional;
   // Returns the exit code.
-  int (*run)(const Arguments& arguments);
+  int (*run)(const Arguments& arguments) = nullptr;
 };
 
-const std::vector<const Command*>& AllCommands();
+// Whether the option takes an argument without a name.
+inline bool IsPositional(const Command& command, const std::string& option) {
+  return std::find(command.positional.begin(), command.positional.end(), option) !=
+         command.positional.end();
+}
 
-extern const Command kRunCommand;
-extern const Command kTableCommand;
-extern const Command kFigureCommand;
-extern const Command kStatsCommand;
-extern const Command kCompressCommand;
-extern const Command kEvaluateCommand;
-extern const Command kTokenizeCommand;
-extern const Command kScoreCommand;
-extern const Command kGenerateCommand;
-extern const Command kInspectCommand;
-extern const Command kListCommand;
-extern const Command kDescribeCommand;
-extern const Command kShowCommand;
-extern const Command kDoctorCommand;
+// In the order in which `runner --help` prints them. An experiment without a command is run by the
+// first.
+const std::vector<Command>& AllCommands();
 
 // Runs the program with its arguments (without its own name) and returns its exit code. The only
 // place that catches every error and turns it into one message.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/program_options.hpp>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -20,49 +21,70 @@ namespace {
 
 namespace po = boost::program_options;
 
-po::options_description CommonOptions() {
-  po::options_description common("Options of all commands");
-  auto add = common.add_options();
-  add("models", po::value<std::vector<std::string>>()->composing()->value_name("DIR"),
-      "folder that holds model folders (may be repeated)");
-  add("data", po::value<std::vector<std::string>>()->composing()->value_name("DIR"),
-      "folder that holds texts, laid out as configs/README.md says (may be repeated)");
-  add("db", po::value<std::string>()->value_name("FILE"),
-      "results database (default results/results.sqlite)");
-  add("threads", po::value<int64_t>()->value_name("N"), "threads (default: one for each core)");
-  add("device", po::value<std::string>()->value_name("NAME"), "cpu (default) or cuda");
-  add("quiet", po::bool_switch(), "say only what is wrong");
-  add("verbose", po::bool_switch(), "say more");
-  add("help", po::bool_switch(), "this text");
-  return common;
+po::options_description Described(const std::string& title, const std::vector<Option>& options) {
+  po::options_description described(title);
+  for (const Option& option : options) {
+    const auto add = [&](auto* value) {
+      described.add_options()(option.name.c_str(), value->value_name(option.value),
+                              option.help.c_str());
+    };
+    switch (option.type) {
+      case Option::Type::kFlag:
+        described.add_options()(option.name.c_str(), po::bool_switch(), option.help.c_str());
+        break;
+      case Option::Type::kText:
+        add(po::value<std::string>());
+        break;
+      case Option::Type::kTexts:
+        add(po::value<std::vector<std::string>>()->composing());
+        break;
+      case Option::Type::kInteger:
+        add(po::value<int64_t>());
+        break;
+      case Option::Type::kNumber:
+        add(po::value<double>());
+        break;
+    }
+  }
+  return described;
 }
 
 void PrintCommandHelp(const Command& command) {
-  po::options_description own("Options");
-  command.add_options(own);
   std::cout << "Usage: " << command.usage << "\n\n" << command.details << "\n\n";
-  if (!own.options().empty()) std::cout << own << "\n";
-  std::cout << CommonOptions() << "\nExample:\n  " << command.example << "\n";
+  if (!command.options.empty()) std::cout << Described("Options", command.options) << "\n";
+  std::cout << Described("Options of all commands", CommonOptions()) << "\nExample:\n  "
+            << command.example << "\n";
 }
 
 void PrintProgramHelp() {
   std::cout << "Usage: runner EXPERIMENT.yaml [options]\n"
                "       runner COMMAND [options]\n\n"
-               "Compresses language models, measures what is left, and records every number.\n\n"
+               "Compresses language models, evaluates them, and records every number with its\n"
+               "inputs in a database.\n\n"
                "Commands:\n";
-  for (const Command* command : AllCommands()) {
-    std::cout << fmt::format("  {:<10} {}\n", command->name, command->summary);
+  for (const Command& command : AllCommands()) {
+    std::cout << fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
   std::cout
-      << "\nrunner COMMAND --help describes a command.\n\n"
+      << "\n`runner COMMAND --help` describes a command; `runner --version` names the build.\n\n"
          "Example:\n  runner experiments/table1.yaml\n\n"
-         "Exit codes: 0 all well, 1 a cell failed, 2 wrong command or configuration, 3 wrong or\n"
+         "Exit codes: 0 success, 1 a cell failed, 2 wrong command or configuration, 3 wrong or\n"
          "missing data, 130 interrupted.\n";
 }
 
+void PrintVersion() {
+  const EnvironmentRecord build = DescribeProgram();
+  std::cout << fmt::format("condense {}\n", CONDENSE_VERSION)
+            << fmt::format("revision    {}{}\n", build.git_revision,
+                           build.git_dirty ? " with changes" : "")
+            << fmt::format("LibTorch    {}\n", build.libtorch)
+            << fmt::format("compiler    {}\n", build.compiler)
+            << fmt::format("build type  {}\n", build.build_type);
+}
+
 const Command* FindCommand(const std::string& name) {
-  for (const Command* command : AllCommands()) {
-    if (command->name == name) return command;
+  for (const Command& command : AllCommands()) {
+    if (command.name == name) return &command;
   }
   return nullptr;
 }
@@ -87,11 +109,19 @@ const Command* FindCommand(const std::string& name) {
       nearest ? fmt::format("; did you mean {}?", *nearest) : "; --help lists the options");
 }
 
+// ConfigError unless `value` is one of the words of the option.
+void RequireChoice(const Option& option, const std::string& value) {
+  const std::vector<std::string>& words = option.candidates.words;
+  if (std::find(words.begin(), words.end(), value) != words.end()) return;
+  throw MakeError<ConfigError>("--{} {}: expected {} or {}", option.name, value,
+                               Join({words.begin(), words.end() - 1}, ", "), words.back());
+}
+
 po::variables_map Parse(const Command& command, const std::vector<std::string>& arguments) {
-  po::options_description all = CommonOptions();
-  command.add_options(all);
+  po::options_description all = Described("Options", command.options);
+  all.add(Described("Options of all commands", CommonOptions()));
   po::positional_options_description positional;
-  for (const char* name : command.positional) positional.add(name, 1);
+  for (const std::string& name : command.positional) positional.add(name.c_str(), 1);
   po::variables_map values;
   try {
     const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
@@ -104,11 +134,16 @@ po::variables_map Parse(const Command& command, const std::vector<std::string>& 
   } catch (const po::error& error) {
     RefuseOptions(error, all);
   }
+  for (const Option& option : command.options) {
+    if (option.closed && values.count(option.name) > 0) {
+      RequireChoice(option, values[option.name].as<std::string>());
+    }
+  }
   return values;
 }
 
-int RunCommand(const Command& command, const std::vector<std::string>& arguments) {
-  // Help is given however wrong the rest is.
+int Execute(const Command& command, const std::vector<std::string>& arguments) {
+  // Help is printed even if the other arguments are wrong.
   if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
     PrintCommandHelp(command);
     return 0;
@@ -130,18 +165,6 @@ int Complain(const std::string& message, int exit_code) {
   return exit_code;
 }
 
-}  // namespace
-
-const std::vector<const Command*>& AllCommands() {
-  static const std::vector<const Command*> commands = {
-      &kRunCommand,      &kTableCommand,    &kFigureCommand, &kStatsCommand,    &kCompressCommand,
-      &kEvaluateCommand, &kTokenizeCommand, &kScoreCommand,  &kGenerateCommand, &kInspectCommand,
-      &kListCommand,     &kDescribeCommand, &kShowCommand,   &kDoctorCommand};
-  return commands;
-}
-
-namespace {
-
 int Dispatch(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     PrintProgramHelp();
@@ -153,21 +176,18 @@ int Dispatch(const std::vector<std::string>& arguments) {
     return 0;
   }
   if (first == "--version") {
-    const Revision revision = BuiltRevision();
-    std::cout << fmt::format("condense {}, commit {}{}, LibTorch {}\n", CONDENSE_VERSION,
-                             revision.commit, revision.dirty ? " with changes" : "",
-                             TorchVersion());
+    PrintVersion();
     return 0;
   }
   if (const Command* command = FindCommand(first)) {
-    return RunCommand(*command, {arguments.begin() + 1, arguments.end()});
+    return Execute(*command, {arguments.begin() + 1, arguments.end()});
   }
   // An experiment needs no command.
   if (EndsWith(first, ".yaml") || EndsWith(first, ".yml") || StartsWith(first, "-")) {
-    return RunCommand(kRunCommand, arguments);
+    return Execute(AllCommands().front(), arguments);
   }
   std::vector<std::string> names;
-  for (const Command* command : AllCommands()) names.emplace_back(command->name);
+  for (const Command& command : AllCommands()) names.push_back(command.name);
   const auto nearest = NearestName(first, names);
   throw MakeError<ConfigError>("unknown command '{}'{}", first,
                                nearest
@@ -182,13 +202,13 @@ int RunProgram(const std::vector<std::string>& arguments) {
   try {
     return Dispatch(arguments);
   } catch (const Interrupted&) {
-    return Complain("interrupted; what was finished is kept", 130);
+    return Complain("interrupted; finished results are stored, the next run resumes there", 130);
   } catch (const Error& error) {
     return Complain(error.what(), error.ExitCode());
   } catch (const std::bad_alloc&) {
     return Complain("out of memory", 1);
   } catch (const std::exception& error) {
-    // LibTorch appends where in its sources the error arose; that is for whoever mends it.
+    // LibTorch appends the place in its sources, which helps only whoever repairs the error.
     const std::string text = error.what();
     LogDebug("{}", text);
     return Complain(

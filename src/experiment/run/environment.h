@@ -14,6 +14,8 @@ struct Revision {
 };
 Revision BuiltRevision();
 
+// The same without the device and the digest of the program.
+EnvironmentRecord DescribeProgram();
 EnvironmentRecord DescribeEnvironment(Device device);
 
 }  // namespace condense

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/strings.h"
 #include "base/system.h"
 #include "experiment/run/folder_compression.h"
@@ -13,31 +14,34 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
-  add("method", po::value<std::string>()->value_name("NAME"), "a method of `runner list methods`");
-  add("ratio", po::value<double>()->value_name("R"), "fraction to remove, in [0, 1)");
-  add("match", po::value<std::string>()->value_name("WHAT"),
-      "what the ratio counts: block (default), nominal, total or total_abs");
-  add("allocator", po::value<std::string>()->value_name("NAME"), "how much is removed where");
-  add("calibration", po::value<std::string>()->value_name("SET"),
-      "a name of `runner list calibrations`, text:FILE or ids:FILE");
-  add("samples", po::value<int64_t>()->value_name("N"),
-      "sequences of text: and ids: (default 128)");
-  add("length", po::value<int64_t>()->value_name("N"), "ids in each (default 256)");
-  add("ids-type", po::value<std::string>()->value_name("TYPE"),
-      "of raw ids: uint16 (default) or int32");
-  add("seed", po::value<int64_t>()->value_name("N"),
-      "of the draws (default: the calibration set's own)");
-  add("out", po::value<std::string>()->value_name("DIR"), "folder to write");
-  add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-      "an option of the method, see `runner describe` (may be repeated)");
-  add("dtype", po::value<std::string>()->value_name("NAME"),
-      "of the computation and of what is written: float32 (default), bfloat16, float16 or float64");
-  add("json", po::bool_switch(), "print JSON");
+std::vector<Option> Options() {
+  return {
+      ModelOption(),
+      TextOption("method", "NAME", "compression method, see `runner list methods`",
+                 {.listed = {"methods"}}),
+      NumberOption("ratio", "R", "fraction to remove, in [0, 1)"),
+      TextOption("match", "WHAT",
+                 "what the ratio counts: block (default): weights of the blocks; total: all "
+                 "parameters; total_abs: as many parameters as block removes, of all; nominal: the "
+                 "paper's own definition",
+                 {.words = EnumChoices<Match>()}),
+      TextOption("allocator", "NAME",
+                 "how the removal is spread over layers and modules, see `runner list allocators`",
+                 {.listed = {"allocators"}}),
+      TextOption("calibration", "SET",
+                 "calibration set, see `runner list calibrations`; or text:FILE or ids:FILE",
+                 {.listed = {"calibrations"}, .words = {"text:", "ids:"}}),
+      IntegerOption("samples", "sequences taken from text:FILE or ids:FILE (default: 128)"),
+      IntegerOption("length", "tokens per sequence of text:FILE or ids:FILE (default: 256)"),
+      IdsTypeOption(),
+      IntegerOption("seed", "random seed (default: that of the calibration set)"),
+      TextOption("out", "DIR", "folder to write the compressed model to", {.folders = true}),
+      TextsOption("set", "KEY=VALUE",
+                  "option of the method, see `runner describe METHOD` (may be repeated)"),
+      DTypeOption("number type of computation and result: float32 (default), bfloat16, float16 or "
+                  "float64"),
+      Flag("json", "print JSON"),
+  };
 }
 
 MethodSpec MethodOf(const Arguments& arguments) {
@@ -112,6 +116,7 @@ int Run(const Arguments& arguments) {
   if (!(ratio >= 0 && ratio < 1))
     throw MakeError<ConfigError>("--ratio {}: expected a number in [0, 1)", ratio);
   const auto calibration = CalibrationOf(arguments, method);
+  std::optional<Progress> progress(std::in_place, "compress " + arguments.Text("model"));
   const CompressedFolder compressed =
       CompressFolder({.model = ModelFolder(arguments),
                       .out = arguments.Text("out"),
@@ -122,6 +127,7 @@ int Run(const Arguments& arguments) {
                       .data = arguments.Data(),
                       .load = {.dtype = ParseDType(arguments.TextOr("dtype", "float32")),
                                .device = OpenComputeDevice(arguments)}});
+  progress.reset();
   if (arguments.Flag("json")) {
     PrintJson(compressed.result, compressed.calibration);
   } else {
@@ -132,20 +138,20 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kCompressCommand{
-    .name = "compress",
-    .summary = "compress a model into a folder",
-    .usage =
-        "runner compress --model DIR --method NAME --ratio R --calibration SET --out DIR [options]",
-    .details =
-        "Writes a self-describing folder that every command takes as a model. With --json: "
-        "parameters,\n"
-        "block_parameters, ratios, seconds, peak_rss_bytes.",
-    .example =
-        "runner compress --model llama2-mini --method slicegpt --ratio 0.2 \\\n"
-        "      --calibration bundled-128x256 --out /tmp/sliced --set round_to=1",
-    .add_options = AddOptions,
-    .positional = {},
-    .run = Run};
+Command CompressCommand() {
+  return {.name = "compress",
+          .summary = "compress one model with one method",
+          .usage =
+              "runner compress --model DIR --method NAME --ratio R --calibration SET --out DIR "
+              "[options]",
+          .details =
+              "Writes a folder that every other command accepts as a model. With --json it prints\n"
+              "parameters, block_parameters, ratios, seconds and peak_rss_bytes.",
+          .example =
+              "runner compress --model llama2-mini --method slicegpt --ratio 0.2 \\\n"
+              "      --calibration bundled-128x256 --out /tmp/sliced --set round_to=1",
+          .options = Options(),
+          .run = Run};
+}
 
 }  // namespace condense

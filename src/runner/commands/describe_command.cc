@@ -12,13 +12,6 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  options.add_options()("name", po::value<std::string>()->value_name("NAME"),
-                        "a name that `runner list` prints");
-}
-
 void PrintOption(const FieldHelp& option) {
   std::string line = fmt::format("  {}: {}", option.name, option.type);
   if (!option.allowed.empty()) line += fmt::format(", {}", option.allowed);
@@ -58,16 +51,18 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kDescribeCommand{
-    .name = "describe",
-    .summary = "the options of a method or allocator, or the file behind a name",
-    .usage = "runner describe NAME",
-    .details =
-        "Options are set in an experiment, as {use: NAME, OPTION: VALUE}, or with --set "
-        "OPTION=VALUE.",
-    .example = "runner describe modegpt",
-    .add_options = AddOptions,
-    .positional = {"name"},
-    .run = Run};
+Command DescribeCommand() {
+  return {.name = "describe",
+          .summary = "print the options of a method or allocator, or the file behind a name",
+          .usage = "runner describe NAME",
+          .details =
+              "Options are set in an experiment, as in {use: NAME, OPTION: VALUE}, or by --set\n"
+              "OPTION=VALUE on the command line.",
+          .example = "runner describe modegpt",
+          .options = {TextOption("name", "NAME", "a name that `runner list` prints",
+                                 {.listed = {"methods", "allocators"}})},
+          .positional = {"name"},
+          .run = Run};
+}
 
 }  // namespace condense

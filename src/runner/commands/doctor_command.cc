@@ -1,4 +1,4 @@
-// runner doctor: whether everything that the program needs is there.
+// runner doctor: checks the installation.
 #include <fmt/format.h>
 
 #include <functional>
@@ -21,8 +21,6 @@ namespace condense {
 namespace {
 
 namespace fs = std::filesystem;
-
-void AddOptions(boost::program_options::options_description&) {}
 
 class Checks {
  public:
@@ -75,7 +73,7 @@ std::string OtherModels(const Arguments& arguments) {
 std::string DatabaseState(const fs::path& path) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (!fs::exists(path)) {
-    return fmt::format("{} (made by the first experiment)", path.string());
+    return fmt::format("{} (the first experiment creates it)", path.string());
   }
   RequireWritable(folder);
   const ResultsStore store = ResultsStore::Open(path, OpenMode::kRead);
@@ -110,15 +108,16 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kDoctorCommand{.name = "doctor",
-                             .summary = "check that everything needed is there",
-                             .usage = "runner doctor [--models DIR]",
-                             .details =
-                                 "Prints a line a thing: ok, absent (only some uses need it) or "
-                                 "PROBLEM. Exit code 1 with a problem.",
-                             .example = "runner doctor",
-                             .add_options = AddOptions,
-                             .positional = {},
-                             .run = Run};
+Command DoctorCommand() {
+  return {
+      .name = "doctor",
+      .summary = "check the installation",
+      .usage = "runner doctor [--models DIR]",
+      .details =
+          "Prints one line per check: ok, absent (only some uses need it) or PROBLEM. The exit\n"
+          "code is 1 if there is a problem.",
+      .example = "runner doctor",
+      .run = Run};
+}
 
 }  // namespace condense

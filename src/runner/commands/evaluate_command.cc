@@ -1,4 +1,4 @@
-// runner evaluate: what a model is worth. Perplexity on a text, on ids or by a named protocol;
+// runner evaluate: the quality of a model. Perplexity on a text, on ids or by a named protocol;
 // agreement with a dense model on the same; accuracy on tasks (evaluate_tasks.cc).
 #include <fmt/format.h>
 
@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "evaluation/agreement.h"
 #include "evaluation/protocol_evaluation.h"
 #include "experiment/run/workbench.h"
@@ -17,46 +18,50 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
-  add("text", po::value<std::string>()->value_name("FILE"), "text, taken as one string");
-  add("ids", po::value<std::string>()->value_name("FILE"),
-      "token ids: .npy, or raw little-endian integers");
-  add("ids-type", po::value<std::string>()->value_name("TYPE"),
-      "of raw ids: uint16 (default) or int32");
-  add("protocol", po::value<std::string>()->value_name("NAME"),
-      "of `runner list protocols`; with --tasks: lmeval-bos (default), lmeval-nobos or lmeval-0.3");
-  add("window", po::value<int64_t>()->value_name("N"), "ids a window");
-  add("special", po::value<std::string>()->value_name("WHERE"),
-      "the tokenizer's leading token: once (default for texts), window, or none (default for ids)");
-  add("dense", po::value<std::string>()->value_name("DIR"),
-      "measure the agreement with this model instead of the perplexity");
-  add("tasks", po::value<std::string>()->value_name("NAMES"),
-      "tasks of `runner list tasks`, as arc_easy,piqa; NAME=FILE takes the documents from a file");
-  add("limit", po::value<int64_t>()->value_name("N"), "only the first documents of each task");
-  add("samples", po::value<std::string>()->value_name("FILE"),
-      "write the scores of every document as JSON lines; an interrupted evaluation goes on");
-  add("max-length", po::value<int64_t>()->value_name("N"),
-      "ids in one request (default: the model's positions)");
-  add("batch-tokens", po::value<int64_t>()->value_name("N"), "ids in one forward pass");
-  add("dtype", po::value<std::string>()->value_name("NAME"),
-      "float32 (default), bfloat16, float16 or float64");
-  add("json", po::bool_switch(), "print JSON");
+std::vector<Option> Options() {
+  return {
+      ModelOption(),
+      TextOption("text", "FILE", "text file, evaluated as one string", {.files = true}),
+      TextOption("ids", "FILE", "file of token ids: .npy, or raw little-endian integers in .bin",
+                 {.files = true}),
+      IdsTypeOption(),
+      TextOption("protocol", "NAME",
+                 "protocol, see `runner list protocols`; with --tasks: lmeval-bos (default), "
+                 "lmeval-nobos or lmeval-0.3",
+                 {.listed = {"protocols"}, .words = RequestProtocolNames()}),
+      IntegerOption("window", "tokens per window"),
+      ChoiceOption("special", "WHERE", EnumChoices<SpecialMode>(),
+                   "where the tokenizer's leading token is added: once (default for texts), "
+                   "window (every window), or none (default for ids)"),
+      TextOption("dense", "DIR", "measure the agreement with this model instead of the perplexity",
+                 {.folders = true, .listed = {"models"}}),
+      TextOption(
+          "tasks", "NAMES",
+          "tasks, as in arc_easy,piqa, see `runner list tasks`; NAME=FILE reads the documents "
+          "from a file",
+          {.listed = {"tasks"}, .several = true}),
+      IntegerOption("limit", "only the first N documents per task"),
+      TextOption("samples", "FILE",
+                 "write the scores of every document as JSON lines; an interrupted evaluation "
+                 "resumes from this file",
+                 {.files = true}),
+      IntegerOption("max-length", "tokens per request (default: the model's positions)"),
+      IntegerOption("batch-tokens", "tokens per forward pass"),
+      DTypeOption("number type of the computation: float32 (default), bfloat16, float16 or "
+                  "float64"),
+      Flag("json", "print JSON"),
+  };
 }
 
 SpecialMode SpecialOf(const Arguments& arguments, SpecialMode otherwise) {
   const auto text = arguments.OptionalText("special");
-  if (!text) return otherwise;
   for (const auto& [mode, name] : EnumNames<SpecialMode>::names) {
-    if (*text == name) return mode;
+    if (text == name) return mode;
   }
-  throw MakeError<ConfigError>("--special {}: expected once, window or none", *text);
+  return otherwise;
 }
 
-// What is scored, and how much of it an agreement takes unless it is told.
+// What is scored, and how many windows an agreement takes by default.
 struct Scored {
   ProtocolText text;
   std::optional<int64_t> agreement_windows;
@@ -77,7 +82,7 @@ Scored LoadText(const Arguments& arguments, const Tokenizer& tokenizer) {
     return {LoadProtocolText(named, tokenizer, arguments.Data()), named.agreement_windows};
   }
   if (!arguments.Has("window")) {
-    throw ConfigError("--window N is missing: the number of ids that the model sees at once");
+    throw ConfigError("--window N is missing: the number of tokens that the model sees at once");
   }
   const int64_t window = *arguments.Integer("window");
   if (window < 2) throw MakeError<ConfigError>("--window {}: expected at least 2 ids", window);
@@ -189,13 +194,16 @@ int Run(const Arguments& arguments) {
   const DType dtype = ParseDType(arguments.TextOr("dtype", "float32"));
   const auto tokenizer = LoadTokenizer(folder);
   const Scored scored = LoadText(arguments, *tokenizer);
+  std::optional<Progress> progress(std::in_place, "evaluate " + folder.string());
   const InferenceScope inference;
   const LoadOptions load{.dtype = dtype, .device = OpenComputeDevice(arguments)};
   const OpenedModel model(folder, load);
   if (arguments.Has("dense")) {
+    progress.reset();
     return PrintAgreement(arguments, model.source(), *tokenizer, scored, load);
   }
   const ProtocolMeasurement measured = EvaluateProtocol(model.source(), scored.text);
+  progress.reset();
   if (arguments.Flag("json")) {
     PrintJson(measured, scored.text, dtype);
   } else {
@@ -206,22 +214,22 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kEvaluateCommand{
-    .name = "evaluate",
-    .summary = "perplexity, agreement with a dense model, accuracy on tasks",
-    .usage =
-        "runner evaluate --model DIR (--protocol NAME | --text FILE --window N | --ids FILE "
-        "--window N) [--dense DIR]\n"
-        "       runner evaluate --model DIR --tasks NAMES [--data DIR] [--protocol NAME]",
-    .details =
-        "Perplexity: the ids are cut into windows without overlap, the rest at the end is left "
-        "out, and the\n"
-        "mean loss of the windows is exponentiated. With --dense: how far the next-token "
-        "distributions are\n"
-        "from that model's. Tasks: as the lm-evaluation-harness scores them, without examples.",
-    .example = "runner evaluate --model llama2-mini --tasks arc_easy,piqa --data DIR --json",
-    .add_options = AddOptions,
-    .positional = {},
-    .run = Run};
+Command EvaluateCommand() {
+  return {
+      .name = "evaluate",
+      .summary = "measure perplexity, agreement with a dense model, or accuracy on tasks",
+      .usage =
+          "runner evaluate --model DIR (--protocol NAME | --text FILE --window N | --ids "
+          "FILE --window N) [--dense DIR]\n"
+          "       runner evaluate --model DIR --tasks NAMES [--data DIR] [--protocol NAME]",
+      .details =
+          "Perplexity: the tokens are cut into windows without overlap, the incomplete window at\n"
+          "the end is left out, and the mean loss of the windows is exponentiated. With --dense:\n"
+          "how far the next-token distributions are from those of that model. With --tasks:\n"
+          "zero-shot accuracy as lm-evaluation-harness computes it.",
+      .example = "runner evaluate --model llama2-mini --tasks arc_easy,piqa --data DIR --json",
+      .options = Options(),
+      .run = Run};
+}
 
 }  // namespace condense

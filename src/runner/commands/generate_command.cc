@@ -15,17 +15,16 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
-  add("prompt", po::value<std::string>()->value_name("TEXT"), "text to continue");
-  add("tokens", po::value<int64_t>()->value_name("N"), "at most this many new tokens (default 64)");
-  add("temperature", po::value<double>()->value_name("T"),
-      "draw from the distribution sharpened by 1/T (default: the likeliest token)");
-  add("seed", po::value<int64_t>()->value_name("N"), "of the draws (default 0)");
-  add("json", po::bool_switch(), "print {\"prompt\", \"text\", \"ids\", \"seconds\"}");
+std::vector<Option> Options() {
+  return {
+      ModelOption(),
+      TextOption("prompt", "TEXT", "text to continue"),
+      IntegerOption("tokens", "largest number of new tokens (default: 64)"),
+      NumberOption("temperature", "T",
+                   "sample with this temperature (default: 0, always the likeliest token)"),
+      IntegerOption("seed", "random seed of the sampling (default: 0)"),
+      Flag("json", "print {\"prompt\", \"text\", \"ids\", \"seconds\"}"),
+  };
 }
 
 // The first id at which the cumulative probability exceeds a uniform number.
@@ -70,7 +69,7 @@ int Run(const Arguments& arguments) {
   const auto tokenizer = LoadTokenizer(folder);
   const std::vector<TokenId> ids = tokenizer->Encode(prompt, SpecialTokens::kAdd);
   if (ids.empty())
-    throw ConfigError("--prompt: an empty prompt gives this model no token to go on from");
+    throw ConfigError("--prompt: an empty prompt gives this model no token to continue from");
 
   const InferenceScope inference;
   const auto checkpoint = CheckpointModel::Open(folder, {.device = OpenComputeDevice(arguments)});
@@ -105,16 +104,17 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kGenerateCommand{
-    .name = "generate",
-    .summary = "continue a prompt",
-    .usage = "runner generate --model DIR --prompt TEXT --tokens N",
-    .details =
-        "Prints the prompt and its continuation, up to the end-of-text token. Greedy unless\n"
-        "--temperature is given.",
-    .example = "runner generate --model llama2-mini --prompt 'Once upon a time' --tokens 32",
-    .add_options = AddOptions,
-    .positional = {},
-    .run = Run};
+Command GenerateCommand() {
+  return {
+      .name = "generate",
+      .summary = "continue a prompt",
+      .usage = "runner generate --model DIR --prompt TEXT --tokens N",
+      .details =
+          "Prints the prompt and its continuation, up to the end-of-text token. Decoding is greedy\n"
+          "unless --temperature is given.",
+      .example = "runner generate --model llama2-mini --prompt 'Once upon a time' --tokens 32",
+      .options = Options(),
+      .run = Run};
+}
 
 }  // namespace condense

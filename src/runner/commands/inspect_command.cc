@@ -1,4 +1,4 @@
-// runner inspect: what a model folder holds.
+// runner inspect: dimensions, parameters and bytes of a model folder.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -11,14 +11,6 @@
 
 namespace condense {
 namespace {
-
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
-  add("json", po::bool_switch(), "print JSON");
-}
 
 std::vector<int64_t> WidthsOf(const LayerConfig& layer, int64_t HeadConfig::*width) {
   std::vector<int64_t> widths;
@@ -109,16 +101,18 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kInspectCommand{.name = "inspect",
-                              .summary = "dimensions, parameters and bytes of a model folder",
-                              .usage = "runner inspect DIR [--json]",
-                              .details =
-                                  "Opens the folder, checks every tensor against its "
-                                  "configuration, and prints what each layer\n"
-                                  "really has.",
-                              .example = "runner inspect configs/bundled/models/llama2-mini",
-                              .add_options = AddOptions,
-                              .positional = {"model"},
-                              .run = Run};
+Command InspectCommand() {
+  return {
+      .name = "inspect",
+      .summary = "print dimensions, parameters and bytes of a model",
+      .usage = "runner inspect DIR [--json]",
+      .details =
+          "Opens the folder, checks every tensor against the configuration, and prints the widths\n"
+          "of each layer.",
+      .example = "runner inspect configs/bundled/models/llama2-mini",
+      .options = {ModelOption(), Flag("json", "print JSON")},
+      .positional = {"model"},
+      .run = Run};
+}
 
 }  // namespace condense

@@ -1,4 +1,4 @@
-// runner list: what can be named, kind by kind.
+// runner list: everything that has a name, by kind.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,13 +12,12 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  options.add_options()(
-      "kind", po::value<std::string>()->value_name("KIND"),
-      "methods, allocators, samplers, models, protocols, evaluations, tasks, calibrations or "
-      "experiments");
+std::vector<Option> Options() {
+  return {TextOption("kind", "KIND",
+                     "methods, allocators, samplers, models, protocols, evaluations, tasks, "
+                     "calibrations or experiments",
+                     {.words = {"methods", "allocators", "samplers", "models", "protocols",
+                                "evaluations", "tasks", "calibrations", "experiments"}})};
 }
 
 void Print(const CatalogueKind& kind, const std::string& indent) {
@@ -55,17 +54,19 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kListCommand{
-    .name = "list",
-    .summary = "the methods, models, protocols, ... that can be named",
-    .usage =
-        "runner list [methods|allocators|samplers|models|protocols|evaluations|tasks|calibrations|"
-        "experiments]",
-    .details =
-        "Prints a name and a summary a line; an experiment has its description on a second one.",
-    .example = "runner list methods",
-    .add_options = AddOptions,
-    .positional = {"kind"},
-    .run = Run};
+Command ListCommand() {
+  return {.name = "list",
+          .summary = "print the names of methods, models, protocols, ...",
+          .usage =
+              "runner list [methods|allocators|samplers|models|protocols|evaluations|tasks|"
+              "calibrations|experiments]",
+          .details =
+              "Prints one name per line with a summary. An experiment has a second line with its\n"
+              "description.",
+          .example = "runner list methods",
+          .options = Options(),
+          .positional = {"kind"},
+          .run = Run};
+}
 
 }  // namespace condense

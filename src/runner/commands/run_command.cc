@@ -19,33 +19,34 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
 namespace fs = std::filesystem;
 
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("experiment", po::value<std::string>()->value_name("FILE"),
-      "the experiment (needs no --experiment)");
-  add("profile", po::value<std::string>()->value_name("NAME"),
-      "profile of the experiment (default: bundled)");
-  add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-      "change a value of the file, as ratios=[0.2] or methods[1].match=total (may be repeated)");
-  add("dry-run", po::bool_switch(), "print what would be done, and why");
-  add("rerun", po::value<std::string>()->value_name("WHICH"), "do again what `failed`, or `all`");
-  add("fail-fast", po::bool_switch(), "stop at the first cell that fails");
-  add("tables", po::value<std::string>()->value_name("DIR"),
-      "write the tables as .md, .tex and .csv there (default: tables/ beside the database, for the "
-      "unchanged bundled profile)");
-  add("figures", po::value<std::string>()->value_name("DIR"),
-      "write the figure as .svg, .pdf and .csv there (default: figures/, likewise)");
+std::vector<Option> Options() {
+  return {
+      ExperimentOption(),
+      ProfileOption(),
+      TextsOption("set", "KEY=VALUE",
+                  "change a value of the experiment, as in ratios=[0.2] or methods[1].match=total "
+                  "(may be repeated)"),
+      Flag("dry-run", "print what would be computed, and why; compute nothing"),
+      ChoiceOption("rerun", "WHICH", {"failed", "all"},
+                   "compute again the cells that failed, or all cells"),
+      Flag("fail-fast", "stop at the first cell that fails"),
+      TextOption("tables", "DIR",
+                 "folder for the tables as .md, .tex and .csv (default: tables/ beside the "
+                 "database, for the unchanged bundled profile only)",
+                 {.folders = true}),
+      TextOption("figures", "DIR",
+                 "folder for the figure as .svg, .pdf and .csv (default: figures/ beside the "
+                 "database, for the unchanged bundled profile only)",
+                 {.folders = true}),
+  };
 }
 
 Rerun RerunOf(const Arguments& arguments) {
-  const std::string which = arguments.TextOr("rerun", "nothing");
-  if (which == "nothing") return Rerun::kNothing;
-  if (which == "failed") return Rerun::kFailed;
-  if (which == "all") return Rerun::kAll;
-  throw MakeError<ConfigError>("--rerun {}: expected failed or all", which);
+  const auto which = arguments.OptionalText("rerun");
+  if (!which) return Rerun::kNothing;
+  return *which == "failed" ? Rerun::kFailed : Rerun::kAll;
 }
 
 void RequireInputs(const ExperimentPlan& plan) {
@@ -61,8 +62,7 @@ fs::path ResultsFolder(const ResultsStore& store) {
   return folder.empty() ? "." : folder;
 }
 
-// Where what is printed is written to. Only the unchanged bundled profile goes to the usual place
-// without being asked.
+// Where tables or figures are written. Only the unchanged bundled profile has a default folder.
 struct ReportPlace {
   fs::path folder;
   std::string name;
@@ -190,21 +190,20 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kRunCommand{
-    .name = "run",
-    .summary = "run an experiment, print its tables and draw its figure (may be left out)",
-    .usage = "runner EXPERIMENT.yaml [options]",
-    .details =
-        "Runs every cell of the experiment that the database does not hold yet, stores each as "
-        "soon as\n"
-        "it is finished, prints the tables and draws the figure. Can be stopped at any time and "
-        "started\n"
-        "again. A file that lists experiments, such as experiments/all.yaml, runs them one after "
-        "the\n"
-        "other.",
-    .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
-    .add_options = AddOptions,
-    .positional = {"experiment"},
-    .run = Run};
+Command RunCommand() {
+  return {
+      .name = "run",
+      .summary = "run an experiment, print its tables and draw its figure",
+      .usage = "runner EXPERIMENT.yaml [options]",
+      .details =
+          "Computes every cell of the experiment that the database does not hold yet, stores each\n"
+          "as soon as it is finished, prints the tables and draws the figure. It can be stopped at\n"
+          "any time; the next run resumes where it stopped. A file that lists experiments, such as\n"
+          "experiments/all.yaml, runs them one after the other. `run` itself may be left out.",
+      .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
+      .options = Options(),
+      .positional = {"experiment"},
+      .run = Run};
+}
 
 }  // namespace condense

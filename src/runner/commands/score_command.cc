@@ -8,15 +8,16 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
-  add("requests", po::value<std::string>()->value_name("FILE"),
-      "one {\"context\": \"...\", \"continuation\": \"...\"} a line");
-  add("protocol", po::value<std::string>()->value_name("NAME"),
-      "lmeval-bos (default), lmeval-nobos or lmeval-0.3");
+std::vector<Option> Options() {
+  return {
+      ModelOption(),
+      TextOption("requests", "FILE",
+                 "JSON lines, one {\"context\": \"...\", \"continuation\": \"...\"} per line",
+                 {.files = true}),
+      TextOption("protocol", "NAME",
+                 "encoding of the requests: lmeval-bos (default), lmeval-nobos or lmeval-0.3",
+                 {.words = RequestProtocolNames()}),
+  };
 }
 
 int Run(const Arguments& arguments) {
@@ -39,17 +40,18 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kScoreCommand{
-    .name = "score",
-    .summary = "log-likelihoods of continuations",
-    .usage = "runner score --model DIR --requests FILE.jsonl [--protocol NAME]",
-    .details =
-        "Each request gives a line {\"log_likelihood\": -12.3, \"tokens\": 4, \"greedy\": false}, "
-        "in\n"
-        "order: the sum over the continuation in nats, its ids, and whether each is the likeliest.",
-    .example = "runner score --model llama2-mini --requests requests.jsonl",
-    .add_options = AddOptions,
-    .positional = {},
-    .run = Run};
+Command ScoreCommand() {
+  return {
+      .name = "score",
+      .summary = "print log-likelihoods of continuations",
+      .usage = "runner score --model DIR --requests FILE.jsonl [--protocol NAME]",
+      .details =
+          "Prints one line per request, in order: {\"log_likelihood\": -12.3, \"tokens\": 4,\n"
+          "\"greedy\": false}: the sum of the log-likelihoods of the continuation's tokens in nats,\n"
+          "their number, and whether each of them is the likeliest token.",
+      .example = "runner score --model llama2-mini --requests requests.jsonl",
+      .options = Options(),
+      .run = Run};
+}
 
 }  // namespace condense

@@ -1,4 +1,4 @@
-// runner show: everything recorded of one cell (protocols.md 8).
+// runner show: everything recorded about one cell (protocols.md 8).
 #include <fmt/format.h>
 
 #include <iostream>
@@ -10,13 +10,6 @@
 
 namespace condense {
 namespace {
-
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  options.add_options()("cell", po::value<std::string>()->value_name("FINGERPRINT"),
-                        "the first characters of a cell's fingerprint suffice");
-}
 
 void Line(const std::string& name, const std::string& value) {
   if (!value.empty()) std::cout << fmt::format("  {:<14} {}\n", name, value);
@@ -112,16 +105,19 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kShowCommand{.name = "show",
-                           .summary = "everything recorded of one cell",
-                           .usage = "runner show FINGERPRINT",
-                           .details =
-                               "Where the number comes from: settings, digests of what went in, "
-                               "program and machine, stages,\n"
-                               "metrics, layers. --dry-run and the CSV tables print fingerprints.",
-                           .example = "runner show 3fa9c1",
-                           .add_options = AddOptions,
-                           .positional = {"cell"},
-                           .run = Run};
+Command ShowCommand() {
+  return {
+      .name = "show",
+      .summary = "print everything recorded about one cell",
+      .usage = "runner show FINGERPRINT",
+      .details =
+          "Prints where a number comes from: settings, digests of the inputs, program and machine,\n"
+          "stages, metrics and layers. --dry-run and the CSV tables print fingerprints.",
+      .example = "runner show 3fa9c1",
+      .options = {TextOption("cell", "FINGERPRINT",
+                             "fingerprint of the cell; its first characters are enough")},
+      .positional = {"cell"},
+      .run = Run};
+}
 
 }  // namespace condense

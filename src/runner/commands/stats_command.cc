@@ -13,32 +13,31 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  const auto list = [](const char* name) {
-    return po::value<std::vector<std::string>>()->composing()->value_name(name);
+std::vector<Option> Options() {
+  return {
+      ExperimentOption(),
+      ProfileOption(),
+      StoredSetOption(),
+      TextsOption("cell", "FINGERPRINT",
+                  "only this cell; its first characters are enough (may be repeated). Without an "
+                  "experiment: this cell compared with its dense model, or several cells with the "
+                  "first"),
+      TextOption("baseline", "METHOD",
+                 "compare with this method too, at the same model, ratio, calibration set and seed",
+                 {.listed = {"methods"}}),
+      TextsOption(
+          "average", "KEY,...",
+          "average the scores of documents and windows over seed, calibration, ratio, model "
+          "or dtype, and compare the averages",
+          {.words = {"seed", "calibration", "ratio", "model", "dtype"}, .several = true}),
+      TextsOption("protocol", "ID,...", "only these protocols",
+                  {.listed = {"protocols"}, .several = true}),
+      TextsOption("tasks", "NAME,...", "only these tasks", {.listed = {"tasks"}, .several = true}),
+      TextsOption("metric", "NAME,...",
+                  "only these metrics and means (default: acc_norm, or acc for a task without it)"),
+      Flag("json", "print one line of JSON"),
+      Flag("csv", "print CSV: one line per comparison, all digits"),
   };
-  auto add = options.add_options();
-  add("experiment", po::value<std::string>()->value_name("FILE"),
-      "the experiment (needs no --experiment)");
-  add("profile", po::value<std::string>()->value_name("NAME"),
-      "profile of the experiment (default: bundled)");
-  add("set", list("KEY=VALUE"), "as it was run with");
-  add("cell", list("FINGERPRINT"),
-      "only this cell (its first characters suffice; may be repeated); without an experiment: "
-      "this cell against its dense model, or the later ones against the first");
-  add("baseline", po::value<std::string>()->value_name("METHOD"),
-      "also compare with this method at the same model, ratio, calibration and seed");
-  add("average", list("KEY,..."),
-      "average what documents and windows say over seed, calibration, ratio, model or dtype, and "
-      "compare the averages");
-  add("protocol", list("ID,..."), "only these protocols");
-  add("tasks", list("NAME,..."), "only these tasks");
-  add("metric", list("NAME,..."),
-      "only these metrics and means (default: acc_norm, or acc where a task has no other)");
-  add("json", po::bool_switch(), "one JSON line");
-  add("csv", po::bool_switch(), "CSV, a line for each comparison, every digit");
 }
 
 std::vector<std::string> ListOf(const Arguments& arguments, const char* option) {
@@ -122,20 +121,21 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kStatsCommand{
-    .name = "stats",
-    .summary = "intervals, tests and flags from the stored scores",
-    .usage = "runner stats EXPERIMENT.yaml [--baseline METHOD] | runner stats --cell FINGERPRINT",
-    .details =
-        "Runs nothing. For each cell and task: value, standard error, Wilson's interval, flags; "
-        "against the\n"
-        "dense model, and a baseline: paired difference with its bootstrap interval, McNemar's "
-        "exact test,\n"
-        "Holm's correction. Means and averages: bootstrap. Perplexity, agreement: block bootstrap "
-        "over windows.",
-    .example = "runner stats experiments/table2.yaml --baseline slicegpt",
-    .add_options = AddOptions,
-    .positional = {"experiment"},
-    .run = Run};
+Command StatsCommand() {
+  return {
+      .name = "stats",
+      .summary = "print intervals, tests and flags from the stored scores",
+      .usage = "runner stats EXPERIMENT.yaml [--baseline METHOD] | runner stats --cell FINGERPRINT",
+      .details =
+          "Computes no cell. For each cell and task: value, standard error, Wilson interval and\n"
+          "flags. Compared with the dense model and the baseline: paired difference with its\n"
+          "bootstrap interval, and McNemar's exact test with Holm's correction. Intervals of means\n"
+          "and averages are bootstrapped, those of perplexity and agreement by a block bootstrap\n"
+          "over windows.",
+      .example = "runner stats experiments/table2.yaml --baseline slicegpt",
+      .options = Options(),
+      .positional = {"experiment"},
+      .run = Run};
+}
 
 }  // namespace condense

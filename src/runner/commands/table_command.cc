@@ -12,19 +12,17 @@
 namespace condense {
 namespace {
 
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("experiment", po::value<std::string>()->value_name("FILE"),
-      "the experiment (needs no --experiment)");
-  add("profile", po::value<std::string>()->value_name("NAME"),
-      "profile of the experiment (default: bundled)");
-  add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-      "as it was run with");
-  add("name", po::value<std::string>()->value_name("NAME"),
-      "only this one of more_tables, or main for the first");
-  add("format", po::value<std::string>()->value_name("FORMAT"), "md, tex, csv or text (default)");
+std::vector<Option> Options() {
+  return {
+      ExperimentOption(),
+      ProfileOption(),
+      StoredSetOption(),
+      TextOption(
+          "name", "NAME",
+          "only this table: one of more_tables, or main for the first (default: all tables)"),
+      ChoiceOption("format", "FORMAT", {"text", "md", "tex", "csv"},
+                   "text (default), md, tex or csv"),
+  };
 }
 
 std::string Shown(const Table& table, const std::string& format) {
@@ -73,10 +71,6 @@ void Print(const std::vector<NamedTable>& tables, const std::string& format) {
 
 int Run(const Arguments& arguments) {
   const std::string format = arguments.TextOr("format", "text");
-  const std::vector<std::string> known = {"text", "md", "tex", "csv"};
-  if (std::find(known.begin(), known.end(), format) == known.end()) {
-    throw MakeError<ConfigError>("--format {}: expected {}", format, Join(known, ", "));
-  }
   const std::vector<ExperimentSpec> specs =
       ReadExperiments({.file = FindExperimentFile(arguments.Text("experiment")),
                        .profile = arguments.TextOr("profile", ""),
@@ -99,14 +93,15 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kTableCommand{
-    .name = "table",
-    .summary = "print the tables of an experiment from the database",
-    .usage = "runner table EXPERIMENT.yaml [--name NAME] [--format md|tex|csv|text]",
-    .details = "Runs nothing. Cells that were not run or failed show as gaps.",
-    .example = "runner table experiments/table1.yaml --format md",
-    .add_options = AddOptions,
-    .positional = {"experiment"},
-    .run = Run};
+Command TableCommand() {
+  return {.name = "table",
+          .summary = "print the tables of an experiment from the database",
+          .usage = "runner table EXPERIMENT.yaml [--name NAME] [--format text|md|tex|csv]",
+          .details = "Computes nothing. Cells that were not run or failed are left empty.",
+          .example = "runner table experiments/table1.yaml --format md",
+          .options = Options(),
+          .positional = {"experiment"},
+          .run = Run};
+}
 
 }  // namespace condense

@@ -1,4 +1,4 @@
-// runner tokenize: strings to token ids and back, a JSON value a line.
+// runner tokenize: strings to token ids and back, one JSON value per line.
 #include <iostream>
 #include <span>
 #include <string>
@@ -11,15 +11,6 @@
 
 namespace condense {
 namespace {
-
-namespace po = boost::program_options;
-
-void AddOptions(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>()->value_name("DIR"), kModelHelp);
-  add("no-special", po::bool_switch(), "add no special tokens");
-  add("decode", po::bool_switch(), "from ids to text");
-}
 
 Json ParseLine(const std::string& line, int64_t number) {
   const Json value = Json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -70,16 +61,18 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kTokenizeCommand{
-    .name = "tokenize",
-    .summary = "text to token ids, or back",
-    .usage = "runner tokenize --model DIR [--no-special] [--decode]",
-    .details =
-        "Standard input holds a JSON string a line; standard output gets an array of ids a line.\n"
-        "With --decode the reverse.",
-    .example = "echo '\"Once upon a time\"' | runner tokenize --model llama2-mini",
-    .add_options = AddOptions,
-    .positional = {},
-    .run = Run};
+Command TokenizeCommand() {
+  return {
+      .name = "tokenize",
+      .summary = "convert text to token ids, or back",
+      .usage = "runner tokenize --model DIR [--no-special] [--decode]",
+      .details =
+          "Reads one JSON string per line from standard input, and prints one array of token ids\n"
+          "per line. With --decode it reads arrays and prints strings.",
+      .example = "echo '\"Once upon a time\"' | runner tokenize --model llama2-mini",
+      .options = {ModelOption(), Flag("no-special", "add no special tokens"),
+                  Flag("decode", "convert token ids to text")},
+      .run = Run};
+}
 
 }  // namespace condense

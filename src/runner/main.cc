@@ -4,6 +4,9 @@
 
 #include "base/system.h"
 #include "runner/command.h"
+#include "tensor/openmp_wait.h"
+
+CONDENSE_LIMIT_OPENMP_WAITING();
 
 int main(int argc, char** argv) {
   condense::InstallInterruptHandler();

@@ -15,15 +15,11 @@ bool IsSettingOfWaits(std::string_view variable) {
   return variable.starts_with("GOMP_SPINCOUNT=") || variable.starts_with("OMP_WAIT_POLICY=");
 }
 
-// Sanitizers set themselves up where this would run.
-#if defined(__linux__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
+}  // namespace
 
-// Runs before the constructors of libraries, the C library's among them: system calls and the
-// stack alone are safe. Where anything is unusual the program goes on as it is.
-void StartAgainWithSetting(int, char** arguments, char** environment) {
+void LimitOpenMpWaiting(int, char** arguments, char** environment) {
   constexpr size_t kMostVariables = 4096;
-  std::array<char*, kMostVariables + 2> extended{};
+  std::array<char*, kMostVariables + 2> extended{};  // on the stack: there is no heap yet
   size_t count = 0;
   for (; environment[count] != nullptr; ++count) {
     if (count == kMostVariables || IsSettingOfWaits(environment[count])) return;
@@ -35,13 +31,6 @@ void StartAgainWithSetting(int, char** arguments, char** environment) {
   const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
   if (length > 0) ::execve(path.data(), arguments, extended.data());
 }
-
-__attribute__((section(".preinit_array"),
-               used)) void (*const kBeforeLibraries)(int, char**, char**) = StartAgainWithSetting;
-
-#endif
-
-}  // namespace
 
 std::string OpenMpWaiting() {
   for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {

@@ -28,6 +28,8 @@ double PeakFlops(DType dtype) {
 
 }  // namespace condense
 
+CONDENSE_LIMIT_OPENMP_WAITING();
+
 int main(int argc, char** argv) {
   int threads = 1;
   constexpr std::string_view kThreads = "--threads=";

@@ -14,6 +14,10 @@
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/packages.sh
+. "$ROOT/scripts/packages.sh"
+# shellcheck source=scripts/libtorch.sh
+. "$ROOT/scripts/libtorch.sh"
 
 PACKAGES=(
   g++ cmake ninja-build ccache pkg-config git python3 python3-pip unzip ca-certificates
@@ -22,29 +26,9 @@ PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev gnuplot-nox sqlite3 clang-format-14
 )
 
-LIBTORCH=libtorch-2.11.0
-
-# name==version  SHA-256 of the wheel
-CPU_WHEELS="\
-torch==2.11.0 7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a
-nvidia-cuda-runtime==13.0.96 7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548
-nvidia-cuda-cupti==13.0.85 4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8"
-
-# What libtorch_cuda, libtorch_cuda_linalg and libcaffe2_nvrtc load, in the versions that torch 2.11.0 asks for.
-CUDA_WHEELS="\
-nvidia-cublas==13.1.0.3 ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171
-nvidia-cuda-nvrtc==13.0.88 ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575
-nvidia-cudnn-cu13==9.19.0.56 d20e1734305e9d68889a96e3f35094d733ff1f83932ebe462753973e53a572bf
-nvidia-cufft==12.0.0.61 6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3
-nvidia-cufile==1.15.1.6 08a3ecefae5a01c7f5117351c64f17c7c62efa5fffdbe24fc7d298da19cd0b44
-nvidia-curand==10.4.0.35 1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc
-nvidia-cusolver==12.0.4.66 0a759da5dea5c0ea10fd307de75cdeb59e7ea4fcb8add0924859b944babf1112
-nvidia-cusparse==12.6.3.3 2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b
-nvidia-cusparselt-cu13==0.8.0 25e30a8a7323935d4ad0340b95a0b69926eee755767e8e0b1cf8dd85b197d3fd
-nvidia-nccl-cu13==2.28.9 e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42
-nvidia-nvjitlink==13.0.88 13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b
-nvidia-nvshmem-cu13==3.4.5 290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80"
-
+# LibTorch of this version is asked for where CMAKE_PREFIX_PATH names one.
+# shellcheck disable=SC2034
+LIBTORCH_NEEDED=2
 CUDA=
 MANAGE_PACKAGES=1
 QUIET=
@@ -54,67 +38,10 @@ while [ $# -gt 0 ]; do
     --no-packages) MANAGE_PACKAGES= ;;
     --quiet) QUIET=1 ;;
     -h | --help) print_help "$0"; exit 0 ;;
-    *) fail "unknown option $1" "scripts/setup.sh --help lists the options" ;;
+    *) fail "unknown option $1" "$0 --help lists the options" ;;
   esac
   shift
 done
-
-# ---------------------------------------------------------------------------------- packages
-
-# A package also counts as present when another one provides its program.
-provided_otherwise() {
-  case $1 in
-    gnuplot-nox) command -v gnuplot >/dev/null ;;
-    clang-format-14) clang-format --version 2>/dev/null | grep -q 'version 14\.' ;;
-    *) return 1 ;;
-  esac
-}
-
-missing_packages() {
-  local installed package
-  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null || true)
-  for package in "${PACKAGES[@]}"; do
-    grep -Fxq "installed $package" <<<"$installed" || provided_otherwise "$package" || printf '%s\n' "$package"
-  done
-}
-
-install_packages() {
-  local missing
-  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    fail "this is not a Debian system: its packages cannot be installed by this script" \
-      "install the equivalents of: ${PACKAGES[*]}" \
-      "then run scripts/setup.sh --no-packages"
-  fi
-  mapfile -t missing < <(missing_packages)
-  if [ ${#missing[@]} -eq 0 ]; then
-    say "packages: all ${#PACKAGES[@]} present"
-    return
-  fi
-
-  local privileged=()
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || fail "packages are missing, and there is no sudo to install them: ${missing[*]}" \
-      "ask an administrator to run: apt-get install ${missing[*]}"
-    privileged=(sudo)
-  fi
-  printf 'packages: installing %s\n' "${missing[*]}"
-  local apt=("${privileged[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
-  local log
-  log=$(mktemp)
-  # shellcheck disable=SC2064
-  trap "rm -f '$log'" EXIT
-  # Lists that cannot be brought up to date may still do.
-  "${apt[@]}" update 2>&1 | grep '^[WE]:' >"$log" || true
-  if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
-    { grep '^[WE]:' "$log" || tail -n 20 "$log"; } >&2
-    mapfile -t missing < <(missing_packages)
-    fail "these packages could not be installed: ${missing[*]}" \
-      "the lines above are apt-get's; Debian 12 has all of these packages in its section main" \
-      "mend that, or install them by hand, and run scripts/setup.sh again"
-  fi
-  rm -f "$log"
-  trap - EXIT
-}
 
 # version_at_least 3.25.1 3.25
 version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
@@ -130,170 +57,6 @@ check_tools() {
     "install the package cmake of Debian 12 or a newer one, and put it first on the PATH"
   found=$(g++ -dumpfullversion)
   version_at_least "$found" 11 || fail "g++ $found is too old: C++20 needs 11" "install a newer g++ and set CXX to it"
-}
-
-# ---------------------------------------------------------------------------------- LibTorch
-
-# Prints the folder of a LibTorch that CMAKE_PREFIX_PATH names.
-existing_libtorch() {
-  local folder major header prefixes=${CMAKE_PREFIX_PATH:-}
-  while IFS= read -r -d ';' folder; do
-    if [ ! -e "$folder/lib/libtorch_cpu.so" ] || [ ! -e "$folder/include/ATen/ATen.h" ]; then continue; fi
-    major=
-    for header in torch/headeronly/version.h torch/csrc/api/include/torch/version.h; do
-      [ ! -e "$folder/include/$header" ] ||
-        major=$(awk '$2 == "TORCH_VERSION_MAJOR" { print $3; exit }' "$folder/include/$header")
-      [ -z "$major" ] || break
-    done
-    [ "$major" = 2 ] || fail "CMAKE_PREFIX_PATH names LibTorch ${major:-of an unknown version} in $folder; Condense needs 2.x" \
-      "take that folder out of CMAKE_PREFIX_PATH to have 2.11.0 downloaded, or name another"
-    printf '%s\n' "$folder"
-    return
-  done <<<"${prefixes//:/;};"
-}
-
-cache_folder() {
-  local folder=${CONDENSE_CACHE:-}
-  if [ -z "$folder" ]; then
-    [ -n "${XDG_CACHE_HOME:-}" ] || [ -n "${HOME:-}" ] || fail "there is no place for LibTorch: neither HOME nor CONDENSE_CACHE is set" \
-      "set CONDENSE_CACHE to a folder with 2 GB of room"
-    folder=${XDG_CACHE_HOME:-$HOME/.cache}/condense
-  fi
-  case $folder in
-    /*) printf '%s\n' "$folder" ;;
-    *) fail "the cache folder $folder is not an absolute path, so CMake would not find it" "set CONDENSE_CACHE to an absolute path" ;;
-  esac
-}
-
-# pip of the python3 on the PATH, or else Debian's: a virtual environment may have none.
-find_pip() {
-  local python
-  for python in python3 /usr/bin/python3; do
-    if "$python" -m pip --version >/dev/null 2>&1; then
-      PIP=("$python" -m pip)
-      return
-    fi
-  done
-  fail "python3 has no pip, which downloads LibTorch" "install the package python3-pip"
-}
-
-# download "name==version sha256" folder
-download() {
-  local name=${1% *} digest=${1#* } folder=$2
-  printf '%s --hash=sha256:%s\n' "$name" "$digest" >"$folder/requirement.txt"
-  if ! PIP_REQUIRE_VIRTUALENV=0 "${PIP[@]}" --disable-pip-version-check --no-input download --quiet --no-deps \
-    --no-cache-dir --only-binary=:all: --require-hashes --implementation cp --python-version 3.11 \
-    --abi cp311 --abi none --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
-    --platform manylinux_2_25_x86_64 --platform manylinux_2_18_x86_64 --platform manylinux2014_x86_64 \
-    --dest "$folder" --requirement "$folder/requirement.txt" >"$folder/log" 2>&1; then
-    tail -n 8 "$folder/log" >&2
-    fail "$name could not be downloaded" \
-      "the lines above are pip's: check the network, or point pip at a mirror or a folder of wheels (PIP_INDEX_URL, PIP_FIND_LINKS)" \
-      "or name a LibTorch 2.x that you have: CMAKE_PREFIX_PATH=/path/to/libtorch"
-  fi
-}
-
-# unpack wheel folder: the libraries that are loaded, and LibTorch's headers.
-unpack() {
-  local patterns skipped=()
-  case $1 in
-    */torch-*)
-      patterns=('torch/include/*' torch/version.py torch/lib/libtorch_cpu.so torch/lib/libc10.so 'torch/lib/libgomp*')
-      [ -z "$CUDA" ] || patterns+=(torch/lib/libtorch_cuda.so torch/lib/libtorch_cuda_linalg.so torch/lib/libc10_cuda.so
-        torch/lib/libtorch_nvshmem.so torch/lib/libcaffe2_nvrtc.so)
-      ;;
-    */nvidia_cuda_cupti-*) patterns=('nvidia/*/lib/libcupti.so*') ;;
-    *)
-      patterns=('nvidia/*/lib/*.so*')
-      case $1 in
-        */nvidia_cublas-*) skipped=(-x '*/libnvblas.so*') ;;
-        */nvidia_cuda_nvrtc-*) skipped=(-x '*.alt.so*') ;;
-        */nvidia_cufft-*) skipped=(-x '*/libcufftw.so*') ;;
-        */nvidia_cusolver-*) skipped=(-x '*/libcusolverMg.so*') ;;
-      esac
-      ;;
-  esac
-  unzip -q -o "$1" "${patterns[@]}" "${skipped[@]}" -d "$2" ||
-    fail "$(basename "$1") could not be unpacked into $2" "check that the disk is not full"
-}
-
-check_room() {
-  local need=$1 have
-  have=$(df -Pk "$2" | awk 'NR == 2 { print int($4 / 1024) }')
-  [ "$have" -ge "$need" ] || fail "$2 has $have MiB of room; LibTorch needs $need MiB while it is unpacked" \
-    "free some room, or set CONDENSE_CACHE to a folder on another disk"
-}
-
-# Fills $cache/$LIBTORCH. What is there stays usable until the new folder takes its place.
-install_libtorch() {
-  local cache=$1 target=$1/$LIBTORCH wheels=$CPU_WHEELS wheel temporary
-  [ -z "$CUDA" ] || wheels+=$'\n'$CUDA_WHEELS
-  mkdir -p "$cache" 2>/dev/null || true
-  [ -w "$cache" ] || fail "the cache folder $cache cannot be made or written" \
-    "make it writable, or set CONDENSE_CACHE to another folder"
-
-  exec 9>"$cache/.lock"
-  flock -n 9 || { printf 'LibTorch: waiting for another setup\n'; flock 9; }
-  if complete "$target" "$wheels"; then return; fi
-  if [ -n "${SUDO_USER:-}" ] && [ "$(id -u)" -eq 0 ]; then
-    warn "LibTorch goes to $cache, where $SUDO_USER's builds will not look: better run this as $SUDO_USER, without sudo"
-  fi
-  find_pip
-  check_room "$([ -n "$CUDA" ] && echo 6500 || echo 1300)" "$cache"
-
-  temporary=$(mktemp -d "$cache/.$LIBTORCH.XXXXXX")
-  # shellcheck disable=SC2064
-  trap "rm -rf '$temporary'" EXIT
-  trap 'exit 130' INT TERM HUP
-  mkdir "$temporary/wheels" "$temporary/tree"
-  while IFS= read -r wheel; do
-    printf 'LibTorch: downloading %s\n' "${wheel% *}"
-    download "$wheel" "$temporary/wheels"
-    unpack "$(ls "$temporary"/wheels/*.whl)" "$temporary/tree"
-    rm -f "$temporary"/wheels/*.whl
-  done <<<"$wheels"
-  local unresolved
-  unresolved=$(ldd "$temporary/tree/torch/lib/libtorch_cpu.so" 2>&1 | awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
-  [ -z "$unresolved" ] || fail "LibTorch needs libraries that this system does not have: $unresolved" \
-    "LibTorch 2.11.0 is made for glibc 2.28 and newer"
-  printf '%s\n' "$wheels" >"$temporary/tree/.complete"
-  chmod -R u=rwX,go=rX "$temporary/tree"
-
-  if [ -e "$target" ]; then mv "$target" "$temporary/replaced"; fi
-  mv -T "$temporary/tree" "$target"
-  rm -rf "$temporary"
-  trap - EXIT INT TERM HUP
-  printf 'LibTorch: 2.11.0%s is in %s\n' "${CUDA:+ with CUDA}" "$target"
-}
-
-# complete folder wheels: whether all these wheels were unpacked there.
-complete() {
-  local wheel
-  [ -e "$1/.complete" ] && [ -e "$1/torch/lib/libtorch_cpu.so" ] || return 1
-  while IFS= read -r wheel; do
-    grep -Fxq "$wheel" "$1/.complete" || return 1
-  done <<<"$2"
-  # The GPU libraries of the torch wheel are unpacked only on request.
-  [ -z "$CUDA" ] || [ -e "$1/torch/lib/libtorch_cuda.so" ]
-}
-
-libtorch() {
-  local folder cache
-  folder=$(existing_libtorch)
-  if [ -n "$folder" ]; then
-    say "LibTorch: using $folder, which CMAKE_PREFIX_PATH names"
-    [ -z "$CUDA" ] || [ -e "$folder/lib/libtorch_cuda.so" ] || warn "that LibTorch has no GPU back end (libtorch_cuda.so)"
-    return
-  fi
-  [ "$(uname -s)/$(uname -m)" = Linux/x86_64 ] || fail "the pinned LibTorch is for Linux on x86-64; this is $(uname -s) on $(uname -m)" \
-    "unpack a LibTorch 2.x for this machine and name its folder: CMAKE_PREFIX_PATH=/path/to/libtorch"
-  cache=$(cache_folder)
-  # A CPU-only request is served by a folder that holds the GPU libraries as well.
-  if complete "$cache/$LIBTORCH" "$CPU_WHEELS${CUDA:+$'\n'$CUDA_WHEELS}"; then
-    say "LibTorch: 2.11.0${CUDA:+ with CUDA} present in $cache/$LIBTORCH"
-    return
-  fi
-  install_libtorch "$cache"
 }
 
 [ -z "$MANAGE_PACKAGES" ] || install_packages

@@ -92,7 +92,6 @@ void StatisticsStore::ForEachLayer(
     }
   }
   std::optional<ActivationStream> stream;
-  const Tensor frequencies = FrequenciesOf(model_);
   if (!missing.empty()) stream.emplace(model_.LoadEmbedding(), tokens_, model_.device());
   for (int64_t l = 0; l < layers; ++l) {
     CheckInterrupt();
@@ -105,8 +104,7 @@ void StatisticsStore::ForEachLayer(
                         "batches");
       const Block block = model_.LoadBlock(l);
       StatisticsCollector collector(missing, model_.config().layers[static_cast<size_t>(l)]);
-      const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr,
-                                 .taps = &collector};
+      const BlockContext context{.taps = &collector};
       stream->Transform([&](const Tensor& x) {
         progress.Advance();
         return block.Forward(x, context);

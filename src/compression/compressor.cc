@@ -72,8 +72,6 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
   const ModelConfig& dense_config = model.config();
   const Embedding embedding = model.LoadEmbedding();
   sink_.PutEmbedding(embedding);
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
 
   std::optional<ActivationStream> stream, dense_stream;
   if (loop.schedule != Schedule::kDense)
@@ -83,9 +81,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
   const auto collect = [&](const Block& block, int64_t l, const StatRequests& requests) {
     const PhaseClock::Scope phase(statistics_.clock(), "statistics");
     StatisticsCollector collector(requests, ShapeOf(block));
-    BlockContext tapped = context;
-    tapped.taps = &collector;
-    stream->Visit([&](const Tensor& x) { block.Forward(x, tapped); });
+    stream->Visit([&](const Tensor& x) { block.Forward(x, {.taps = &collector}); });
     return collector.Finish(fmt::format("layer {}", l));
   };
 
@@ -118,7 +114,6 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     task.stats = stats;
     task.dense_stats = dense_stats;
     task.report = &layer_report;
-    task.context_ = context;
     task.collect_ = [&](const StatRequests& requests) {
       CONDENSE_CHECK(stream.has_value(),
                      "collecting again needs a schedule that follows the compressed model");
@@ -131,10 +126,9 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     report_.layers.push_back(std::move(layer_report));
     if (!task.carried_) {
       const PhaseClock::Scope phase(statistics_.clock(), "statistics");
-      if (stream)
-        stream->Transform([&](const Tensor& x) { return task.block.Forward(x, context); });
+      if (stream) stream->Transform([&](const Tensor& x) { return task.block.Forward(x); });
       if (dense_stream) {
-        dense_stream->Transform([&](const Tensor& x) { return dense_block.Forward(x, context); });
+        dense_stream->Transform([&](const Tensor& x) { return dense_block.Forward(x); });
       }
     }
     sink_.PutBlock(l, std::move(task.block));

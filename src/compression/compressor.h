@@ -80,7 +80,6 @@ class BlockTask {
     carried_ = true;
     transform_paired_(fn);
   }
-  const BlockContext& context() const { return context_; }
 
  private:
   friend class CompressionJob;
@@ -88,7 +87,6 @@ class BlockTask {
   std::function<void(const std::function<void(const Tensor&, const Tensor&)>&)> visit_paired_;
   std::function<void(const PairedTransform&)> transform_paired_;
   bool carried_ = false;
-  BlockContext context_;
 };
 
 // Calls a function with a residual stream in the dense model and in the model compressed so far,

@@ -5,13 +5,11 @@
 namespace condense {
 
 std::string FirstBadLayer(const ModelSource& model, const Tensor& ids) {
-  const Tensor frequencies = FrequenciesOf(model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
   const auto finite = [](const Tensor& x) { return at::isfinite(x).all().item<bool>(); };
   Tensor x = model.LoadEmbedding().Forward(ids);
   if (!finite(x)) return "the embedding";
   for (int64_t l = 0; l < model.config().num_layers(); ++l) {
-    x = model.LoadBlock(l).Forward(x, context);
+    x = model.LoadBlock(l).Forward(x);
     if (!finite(x)) return fmt::format("layer {}", l);
   }
   return "the head";

@@ -6,29 +6,21 @@
 #include "base/system.h"
 
 namespace condense {
-namespace {
-
-BlockContext ContextOf(const Tensor& frequencies) {
-  return {.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
-}
-
-}  // namespace
 
 HiddenStates::HiddenStates(const ModelSource& model, const TokenBatches& batches,
                            const std::string& title)
-    : model_(model), batches_(batches), frequencies_(FrequenciesOf(model)) {
+    : model_(model), batches_(batches) {
   const InferenceScope inference;
   const int64_t layers = model.config().num_layers();
   if (model.resident()) {
     embedding_ = model.LoadEmbedding();
     for (int64_t l = 0; l < layers; ++l) blocks_.push_back(model.LoadBlock(l));
   } else {
-    const BlockContext context = ContextOf(frequencies_);
     stream_.emplace(model.LoadEmbedding(), batches, model.device());
     Progress progress(title, layers, "layers");
     for (int64_t l = 0; l < layers; ++l) {
       const Block block = model.LoadBlock(l);
-      stream_->Transform([&](const Tensor& x) { return block.Forward(x, context); });
+      stream_->Transform([&](const Tensor& x) { return block.Forward(x); });
       progress.Advance();
     }
   }
@@ -40,9 +32,8 @@ Tensor HiddenStates::Batch(int64_t index) const {
   CheckInterrupt();
   if (stream_) return stream_->batch(index);
   if (!kept_.empty()) return kept_[static_cast<size_t>(index)].to(model_.device());
-  const BlockContext context = ContextOf(frequencies_);
   Tensor x = embedding_->Forward(batches_.ids()[static_cast<size_t>(index)].to(model_.device()));
-  for (const Block& block : blocks_) x = block.Forward(x, context);
+  for (const Block& block : blocks_) x = block.Forward(x);
   return x;
 }
 

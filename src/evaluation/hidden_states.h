@@ -30,7 +30,6 @@ class HiddenStates {
  private:
   const ModelSource& model_;
   const TokenBatches& batches_;
-  Tensor frequencies_;
   std::optional<Embedding> embedding_;      // resident
   std::vector<Block> blocks_;               // resident
   std::optional<ActivationStream> stream_;  // streamed

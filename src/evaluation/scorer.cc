@@ -28,7 +28,6 @@ class Scorer {
       : model_(model),
         requests_(requests),
         options_(options),
-        frequencies_(FrequenciesOf(model)),
         batches_(
             PlanBatches(requests, BatchTokens(options, model.device()), options.share_prefixes)),
         scores_(requests.size()),
@@ -88,8 +87,7 @@ class Scorer {
 
   Tensor Run(const Block& block, int64_t layer, const PackedBatch& packed, const Tensor& x) const {
     return block.Forward(x,
-                         {.rope_frequencies = frequencies_.defined() ? &frequencies_ : nullptr,
-                          .layout = layer + 1 < layers() ? &packed.layout : &packed.last_layout});
+                         {.layout = layer + 1 < layers() ? &packed.layout : &packed.last_layout});
   }
 
   void StreamThrough(std::span<const RequestBatch> batches) {
@@ -144,7 +142,6 @@ class Scorer {
   const ModelSource& model_;
   const std::vector<EncodedRequest>& requests_;
   const ScoreOptions& options_;
-  const Tensor frequencies_;
   const std::vector<RequestBatch> batches_;
   std::vector<Score> scores_;
   Progress progress_;

@@ -38,10 +38,9 @@ struct Rotations {
   RopeTable queries, keys;
 };
 
-Rotations RotationsFor(const BlockContext& context, const PackedLayout::Rectangle* rectangle,
-                       const Tensor& q) {
-  if (context.rope_frequencies == nullptr) return {};
-  const Tensor& frequencies = *context.rope_frequencies;
+Rotations RotationsFor(const Tensor& frequencies, const BlockContext& context,
+                       const PackedLayout::Rectangle* rectangle, const Tensor& q) {
+  if (!frequencies.defined()) return {};
   if (rectangle == nullptr) {
     const int64_t past = context.cache != nullptr ? context.cache->tokens() : 0;
     const RopeTable table = MakeRopeTable(frequencies, past, q.size(1), q.scalar_type());
@@ -127,7 +126,7 @@ void Attention::ReportRotated(const Tensor& q_all, const Tensor& k_all,
   const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
   const bool scores = wants(Tap::kScores);
   if (!wants(Tap::kQueryRotated) && !wants(Tap::kKeyRotated) && !scores) return;
-  const Rotations rotations = RotationsFor(context, nullptr, q_all);
+  const Rotations rotations = RotationsFor(rope_frequencies, context, nullptr, q_all);
   std::vector<Tensor> queries, keys;
   for (const HeadRun& run : RunsOf(heads)) {
     const QueriesAndKeys rotated = RotatedHeads(q_all, k_all, run, rotations, rope_pairs);
@@ -160,9 +159,9 @@ Tensor Attention::MixInOnePass(const Tensor& q_all, const Tensor& k_all, const T
       context.layout != nullptr ? std::vector<TokenRun>() : RunsOfRows(batch, tokens);
   const std::vector<TokenRun>& runs = context.layout != nullptr ? context.layout->runs() : rows;
   RopeTable table;
-  if (context.rope_frequencies != nullptr) {
+  if (rope_frequencies.defined()) {
     const int64_t positions = context.layout != nullptr ? context.layout->positions() : tokens;
-    table = MakeRopeTable(*context.rope_frequencies, 0, positions, kF32);
+    table = MakeRopeTable(rope_frequencies, 0, positions, kF32);
     if (rope_pairs.defined()) {
       table = {table.cos.index_select(1, rope_pairs), table.sin.index_select(1, rope_pairs)};
     }
@@ -185,7 +184,8 @@ Tensor Attention::MixComposed(const Tensor& q_all, const Tensor& k_all, const Te
   const Tensor values = rectangle ? arrange(v_all, rectangle->key_rows) : v_all;
   const Tensor mask = rectangle ? rectangle->mask : Tensor();
 
-  const Rotations rotations = RotationsFor(context, rectangle ? &*rectangle : nullptr, q_all);
+  const Rotations rotations =
+      RotationsFor(rope_frequencies, context, rectangle ? &*rectangle : nullptr, q_all);
   const std::vector<HeadRun> runs = RunsOf(heads);
   if (context.cache != nullptr) context.cache->Prepare(runs.size());
   std::vector<Tensor> mixed;

@@ -145,6 +145,8 @@ Block Converted(const Block& block, DType dtype, Device device) {
     if (!tensor.defined()) return;
     tensor = tensor.is_floating_point() ? tensor.to(device, dtype) : tensor.to(device);
   });
+  Tensor& frequencies = converted.attention.rope_frequencies;
+  if (frequencies.defined()) frequencies = frequencies.to(device);  // float32 whatever the dtype
   return converted;
 }
 

@@ -38,9 +38,9 @@ class BlockCache {
   int64_t tokens_ = 0;
 };
 
-// What a block needs to know of the place of its input in the sequence.
+// How a block is run: by default each row of the batch is one whole sequence, and nothing is tapped
+// or cached.
 struct BlockContext {
-  const Tensor* rope_frequencies = nullptr;  // [pairs of the dense head]; null without RoPE
   TapSink* taps = nullptr;
   BlockCache* cache = nullptr;
   // Null: each row of the batch is one sequence. Else the input is a packed batch, [1, tokens,
@@ -54,19 +54,23 @@ struct Attention {
   // Kept rotary pairs of all key/value heads, one after the other: [sum of qk_width / 2] int64;
   // undefined when all are kept.
   Tensor rope_pairs;
+  // Of every pair of the dense head: [head_dim / 2] float32; undefined without RoPE. All blocks of
+  // a model share one tensor. It follows from the configuration, so it is not stored.
+  Tensor rope_frequencies;
   Linear q, k, v, o;
 
   // x: [batch, tokens, in_width], normed. Returns the output projection, without the residual.
-  Tensor Forward(const Tensor& x, const BlockContext& context) const;
+  Tensor Forward(const Tensor& x, const BlockContext& context = {}) const;
 
   // What the heads make of projected queries, keys and values: the input of the output projection.
   // In one pass where that applies; the other way serves gradients, caches and devices. What is
   // tapped decides nothing, so that a statistic does not depend on what is collected beside it.
-  Tensor Mix(const Tensor& q, const Tensor& k, const Tensor& v, const BlockContext& context) const;
+  Tensor Mix(const Tensor& q, const Tensor& k, const Tensor& v,
+             const BlockContext& context = {}) const;
   Tensor MixInOnePass(const Tensor& q, const Tensor& k, const Tensor& v,
-                      const BlockContext& context) const;
+                      const BlockContext& context = {}) const;
   Tensor MixComposed(const Tensor& q, const Tensor& k, const Tensor& v,
-                     const BlockContext& context) const;
+                     const BlockContext& context = {}) const;
 
   // Tells the taps, if they want to know, of queries and keys as they enter the scores.
   void ReportRotated(const Tensor& q, const Tensor& k, const BlockContext& context) const;
@@ -120,10 +124,10 @@ struct Block {
   Tensor mlp_shortcut;   // [mid_width, out_width] or undefined
 
   // x: [batch, tokens, in_width] -> [batch, tokens, out_width]
-  Tensor Forward(const Tensor& x, const BlockContext& context) const;
+  Tensor Forward(const Tensor& x, const BlockContext& context = {}) const;
   // The two halves, for schedules that work between them.
-  Tensor ForwardAttention(const Tensor& x, const BlockContext& context) const;  // -> mid_width
-  Tensor ForwardMlp(const Tensor& x, const BlockContext& context) const;        // -> out_width
+  Tensor ForwardAttention(const Tensor& x, const BlockContext& context = {}) const;  // -> mid_width
+  Tensor ForwardMlp(const Tensor& x, const BlockContext& context = {}) const;        // -> out_width
 
   Linear& LinearOf(const std::string& role);
   const Linear& LinearOf(const std::string& role) const;

@@ -28,12 +28,6 @@ Tensor Embedding::Forward(const Tensor& ids, const PackedLayout& layout) const {
   return x + positions.index_select(0, rows);
 }
 
-Tensor FrequenciesOf(const ModelSource& source) {
-  const ModelConfig& config = source.config();
-  if (!config.rope) return {};
-  return RopeFrequencies(*config.rope, config.head_dim).to(source.device());
-}
-
 Head LoadHeadFor(const ModelSource& source, const Embedding& embedding) {
   Head head = source.LoadHead();
   if (source.config().tied_head) head.linear.weight = embedding.tokens;
@@ -54,7 +48,7 @@ std::unique_ptr<CausalLm> CausalLm::Load(const ModelSource& source) {
 Tensor CausalLm::Hidden(const Tensor& ids, KvCache* cache) const {
   if (cache != nullptr) cache->blocks.resize(blocks_.size());
   Tensor x = embedding_.Forward(ids, cache != nullptr ? cache->tokens() : 0);
-  BlockContext context{.rope_frequencies = frequencies_.defined() ? &frequencies_ : nullptr};
+  BlockContext context;
   for (size_t l = 0; l < blocks_.size(); ++l) {
     if (cache != nullptr) context.cache = &cache->blocks[l];
     x = blocks_[l].Forward(x, context);
@@ -87,7 +81,8 @@ void CausalLmBuilder::PutHead(const Head& head) { model_->head_ = head; }
 void CausalLmBuilder::Finish(const ModelConfig& config) {
   model_->config_ = config;
   CheckShapes(*model_);
-  model_->frequencies_ = FrequenciesOf(*model_);
+  const Tensor frequencies = RopeFrequencies(config, model_->device());
+  for (Block& block : model_->blocks_) block.attention.rope_frequencies = frequencies;
   model_->digest_ = digest_;
 }
 

@@ -48,7 +48,6 @@ class CausalLm final : public ModelSource {
   Embedding embedding_;
   std::vector<Block> blocks_;
   Head head_;
-  Tensor frequencies_;
   std::string digest_;
 };
 

@@ -46,9 +46,6 @@ class ModelSource {
   virtual const std::string& digest() const = 0;
 };
 
-// Frequencies for BlockContext; undefined without RoPE.
-Tensor FrequenciesOf(const ModelSource& source);
-
 // The head of a source; one that is tied uses the storage of `embedding`.
 Head LoadHeadFor(const ModelSource& source, const Embedding& embedding);
 

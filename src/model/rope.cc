@@ -27,6 +27,11 @@ Tensor RopeFrequencies(const RopeConfig& rope, int64_t head_dim) {
   return at::where(is_long, slowed, at::where(is_short, frequencies, blended));
 }
 
+Tensor RopeFrequencies(const ModelConfig& config, Device device) {
+  if (!config.rope) return {};
+  return RopeFrequencies(*config.rope, config.head_dim).to(device);
+}
+
 RopeTable MakeRopeTable(const Tensor& frequencies, int64_t first, int64_t tokens, DType dtype) {
   const Tensor positions = at::arange(first, first + tokens, frequencies.options());
   const Tensor angles = at::outer(positions, frequencies);  // [tokens, pairs]

@@ -9,6 +9,8 @@ namespace condense {
 // Frequencies of all pairs of the dense head, scaled as LLaMA-3.1 does where the config asks for
 // it: [head_dim / 2] float32.
 Tensor RopeFrequencies(const RopeConfig& rope, int64_t head_dim);
+// Those of a model, on `device`; undefined if it has no rotary positions.
+Tensor RopeFrequencies(const ModelConfig& config, Device device);
 
 struct RopeTable {
   Tensor cos, sin;  // [tokens, pairs]

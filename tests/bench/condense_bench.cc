@@ -50,18 +50,16 @@ struct Setting {
   Block block = model->LoadBlock(0);
   CondenseOptions options;
   CondenseContext context{.options = options, .model = config, .layer = 0};
-  Tensor frequencies = FrequenciesOf(*model);
 };
 
 void Pass(benchmark::State& state) {
   const InferenceScope inference;
   const Setting& setting = Setting::Get();
   const Tensor input = at::randn({kSequences, kTokens, setting.config.hidden_size}, kF32);
-  const BlockContext context{.rope_frequencies = &setting.frequencies};
   const double d = setting.width();
   const double flops = 2 * setting.rows() * (4 * d * d + 3 * d * setting.channels() + d * kTokens);
   RunAgainstPeak(state, kF32, flops,
-                 [&] { benchmark::DoNotOptimize(setting.block.Forward(input, context)); });
+                 [&] { benchmark::DoNotOptimize(setting.block.Forward(input)); });
   state.SetItemsProcessed(state.iterations() * kSequences * kTokens);
 }
 BENCHMARK(Pass)->Name("Condense/pass")->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -229,9 +227,8 @@ void WholeAttention(benchmark::State& state) {
   Attention narrow = setting.block.attention;
   narrow.KeepQueryKeyUnits(first(width / 2), /*rotary=*/true);
   narrow.KeepValueChannels(first(width));
-  const BlockContext context{.rope_frequencies = &setting.frequencies};
   const Tensor x = RandomColumns(setting);
-  const RefitRows all{.inputs = x, .targets = setting.block.attention.Forward(x, context)};
+  const RefitRows all{.inputs = x, .targets = setting.block.attention.Forward(x)};
   const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
     fn({.inputs = all.inputs.slice(0, 0, std::nullopt, stride),
         .targets = all.targets.slice(0, 0, std::nullopt, stride)});
@@ -250,7 +247,7 @@ void WholeAttention(benchmark::State& state) {
                        2 * ((Cube(d) + Cube(v)) / 3 + 2 * inputs);
   RunAgainstPeak(state, kF32, flops, [&] {
     Attention attention = narrow;
-    benchmark::DoNotOptimize(RefitAttention(visit, context, options, "bench", attention));
+    benchmark::DoNotOptimize(RefitAttention(visit, options, "bench", attention));
   });
 }
 BENCHMARK(WholeAttention)

@@ -91,6 +91,7 @@ Block LargeBlock() {
   block.attention.heads.assign(
       kHeads, {.queries = 1, .qk_width = kWidth / kHeads, .vo_width = kWidth / kHeads});
   block.attention.scale = 1 / std::sqrt(static_cast<double>(kWidth / kHeads));
+  block.attention.rope_frequencies = RopeFrequencies(RopeConfig{}, kWidth / kHeads);
   for (Linear* map :
        {&block.attention.q, &block.attention.k, &block.attention.v, &block.attention.o}) {
     *map = linear(kWidth, kWidth);
@@ -106,11 +107,9 @@ void OneLargeBlock(benchmark::State& state) {
   const InferenceScope inference;
   static const Block block = LargeBlock();
   const int64_t batch = state.range(0), length = state.range(1), width = block.attention.q.in();
-  const Tensor frequencies = RopeFrequencies({}, block.attention.heads.front().qk_width);
-  const BlockContext context{.rope_frequencies = &frequencies};
   const Tensor x = at::randn({batch, length, width}, kF32);
   const double flops = BlockFlops(ShapeOf(block), batch, length, /*gated=*/true);
-  RunAgainstPeak(state, kF32, flops, [&] { benchmark::DoNotOptimize(block.Forward(x, context)); });
+  RunAgainstPeak(state, kF32, flops, [&] { benchmark::DoNotOptimize(block.Forward(x)); });
   state.SetItemsProcessed(state.iterations() * batch * length);
 }
 BENCHMARK(OneLargeBlock)

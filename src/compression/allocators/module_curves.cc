@@ -50,9 +50,7 @@ class CurveMeter {
         options_(options),
         tokens_(Windows(statistics.calibration(), options)),
         embedding_(model_.LoadEmbedding()),
-        head_(LoadHeadFor(model_, embedding_)),
-        frequencies_(FrequenciesOf(model_)),
-        context_{.rope_frequencies = frequencies_.defined() ? &frequencies_ : nullptr} {}
+        head_(LoadHeadFor(model_, embedding_)) {}
 
   std::vector<ModuleCurve> Measure() {
     const int64_t layers = model_.config().num_layers();
@@ -60,7 +58,7 @@ class CurveMeter {
     ActivationStream top(embedding_, tokens_, model_.device()), stream = top;
     for (int64_t l = 0; l < layers; ++l) {
       const Block block = model_.LoadBlock(l);
-      top.Transform([&](const Tensor& x) { return block.Forward(x, context_); });
+      top.Transform([&](const Tensor& x) { return block.Forward(x); });
     }
     statistics_.ForEachLayer(
         trials_.TrialRequests(model_.config()), [&](int64_t l, const BlockStatistics& statistics) {
@@ -74,7 +72,7 @@ class CurveMeter {
                 std::span(made).subspan(first, std::min(group, made.size() - first));
             Finish(trials, Run(trials, stream, l), top);
           }
-          stream.Transform([&](const Tensor& x) { return dense.Forward(x, context_); });
+          stream.Transform([&](const Tensor& x) { return dense.Forward(x); });
           progress.Advance();
         });
     return std::move(curves_);
@@ -118,7 +116,7 @@ class CurveMeter {
       std::vector<Tensor> parts;
       for (const Trial& trial : trials) {
         CheckInterrupt();
-        parts.push_back(trial.block.Forward(x, context_).to(at::kCPU));
+        parts.push_back(trial.block.Forward(x).to(at::kCPU));
       }
       states.push_back(at::cat(parts));
     }
@@ -138,7 +136,7 @@ class CurveMeter {
     for (int64_t begin = 0; begin < state.size(0); begin += rows) {
       CheckInterrupt();
       Tensor part = state.narrow(0, begin, std::min(rows, state.size(0) - begin));
-      part.copy_(block.Forward(part.to(model_.device()), context_));
+      part.copy_(block.Forward(part.to(model_.device())));
     }
   }
 
@@ -175,8 +173,6 @@ class CurveMeter {
   TokenBatches tokens_;
   Embedding embedding_;
   Head head_;
-  Tensor frequencies_;
-  BlockContext context_;
   std::vector<ModuleCurve> curves_;
 };
 

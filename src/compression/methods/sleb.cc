@@ -26,8 +26,7 @@ class TrialLosses {
         ids_(ids),
         cache_prefix_(cache_prefix),
         embedding_(model.LoadEmbedding()),
-        head_(LoadHeadFor(model, embedding_)),
-        frequencies_(FrequenciesOf(model)) {}
+        head_(LoadHeadFor(model, embedding_)) {}
 
   // For each position of `alive` between `begin` and `end`: the loss when its block is left out.
   std::vector<double> Without(const std::vector<int64_t>& alive, size_t begin, size_t end) const {
@@ -64,12 +63,10 @@ class TrialLosses {
   Tensor Host(const Tensor& state) const { return model_.resident() ? state : state.cpu(); }
 
   void Run(const std::vector<int64_t>& alive, size_t from, size_t to, States& states) const {
-    const BlockContext context{.rope_frequencies =
-                                   frequencies_.defined() ? &frequencies_ : nullptr};
     for (size_t p = from; p < to; ++p) {
       const Block block = model_.LoadBlock(alive[p]);
       for (Tensor& state : states) {
-        state = Host(block.Forward(state.to(model_.device()), context));
+        state = Host(block.Forward(state.to(model_.device())));
       }
     }
   }
@@ -95,7 +92,6 @@ class TrialLosses {
   bool cache_prefix_;
   Embedding embedding_;
   Head head_;
-  Tensor frequencies_;
 };
 
 class Sleb final : public DepthMethod {

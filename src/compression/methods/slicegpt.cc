@@ -241,8 +241,6 @@ class SliceGptBase : public Compressor {
     const ModelSource& dense = job.dense();
     const DType dtype = dense.dtype();
     const Stopwatch watch;
-    const Tensor frequencies = FrequenciesOf(dense);
-    const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
     const Block fused = Fused(dense.LoadBlock(l), dense.config().norm == NormKind::kLayer,
                               Eps(dense.config()), dense.config().hidden_size);
     const Tensor q_in = q.narrow(1, 0, s);
@@ -256,9 +254,8 @@ class SliceGptBase : public Compressor {
     Block probe = sliced;
     probe.attn_shortcut = q_in.t();
     probe = Converted(probe, dtype, dense.device());
-    Advance(job, x, [&](const Tensor& batch) {
-      return probe.ForwardAttention(at::matmul(batch, enter), context);
-    });
+    Advance(job, x,
+            [&](const Tensor& batch) { return probe.ForwardAttention(at::matmul(batch, enter)); });
     const Tensor q_mid =
         Axes(job, x, s, fmt::format("layer {}, after attention", l)).narrow(1, 0, s);
 
@@ -272,9 +269,8 @@ class SliceGptBase : public Compressor {
     probe.mlp_shortcut = q_mid.t();
     probe = Converted(probe, dtype, dense.device());
     const Tensor enter_mlp = q_mid.to(dtype);
-    Advance(job, x, [&](const Tensor& batch) {
-      return probe.ForwardMlp(at::matmul(batch, enter_mlp), context);
-    });
+    Advance(job, x,
+            [&](const Tensor& batch) { return probe.ForwardMlp(at::matmul(batch, enter_mlp)); });
     const Tensor q_next = Axes(job, x, s, fmt::format("layer {}, output", l));
     const Tensor q_out = q_next.narrow(1, 0, out);
 

@@ -39,12 +39,11 @@ Tensor Signs(const Tensor& like) {
 
 class LinearisedAttention final : public LinearisedModule {
  public:
-  LinearisedAttention(const std::vector<Linear>& maps, const Attention& shape,
-                      const BlockContext& context, const Tensor& x)
+  LinearisedAttention(const std::vector<Linear>& maps, const Attention& shape, const Tensor& x)
       : output_(maps.back()), scale_(shape.scale), x_(x) {
     const int64_t tokens = x.size(1);
-    if (context.rope_frequencies != nullptr) {
-      table_ = MakeRopeTable(*context.rope_frequencies, 0, tokens, x.scalar_type());
+    if (shape.rope_frequencies.defined()) {
+      table_ = MakeRopeTable(shape.rope_frequencies, 0, tokens, x.scalar_type());
     }
     const Tensor future = at::ones({tokens, tokens}, x.options().dtype(at::kBool)).triu(1);
     const Tensor q = maps[kQuery].Forward(x), k = maps[kKey].Forward(x),
@@ -164,15 +163,12 @@ class LinearisedAttention final : public LinearisedModule {
 
 }  // namespace
 
-StepsTaken RefitAttention(const RefitVisit& visit, const BlockContext& context,
-                          const RefitOptions& options, const std::string& where,
-                          Attention& attention) {
-  CONDENSE_CHECK(context.cache == nullptr && context.layout == nullptr,
-                 "a refit looks at whole sequences");
+StepsTaken RefitAttention(const RefitVisit& visit, const RefitOptions& options,
+                          const std::string& where, Attention& attention) {
   std::vector<Linear> maps;
   for (const Linear* map : MapsOf(attention)) maps.push_back(*map);
   const Linearise linearise = [&](const std::vector<Linear>& at, const Tensor& x) {
-    return std::make_unique<const LinearisedAttention>(at, attention, context, x);
+    return std::make_unique<const LinearisedAttention>(at, attention, x);
   };
   const StepsTaken taken = GaussNewton(visit, linearise, options, where + ": attention", maps);
   const std::vector<Linear*> to = MapsOf(attention);

@@ -11,9 +11,7 @@ namespace condense {
 
 // Rows: inputs [sequences, tokens, in], targets [sequences, tokens, out]; a stride counts
 // sequences. The attention weights of all heads are held for one sequence at least.
-// context: without cache and layout.
-StepsTaken RefitAttention(const RefitVisit& visit, const BlockContext& context,
-                          const RefitOptions& options, const std::string& where,
-                          Attention& attention);
+StepsTaken RefitAttention(const RefitVisit& visit, const RefitOptions& options,
+                          const std::string& where, Attention& attention);
 
 }  // namespace condense

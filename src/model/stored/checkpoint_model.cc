@@ -66,7 +66,7 @@ std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config,
   return std::nullopt;
 }
 
-// An unfilled block of the right kinds, whose tensors are to be visited and filled.
+// An unfilled block of the right kinds, whose stored tensors are to be visited and filled.
 Block EmptyBlock(const ModelConfig& config, const LayerConfig& layer) {
   Block block;
   block.source = layer.source;
@@ -89,7 +89,7 @@ struct CheckpointModel::State {
   const WeightNames* names = nullptr;
   std::string prefix;
   LoadOptions options;
-  std::string digest;
+  Tensor rope_frequencies;  // shared by all blocks; undefined without RoPE
 
   std::string Name(int64_t position, const std::string& role_name) const {
     const LayerConfig& layer = config.layers[static_cast<size_t>(position)];
@@ -219,7 +219,8 @@ std::unique_ptr<CheckpointModel> CheckpointModel::Open(const std::filesystem::pa
                                                 .names = &family.Names(),
                                                 .prefix = family.Names().prefixes.front(),
                                                 .options = options,
-                                                .digest = {}});
+                                                .rope_frequencies = {}});
+  state->rope_frequencies = RopeFrequencies(state->config, options.device);
   for (const std::string& prefix : family.Names().prefixes) {
     if (state->checkpoint.Has(prefix + kPrefixProbe)) {
       state->prefix = prefix;
@@ -256,6 +257,7 @@ Block CheckpointModel::LoadBlock(int64_t position) const {
   CONDENSE_CHECK(position >= 0 && position < state_->config.num_layers(), "block {}", position);
   const LayerConfig& layer = state_->config.layers[static_cast<size_t>(position)];
   Block block = EmptyBlock(state_->config, layer);
+  block.attention.rope_frequencies = state_->rope_frequencies;
   block.ForEachTensor([&](const std::string& role_name, Tensor& tensor) {
     const auto shape = ExpectedShape(state_->config, layer, role_name);
     if (shape) tensor = state_->Load(state_->Name(position, role_name), *shape);

@@ -229,9 +229,8 @@ TEST(ScoreStatistics, OfABlockThatWasNarrowedAreOfWhatEntersItsScores) {
   const TinyModel tiny;
   Block block = tiny.model->LoadBlock(1);
   block.attention.KeepQueryKeyUnits({{0, 2, 3}, {0, 1, 3}}, /*rotary=*/true);
-  const Tensor frequencies = FrequenciesOf(*tiny.model);
   Recorder recorder;
-  BlockContext context{.rope_frequencies = &frequencies, .taps = &recorder};
+  BlockContext context{.taps = &recorder};
   const Tensor x =
       tiny.model->LoadEmbedding().Forward(TokenBatches(tiny.calibration.sequences).ids()[0]);
   block.Forward(x, context);
@@ -260,14 +259,10 @@ TEST(ScoreStatistics, OfABlockThatWasNarrowedAreOfWhatEntersItsScores) {
 TEST(ScoreStatistics, DoNotChangeWhatABlockPutsOut) {
   const TinyModel tiny;
   const Block block = tiny.model->LoadBlock(0);
-  const Tensor frequencies = FrequenciesOf(*tiny.model);
-  const BlockContext plain{.rope_frequencies = &frequencies};
   StatisticsCollector collector({PairMetric()}, ShapeOf(block));
-  BlockContext tapped = plain;
-  tapped.taps = &collector;
   const Tensor x =
       tiny.model->LoadEmbedding().Forward(TokenBatches(tiny.calibration.sequences).ids()[0]);
-  EXPECT_TRUE(at::equal(block.Forward(x, plain), block.Forward(x, tapped)));
+  EXPECT_TRUE(at::equal(block.Forward(x), block.Forward(x, {.taps = &collector})));
 }
 
 TEST(StatisticsStore, KeepsStatisticsOfScoresInFiles) {

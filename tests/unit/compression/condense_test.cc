@@ -44,13 +44,11 @@ std::vector<double> StreamErrors(const TinyModel& tiny, const CausalLm& compress
     return ActivationStream(model.embedding(), tiny.statistics.tokens(), model.device());
   };
   ActivationStream dense = stream_of(*tiny.model), other = stream_of(compressed);
-  const Tensor frequencies = FrequenciesOf(*tiny.model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
   std::vector<double> errors;
   for (int64_t l = 0; l < tiny.model->config().num_layers(); ++l) {
     const Block a = tiny.model->LoadBlock(l), b = compressed.LoadBlock(l);
-    dense.Transform([&](const Tensor& x) { return a.Forward(x, context); });
-    other.Transform([&](const Tensor& x) { return b.Forward(x, context); });
+    dense.Transform([&](const Tensor& x) { return a.Forward(x); });
+    other.Transform([&](const Tensor& x) { return b.Forward(x); });
     double error = 0;
     for (int64_t i = 0; i < dense.batches(); ++i) {
       error += (dense.batch(i).to(kF64) - other.batch(i).to(kF64)).square().sum().item<double>();

@@ -87,29 +87,25 @@ Shape AttentionShape(const char* name, std::vector<HeadConfig> heads, bool rotar
               .sizes = {{q, kWidth}, {k, kWidth}, {v, kWidth}, {kOutputs, z}},
               .biased = {biased, biased, false, biased},
               .exact = false};
+  const Tensor frequencies = rotary ? at::pow(10.0, -at::arange(4, at::dtype(kF32)) / 4) : Tensor();
   const auto attention_of = [=](const Maps& maps) {
     return Attention{.heads = heads,
                      .scale = 0.5,
                      .rope_pairs = rope_pairs.empty() ? Tensor() : at::tensor(rope_pairs),
+                     .rope_frequencies = frequencies,
                      .q = maps[0],
                      .k = maps[1],
                      .v = maps[2],
                      .o = maps[3]};
   };
-  const Tensor frequencies = rotary ? at::pow(10.0, -at::arange(4, at::dtype(kF32)) / 4) : Tensor();
-  const auto context_of = [](const Tensor& table) {
-    return BlockContext{.rope_frequencies = table.defined() ? &table : nullptr};
-  };
   shape.forward = [=](const Maps& maps, const Tensor& x) {
     const Attention attention = attention_of(maps);
     return attention.o.Forward(attention.MixComposed(attention.q.Forward(x), attention.k.Forward(x),
-                                                     attention.v.Forward(x),
-                                                     context_of(frequencies)));
+                                                     attention.v.Forward(x)));
   };
   shape.refit = [=](const RefitVisit& visit, const RefitOptions& options, Maps& maps) {
     Attention attention = attention_of(maps);
-    const StepsTaken taken =
-        RefitAttention(visit, context_of(frequencies), options, "layer 3", attention);
+    const StepsTaken taken = RefitAttention(visit, options, "layer 3", attention);
     maps = {attention.q, attention.k, attention.v, attention.o};
     return taken;
   };

@@ -165,9 +165,7 @@ class Recorder final : public TapSink {
 
 Tensor Record(const TinyModel& tiny, Tap tap) {  // of the first block, over the calibration set
   Recorder recorder(tap);
-  const Tensor frequencies = FrequenciesOf(*tiny.model);
-  const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr,
-                             .taps = &recorder};
+  const BlockContext context{.taps = &recorder};
   for (const Tensor& ids : tiny.statistics.tokens().ids()) {
     tiny.model->blocks()[0].Forward(tiny.model->embedding().Forward(ids), context);
   }
@@ -196,13 +194,11 @@ TEST(ModeGpt, ReportsTheErrorsThatAForwardPassMeasures) {
     for (size_t j = 0; j < mixed.heads.size(); ++j) {
       mixed.heads[j].vo_width = narrow.attention.heads[j].vo_width;
     }
-    const Tensor frequencies = FrequenciesOf(*tiny.model);
-    const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
     double error = 0, norm = 0;
     for (const Tensor& ids : tiny.statistics.tokens().ids()) {
       const Tensor x = dense.norm1.Forward(tiny.model->embedding().Forward(ids));
-      const Tensor expected = dense.attention.Forward(x, context);
-      error += SquaredNorm(expected - mixed.Forward(x, context));
+      const Tensor expected = dense.attention.Forward(x);
+      error += SquaredNorm(expected - mixed.Forward(x));
       const Tensor constant =
           options.opt ? narrow.attention.o.bias : at::zeros({1}, expected.options());
       norm += SquaredNorm(expected - constant);  // the moved bias is no part of the module's norm

@@ -44,15 +44,11 @@ inline Tensor ActivationsAt(const CausalLm& model, const CalibrationSet& set, si
     Tap tap_;
   } recorder(tap);
   const InferenceScope inference;
-  const Tensor frequencies = FrequenciesOf(model);
-  BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
   for (const auto& sequence : set.sequences) {
     const std::span<const int32_t> one[] = {sequence};
     Tensor x = model.embedding().Forward(StackIds(one, at::kCPU));
-    context.taps = nullptr;
-    for (size_t l = 0; l < layer; ++l) x = model.blocks()[l].Forward(x, context);
-    context.taps = &recorder;
-    model.blocks()[layer].Forward(x, context);
+    for (size_t l = 0; l < layer; ++l) x = model.blocks()[l].Forward(x);
+    model.blocks()[layer].Forward(x, {.taps = &recorder});
   }
   return at::cat(recorder.rows);
 }

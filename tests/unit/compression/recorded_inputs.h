@@ -28,15 +28,11 @@ class Recorder final : public TapSink {
 // calibration set.
 inline Recorder RecordInputs(const TinyModel& tiny, const CausalLm& below, int64_t layer) {
   Recorder recorder;
-  const Tensor frequencies = FrequenciesOf(*tiny.model);
-  const BlockContext plain{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
-  BlockContext tapped = plain;
-  tapped.taps = &recorder;
   const TokenBatches tokens(tiny.calibration.sequences);
   for (const Tensor& ids : tokens.ids()) {
     Tensor x = below.embedding().Forward(ids);
-    for (int64_t l = 0; l < layer; ++l) x = below.LoadBlock(l).Forward(x, plain);
-    tiny.model->LoadBlock(layer).Forward(x, tapped);
+    for (int64_t l = 0; l < layer; ++l) x = below.LoadBlock(l).Forward(x);
+    tiny.model->LoadBlock(layer).Forward(x, {.taps = &recorder});
   }
   return recorder;
 }

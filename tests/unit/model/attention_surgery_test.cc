@@ -18,17 +18,13 @@ class AttentionSurgery : public testing::TestWithParam<TinyModelOptions> {
   AttentionSurgery() : model_(MakeTinyModel(Wide())), block_(model_->LoadBlock(1)) {
     at::manual_seed(4);
     x_ = at::randn({2, 9, model_->config().hidden_size}, kF64);
-    frequencies_ = FrequenciesOf(*model_);
   }
   static TinyModelOptions Wide() {
     TinyModelOptions options = GetParam();
     options.dtype = kF64;
     return options;
   }
-  Tensor Run(const Attention& attention) const {
-    return attention.Forward(
-        x_, {.rope_frequencies = frequencies_.defined() ? &frequencies_ : nullptr});
-  }
+  Tensor Run(const Attention& attention) const { return attention.Forward(x_); }
   // W_O without the columns that read query heads outside `kept`.
   Attention Masked(const std::vector<int64_t>& kept) const {
     Attention masked = block_.attention;
@@ -46,7 +42,7 @@ class AttentionSurgery : public testing::TestWithParam<TinyModelOptions> {
 
   std::unique_ptr<CausalLm> model_;
   Block block_;
-  Tensor x_, frequencies_;
+  Tensor x_;
   InferenceScope inference_;
 };
 

@@ -31,7 +31,6 @@ TEST_P(GoldenModel, LogitsAndHiddenStatesAgree) {
   CONDENSE_SKIP_WITHOUT(Golden("forward", ".safetensors"));
   const auto golden = ReadTensors(Golden("forward", ".safetensors"));
   const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
-  const Tensor frequencies = FrequenciesOf(*model);
   for (const std::string sequence : {"seq0.", "seq1.", "seq2."}) {
     const Tensor ids = golden.at(sequence + "ids").to(kI64).unsqueeze(0);
     const Tensor positions = golden.at(sequence + "positions").to(kI64);
@@ -41,14 +40,13 @@ TEST_P(GoldenModel, LogitsAndHiddenStatesAgree) {
 
     const Tensor hidden = golden.at(sequence + "hidden");  // [layers + 2, positions, width]
     Tensor x = model->embedding().Forward(ids);
-    const BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr};
     const auto close = [&](const Tensor& ours, const Tensor& theirs) {
       const Tensor excess = (ours.to(kF64) - theirs.to(kF64)).abs() / (1 + theirs.to(kF64).abs());
       EXPECT_LT(excess.max().item<double>(), 1e-4);
     };
     close(at_positions(x), hidden[0]);
     for (size_t l = 0; l < model->blocks().size(); ++l) {
-      x = model->blocks()[l].Forward(x, context);
+      x = model->blocks()[l].Forward(x);
       close(at_positions(x), hidden[static_cast<int64_t>(l) + 1]);
     }
     close(at_positions(model->head().norm.Forward(x)), hidden[hidden.size(0) - 1]);
@@ -56,6 +54,32 @@ TEST_P(GoldenModel, LogitsAndHiddenStatesAgree) {
       const Tensor nll = NextTokenNll(model->head(), x, ids)[0];
       EXPECT_LT(LargestDifference(-nll, golden.at(sequence + "token_logprob")), 2e-4);
     }
+  }
+}
+
+TEST_P(GoldenModel, ABlockThatIsLoadedAloneRuns) {
+  CONDENSE_SKIP_WITHOUT(Folder());
+  const auto source = CheckpointModel::Open(Folder());
+  const auto model = CausalLm::Load(*source);
+  const Tensor ids = at::arange(7, 7 + 24, kI64).unsqueeze(0);
+  const Tensor x = model->embedding().Forward(ids);
+  EXPECT_TRUE(at::equal(source->LoadBlock(1).Forward(x), model->blocks()[1].Forward(x)));
+  // Its copy in another dtype too: the angles stay those of float32.
+  const Block wide = Converted(source->LoadBlock(1), kF64, at::kCPU);
+  EXPECT_LT(LargestDifference(wide.Forward(x.to(kF64)), model->blocks()[1].Forward(x)), 1e-4);
+}
+
+TEST_P(GoldenModel, BlocksShareTheRotaryFrequencies) {
+  CONDENSE_SKIP_WITHOUT(Folder());
+  const auto source = CheckpointModel::Open(Folder());
+  const auto model = CausalLm::Load(*source);
+  const auto frequencies = [](const ModelSource& from, int64_t l) {
+    return from.LoadBlock(l).attention.rope_frequencies;
+  };
+  for (const ModelSource* from :
+       {static_cast<ModelSource*>(source.get()), static_cast<ModelSource*>(model.get())}) {
+    EXPECT_EQ(frequencies(*from, 0).defined(), from->config().HasRope());
+    EXPECT_TRUE(frequencies(*from, 0).is_same(frequencies(*from, 1)));
   }
 }
 
@@ -106,11 +130,8 @@ TEST_P(GoldenModel, GradientsAgree) {
     });
   }
   const Tensor ids = golden.at("ids")[0].to(kI64);
-  const Tensor frequencies = FrequenciesOf(*model);
   Tensor x = model->embedding().Forward(ids);
-  for (const Block& block : blocks) {
-    x = block.Forward(x, {.rope_frequencies = frequencies.defined() ? &frequencies : nullptr});
-  }
+  for (const Block& block : blocks) x = block.Forward(x);
   const Tensor loss = NextTokenNll(model->head(), x, ids).mean();
   EXPECT_NEAR(loss.item<double>(), expected.at("loss").get<double>(), 1e-5);
   loss.backward();

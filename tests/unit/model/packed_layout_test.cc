@@ -28,9 +28,7 @@ Tensor TokensTo(const std::vector<TokenRun>& runs, size_t r) {
 
 Tensor HiddenPacked(const CausalLm& model, const Tensor& ids, const PackedLayout& layout,
                     const PackedLayout& last) {
-  const Tensor frequencies = FrequenciesOf(model);
-  BlockContext context{.rope_frequencies = frequencies.defined() ? &frequencies : nullptr,
-                       .layout = &layout};
+  BlockContext context{.layout = &layout};
   Tensor x = model.embedding().Forward(ids, layout);
   for (size_t l = 0; l < model.blocks().size(); ++l) {
     if (l + 1 == model.blocks().size()) context.layout = &last;
@@ -93,7 +91,7 @@ TEST(PackedAttentionOfBlock, OnePassEqualsComposed) {
                      {.queries = 2, .qk_width = 6, .vo_width = 3}};
   attention.scale = 0.4;
   attention.rope_pairs = at::tensor({0, 3, 1, 2, 3, 0, 1, 2}, kI64);
-  const Tensor frequencies = RopeFrequencies({}, 8);
+  attention.rope_frequencies = RopeFrequencies(RopeConfig{}, 8);
   const auto projected = [](int64_t tokens, int64_t width) {
     return at::randn({1, tokens, width}, kF32);
   };
@@ -101,15 +99,14 @@ TEST(PackedAttentionOfBlock, OnePassEqualsComposed) {
   const PackedLayout layout(Runs());
   const PackedLayout last = layout.AskedFrom(std::vector<int64_t>{9, 9, 14, 18, 25, 30});
   for (const PackedLayout* asked : {&layout, &last}) {
-    const BlockContext context{.rope_frequencies = &frequencies, .layout = asked};
+    const BlockContext context{.layout = asked};
     const Tensor asking = asked->Queries(q);
     EXPECT_TRUE(at::allclose(attention.MixInOnePass(asking, k, v, context),
                              attention.MixComposed(asking, k, v, context), 1e-5, 1e-5));
   }
-  const BlockContext plain{.rope_frequencies = &frequencies};
   const auto two = [](const Tensor& x) { return x.view({2, 18, -1}); };
-  EXPECT_TRUE(at::allclose(attention.MixInOnePass(two(q), two(k), two(v), plain),
-                           attention.MixComposed(two(q), two(k), two(v), plain), 1e-5, 1e-5));
+  EXPECT_TRUE(at::allclose(attention.MixInOnePass(two(q), two(k), two(v)),
+                           attention.MixComposed(two(q), two(k), two(v)), 1e-5, 1e-5));
 }
 
 // Longer than one piece of the rectangle, so that pieces begin within a tree.

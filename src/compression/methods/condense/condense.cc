@@ -153,17 +153,16 @@ class FollowedBlock {
         if (options_.target == Target::kResidual) {
           rows.targets = TargetOf(start, after, present, kF32);
         } else {
-          rows.targets = mlp ? before.mlp.Forward(normed, nullptr)
-                             : before.attention.Forward(normed, task_.context());
+          rows.targets =
+              mlp ? before.mlp.Forward(normed, nullptr) : before.attention.Forward(normed);
         }
         const Tensor weights = TokenWeights(options_.token_weight, start);
         if (weights.defined()) rows.weights = weights.view(start.sizes().slice(0, start.dim() - 1));
         fn(rows);
       });
     };
-    const StepsTaken taken =
-        mlp ? RefitMlp(visit, steps, Where(), block.mlp)
-            : RefitAttention(visit, task_.context(), steps, Where(), block.attention);
+    const StepsTaken taken = mlp ? RefitMlp(visit, steps, Where(), block.mlp)
+                                 : RefitAttention(visit, steps, Where(), block.attention);
     if (report.relative_error && taken.squared_error_before > 0) {
       *report.relative_error *= std::sqrt(taken.squared_error / taken.squared_error_before);
     }
@@ -171,8 +170,7 @@ class FollowedBlock {
 
   // The half of a block that ends with this module's output.
   Tensor Half(Module module, const Block& block, const Tensor& x) const {
-    return module == Module::kMlp ? block.ForwardMlp(x, task_.context())
-                                  : block.ForwardAttention(x, task_.context());
+    return module == Module::kMlp ? block.ForwardMlp(x) : block.ForwardAttention(x);
   }
 
   // Takes both streams over half a block.
@@ -202,9 +200,8 @@ class FollowedBlock {
         const Tensor normed = block.norm1.Forward(input);
         const Tensor v = block.attention.v.Forward(normed);
         if (!requests.empty()) collector.OnTap(Tap::kValue, v);
-        const Tensor mix =
-            block.attention.Mix(block.attention.q.Forward(normed),
-                                block.attention.k.Forward(normed), v, task_.context());
+        const Tensor mix = block.attention.Mix(block.attention.q.Forward(normed),
+                                               block.attention.k.Forward(normed), v);
         AddTargets(mix, dense, dense_after, input, sums);
       } else {
         AddTargets(block.mlp.Hidden(block.norm2.Forward(input)), dense, dense_after, input, sums);

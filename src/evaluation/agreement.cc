@@ -7,7 +7,6 @@
 #include "base/progress.h"
 #include "base/system.h"
 #include "evaluation/bad_layer.h"
-#include "evaluation/hidden_states.h"
 #include "model/divergence.h"
 #include "model/stored/check.h"
 #include "stats/intervals.h"
@@ -164,7 +163,7 @@ AgreementReference::AgreementReference(const ModelSource& dense, const Evaluatio
     : dense_(dense),
       text_(text),
       windows_(std::min(text.windows, options.first_windows.value_or(text.windows))),
-      batches_(CheckedWindows(dense, text, windows_), kEvaluationBatchTokens),
+      batches_(CheckedWindows(dense, text, windows_), HiddenStates::kBatchTokens),
       states_(dense, batches_, "agreement, dense model") {}
 
 uint64_t AgreementReference::Bytes() const {

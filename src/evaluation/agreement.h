@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "data/protocols/windows.h"
-#include "evaluation/hidden_states.h"
-#include "model/activation_stream.h"
+#include "model/hidden_states.h"
 #include "model/model_source.h"
 
 namespace condense {

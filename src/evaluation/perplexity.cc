@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "base/system.h"
 #include "evaluation/bad_layer.h"
-#include "evaluation/hidden_states.h"
+#include "model/hidden_states.h"
 #include "model/loss.h"
 #include "model/stored/check.h"
 
@@ -99,7 +99,7 @@ PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationTe
     windows.push_back(text.Window(k));
     RequireKnownIds(model.config(), windows.back(), fmt::format("{}: window {}", text.source, k));
   }
-  const TokenBatches batches(windows, kEvaluationBatchTokens);
+  const TokenBatches batches(windows, HiddenStates::kBatchTokens);
   Collector collector(model, text, result);
   const HiddenStates states(model, batches, "perplexity");
   Progress progress("perplexity", text.windows, "windows");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <span>
 
 #include "base/error.h"
@@ -29,12 +30,19 @@ TokenBatches::TokenBatches(const std::vector<std::vector<int32_t>>& sequences,
   }
 }
 
-ActivationStream::ActivationStream(const Embedding& embedding, const TokenBatches& tokens,
-                                   Device device)
-    : device_(device) {
-  for (const Tensor& ids : tokens.ids()) {
-    states_.push_back(embedding.Forward(ids.to(embedding.tokens.device())).to(at::kCPU));
+ActivationStream::ActivationStream(const Embedding& embedding, std::span<const Tensor> ids,
+                                   Device device, StreamPlace place)
+    : device_(device), place_(place) {
+  for (const Tensor& batch : ids) {
+    states_.push_back(Kept(embedding.Forward(batch.to(embedding.tokens.device()))));
   }
+}
+
+ActivationStream::ActivationStream(std::vector<Tensor> states, Device device)
+    : states_(std::move(states)), device_(device) {}
+
+Tensor ActivationStream::Kept(const Tensor& state) const {
+  return place_ == StreamPlace::kHost ? state.to(at::kCPU) : state;
 }
 
 void ActivationStream::Visit(const std::function<void(const Tensor& x)>& fn) const {
@@ -47,8 +55,36 @@ void ActivationStream::Visit(const std::function<void(const Tensor& x)>& fn) con
 void ActivationStream::Transform(const std::function<Tensor(const Tensor& x)>& fn) {
   for (Tensor& state : states_) {
     CheckInterrupt();
-    state = fn(state.to(device_)).to(at::kCPU);
+    state = Kept(fn(state.to(device_)));
   }
+}
+
+void ActivationStream::Advance(const Block& block) {
+  for (Tensor& state : states_) {
+    const int64_t tokens = std::max<int64_t>(1, state.size(1));
+    const int64_t rows = std::max<int64_t>(1, TokenBatches::kBatchTokens / tokens);
+    std::vector<Tensor> parts;
+    for (int64_t begin = 0; begin < state.size(0); begin += rows) {
+      CheckInterrupt();
+      const Tensor part = state.narrow(0, begin, std::min(rows, state.size(0) - begin));
+      parts.push_back(Kept(block.Forward(part.to(device_))));
+    }
+    state = parts.size() == 1 ? parts.front() : at::cat(parts);
+  }
+}
+
+void ActivationStream::Advance(const ModelSource& model, std::span<const int64_t> positions,
+                               Progress* progress) {
+  for (const int64_t position : positions) {
+    Advance(model.LoadBlock(position));
+    if (progress != nullptr) progress->Advance();
+  }
+}
+
+std::vector<int64_t> BlocksFrom(const ModelSource& model, int64_t first) {
+  std::vector<int64_t> positions(static_cast<size_t>(model.config().num_layers() - first));
+  std::iota(positions.begin(), positions.end(), first);
+  return positions;
 }
 
 }  // namespace condense

@@ -56,10 +56,7 @@ class CurveMeter {
     const int64_t layers = model_.config().num_layers();
     Progress progress("measuring curves", layers, "layers");
     ActivationStream top(embedding_, tokens_, model_.device()), stream = top;
-    for (int64_t l = 0; l < layers; ++l) {
-      const Block block = model_.LoadBlock(l);
-      top.Transform([&](const Tensor& x) { return block.Forward(x); });
-    }
+    top.Advance(model_, BlocksFrom(model_));
     statistics_.ForEachLayer(
         trials_.TrialRequests(model_.config()), [&](int64_t l, const BlockStatistics& statistics) {
           const InferenceScope inference;
@@ -72,17 +69,13 @@ class CurveMeter {
                 std::span(made).subspan(first, std::min(group, made.size() - first));
             Finish(trials, Run(trials, stream, l), top);
           }
-          stream.Transform([&](const Tensor& x) { return dense.Forward(x); });
+          stream.Advance(dense);
           progress.Advance();
         });
     return std::move(curves_);
   }
 
  private:
-  // Streams of several models side by side, one tensor for each batch of tokens: [models x batch,
-  // tokens, width], on the host.
-  using States = std::vector<Tensor>;
-
   size_t TrialsAtOnce() const {
     const uint64_t bytes = static_cast<uint64_t>(tokens_.tokens() * model_.config().hidden_size) *
                            at::elementSize(model_.dtype());
@@ -107,48 +100,35 @@ class CurveMeter {
     return made;
   }
 
-  // The streams of trial models after their last blocks, from the dense stream at layer l.
-  States Run(std::span<const Trial> trials, const ActivationStream& stream, int64_t l) const {
+  // The streams of trial models after their last blocks, from the dense stream at layer l. A batch
+  // holds the rows of all trials side by side: [trials x batch, tokens, width].
+  ActivationStream Run(std::span<const Trial> trials, const ActivationStream& stream,
+                       int64_t l) const {
     Progress progress("trial models", model_.config().num_layers() - l, "blocks");
-    States states;
-    for (int64_t b = 0; b < stream.batches(); ++b) {
-      const Tensor x = stream.batch(b);
+    std::vector<Tensor> states;
+    stream.Visit([&](const Tensor& x) {
       std::vector<Tensor> parts;
       for (const Trial& trial : trials) {
         CheckInterrupt();
         parts.push_back(trial.block.Forward(x).to(at::kCPU));
       }
       states.push_back(at::cat(parts));
-    }
+    });
     progress.Advance();
-    for (int64_t above = l + 1; above < model_.config().num_layers(); ++above) {
-      const Block block = model_.LoadBlock(above);
-      for (Tensor& state : states) Advance(block, state);
-      progress.Advance();
-    }
-    return states;
+    ActivationStream made(std::move(states), model_.device());
+    made.Advance(model_, BlocksFrom(model_, l + 1), &progress);
+    return made;
   }
 
-  // As many rows at once as a batch of tokens has, whatever models they belong to.
-  void Advance(const Block& block, Tensor& state) const {
-    const int64_t rows =
-        std::max<int64_t>(1, TokenBatches::kBatchTokens / std::max<int64_t>(1, state.size(1)));
-    for (int64_t begin = 0; begin < state.size(0); begin += rows) {
-      CheckInterrupt();
-      Tensor part = state.narrow(0, begin, std::min(rows, state.size(0) - begin));
-      part.copy_(block.Forward(part.to(model_.device())));
-    }
-  }
-
-  void Finish(std::span<const Trial> trials, const States& states, const ActivationStream& top) {
+  void Finish(std::span<const Trial> trials, const ActivationStream& states,
+              const ActivationStream& top) {
     std::vector<double> sums(trials.size(), 0);
-    for (size_t b = 0; b < states.size(); ++b) {
-      const Tensor dense = top.batch(static_cast<int64_t>(b));
+    for (int64_t b = 0; b < states.batches(); ++b) {
+      const Tensor dense = top.batch(b), all = states.batch(b);
       std::vector<Tensor> compressed;
       for (size_t i = 0; i < trials.size(); ++i) {
-        compressed.push_back(states[b]
-                                 .narrow(0, static_cast<int64_t>(i) * dense.size(0), dense.size(0))
-                                 .flatten(0, 1));
+        compressed.push_back(
+            all.narrow(0, static_cast<int64_t>(i) * dense.size(0), dense.size(0)).flatten(0, 1));
       }
       CheckInterrupt();
       const std::vector<double> of_batch = SumDivergences(head_, dense.flatten(0, 1), compressed);

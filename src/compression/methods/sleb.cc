@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "compression/bases/depth.h"
+#include "model/activation_stream.h"
 #include "model/loss.h"
 
 namespace condense {
@@ -50,40 +52,21 @@ class TrialLosses {
   }
 
  private:
-  using States = std::vector<Tensor>;  // residual streams, on the host
-
-  States Embedded(std::span<const Tensor> ids) const {
-    States states;
-    for (const Tensor& batch : ids) {
-      states.push_back(Host(embedding_.Forward(batch.to(embedding_.tokens.device()))));
-    }
-    return states;
-  }
-  // A single batch may stay on the device.
-  Tensor Host(const Tensor& state) const { return model_.resident() ? state : state.cpu(); }
-
-  void Run(const std::vector<int64_t>& alive, size_t from, size_t to, States& states) const {
-    for (size_t p = from; p < to; ++p) {
-      const Block block = model_.LoadBlock(alive[p]);
-      for (Tensor& state : states) {
-        state = Host(block.Forward(state.to(model_.device())));
-      }
-    }
-  }
-
   void AddLosses(std::span<const Tensor> ids, const std::vector<int64_t>& alive, size_t begin,
                  std::vector<double>& losses) const {
-    States prefix = Embedded(ids);
-    if (cache_prefix_) Run(alive, 0, begin, prefix);
+    const std::span<const int64_t> blocks(alive);
+    ActivationStream prefix(embedding_, ids, model_.device(),
+                            model_.resident() ? StreamPlace::kDevice : StreamPlace::kHost);
+    if (cache_prefix_) prefix.Advance(model_, blocks.first(begin));
     for (size_t i = 0; i < losses.size(); ++i) {
-      States trial = prefix;
-      if (!cache_prefix_) Run(alive, 0, begin + i, trial);
-      Run(alive, begin + i + 1, alive.size(), trial);
+      ActivationStream trial = prefix;
+      if (!cache_prefix_) trial.Advance(model_, blocks.first(begin + i));
+      trial.Advance(model_, blocks.subspan(begin + i + 1));
       for (size_t b = 0; b < ids.size(); ++b) {
-        const Tensor batch = ids[b].to(model_.device());
-        losses[i] += NextTokenNll(head_, trial[b].to(model_.device()), batch).sum().item<double>();
+        const Tensor hidden = trial.batch(static_cast<int64_t>(b));
+        losses[i] += NextTokenNll(head_, hidden, ids[b].to(model_.device())).sum().item<double>();
       }
-      if (cache_prefix_) Run(alive, begin + i, begin + i + 1, prefix);
+      if (cache_prefix_) prefix.Advance(model_, blocks.subspan(begin + i, 1));
     }
   }
 

@@ -1,6 +1,6 @@
-// The residual stream after a model's last block, batch by batch. A resident model runs each batch
-// when it is asked for; one that is streamed has run block by block over all of them before the
-// first, so that one block is in memory at a time.
+// The residual stream after a model's last block, batch by batch. A resident model computes a batch
+// when it is asked for. A streamed model has carried all batches block by block before the first is
+// given out, so that one block is in memory at a time.
 #pragma once
 
 #include <optional>
@@ -12,18 +12,19 @@
 
 namespace condense {
 
-// Tokens that pass through the model together: enough to keep matrix products efficient, few enough
-// for their activations to stay in cache.
-inline constexpr int64_t kEvaluationBatchTokens = 2048;
-
 class HiddenStates {
  public:
-  // `title` is that of the progress line while blocks are streamed. Both arguments outlive this.
+  // Tokens of one batch: enough to keep matrix products efficient, few enough for their activations
+  // to stay in cache.
+  static constexpr int64_t kBatchTokens = 2048;
+
+  // `model` and `batches` must outlive this. `title` is shown in the progress line while blocks are
+  // streamed.
   HiddenStates(const ModelSource& model, const TokenBatches& batches, const std::string& title);
 
   // [batch, tokens, width], before the final norm.
   Tensor Batch(int64_t index) const;
-  // Makes every batch of a resident model once and for all, and keeps it on the host.
+  // Computes every batch of a resident model now and keeps the results on the host.
   void Keep();
   const Head& head() const { return head_; }
 

@@ -1,6 +1,4 @@
-#include "evaluation/hidden_states.h"
-
-#include <fmt/format.h>
+#include "model/hidden_states.h"
 
 #include "base/progress.h"
 #include "base/system.h"
@@ -18,11 +16,7 @@ HiddenStates::HiddenStates(const ModelSource& model, const TokenBatches& batches
   } else {
     stream_.emplace(model.LoadEmbedding(), batches, model.device());
     Progress progress(title, layers, "layers");
-    for (int64_t l = 0; l < layers; ++l) {
-      const Block block = model.LoadBlock(l);
-      stream_->Transform([&](const Tensor& x) { return block.Forward(x); });
-      progress.Advance();
-    }
+    stream_->Advance(model, BlocksFrom(model), &progress);
   }
   head_ = model.LoadHead();
 }

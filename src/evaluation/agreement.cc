@@ -14,6 +14,49 @@
 namespace condense {
 namespace {
 
+using Style = NumberFormat::Style;
+
+const Metric& Divergence(const char* name, const char* label, const char* series = "") {
+  return RegisterMetric({.name = name,
+                         .unit = "nats",
+                         .format = {Style::kFixed, 4},
+                         .better = Better::kLower,
+                         .label = label,
+                         .series = series,
+                         .kind = Metric::Kind::kAgreement});
+}
+const Metric& Share(const char* name, const char* label, const char* series = "") {
+  return RegisterMetric({.name = name,
+                         .unit = "fraction",
+                         .format = {Style::kPercent, 2},
+                         .better = Better::kHigher,
+                         .label = label,
+                         .series = series,
+                         .kind = Metric::Kind::kAgreement});
+}
+const Metric& Change(const char* name, const char* unit, const char* label,
+                     const char* series = "") {
+  return RegisterMetric({.name = name,
+                         .unit = unit,
+                         .label = label,
+                         .series = series,
+                         .kind = Metric::Kind::kAgreement});
+}
+
+const Metric& kKlMean = Divergence("kl_mean", "KL divergence from dense", "window_kl");
+const Metric& kKlMedian = Divergence("kl_median", "median KL divergence from dense");
+const Metric& kKlP90 = Divergence("kl_p90", "90th percentile of KL divergence from dense");
+const Metric& kKlP99 = Divergence("kl_p99", "99th percentile of KL divergence from dense");
+const Metric& kKlMax = Divergence("kl_max", "largest KL divergence from dense");
+const Metric& kTop1 = Share("top1_agree", "agreement with dense", "window_top1");
+const Metric& kTop5 = Share("top5_overlap", "overlap of the five likeliest tokens with dense");
+const Metric& kDpMean = Change("dp_mean", "", "mean change of the target's probability");
+const Metric& kDpRms = Change("dp_rms", "", "RMS change of the target's probability");
+const Metric& kLossChange =
+    Change("nll_diff", "nats", "loss above the dense model's", "window_nll_diff");
+const Metric& kVocabularyCut = RegisterMetric(
+    {.name = "vocabulary_cut", .unit = "count", .label = "rows of the larger vocabulary left out"});
+
 // How far below zero rounding may bring a divergence.
 constexpr double kRounding = 1e-6;
 
@@ -208,6 +251,25 @@ AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& c
   AgreementResult result = EvaluateAgreement(AgreementReference(dense, text, options), compressed);
   result.seconds = watch.Seconds();
   return result;
+}
+
+Measured MeasuredOf(const AgreementResult& result) {
+  Measured measured{.count = result.windows, .ids_sha256 = result.ids_sha256};
+  measured.values = {{&kKlMean, result.kl_mean, result.kl_error, {}},
+                     {&kKlMedian, result.kl_median, {}, {}},
+                     {&kKlP90, result.kl_p90, {}, {}},
+                     {&kKlP99, result.kl_p99, {}, {}},
+                     {&kKlMax, result.kl_max, {}, {}},
+                     {&kTop1, result.top1_agree, result.top1_error, {}},
+                     {&kTop5, result.top5_overlap, {}, {}},
+                     {&kDpMean, result.dp_mean, {}, {}},
+                     {&kDpRms, result.dp_rms, {}, {}},
+                     {&kLossChange, result.nll_diff, result.nll_diff_error, {}},
+                     {&kVocabularyCut, static_cast<double>(result.vocabulary_cut), {}, {}}};
+  measured.series = {{kKlMean.series, result.window_kl},
+                     {kTop1.series, result.window_top1},
+                     {kLossChange.series, result.window_nll_diff}};
+  return measured;
 }
 
 }  // namespace condense

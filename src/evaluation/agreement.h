@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/protocols/windows.h"
+#include "evaluation/measured.h"
 #include "model/hidden_states.h"
 #include "model/model_source.h"
 
@@ -69,5 +70,8 @@ AgreementResult EvaluateAgreement(const AgreementReference& reference,
                                   const ModelSource& compressed);
 AgreementResult EvaluateAgreement(const ModelSource& dense, const ModelSource& compressed,
                                   const EvaluationText& text, const AgreementOptions& options = {});
+
+// The numbers of a result under their metrics, with the samples of the windows.
+Measured MeasuredOf(const AgreementResult& result);
 
 }  // namespace condense

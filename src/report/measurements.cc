@@ -49,7 +49,7 @@ Measurement MeasurementOf(const ResultsStore& store, const ExperimentCell& cell)
                           .error_message = state.error_message};
   for (const MetricRecord& metric : store.MetricsOfRun(cell.run.id)) {
     measurement.values.push_back({metric.metric, metric.protocol, metric.task, metric.value,
-                                  metric.basis, metric.standard_error, metric.count});
+                                  metric.basis, metric.standard_error, metric.count, metric.unit});
   }
   return measurement;
 }

@@ -8,25 +8,6 @@
 
 namespace condense {
 
-NumberFormat FormatOfMetric(std::string_view metric) {
-  using Style = NumberFormat::Style;
-  if (EndsWith(metric, "perplexity") || metric == "ppl")
-    return {Style::kFixed, 2, Better::kLower, true};
-  if (metric == "nll" || StartsWith(metric, "kl")) return {Style::kFixed, 4, Better::kLower};
-  if (StartsWith(metric, "acc") || StartsWith(metric, "mean") || StartsWith(metric, "agreement")) {
-    return {Style::kPercent, 2, Better::kHigher};
-  }
-  if (EndsWith(metric, "-params")) return {Style::kRatio, 1};
-  if (EndsWith(metric, "parameters")) return {Style::kInteger, 0};
-  if (metric == "macs" || metric == "kv_bytes_per_token") {
-    return {Style::kInteger, 0, Better::kLower};
-  }
-  if (EndsWith(metric, "_bytes")) return {Style::kBytes, 2, Better::kLower};
-  if (EndsWith(metric, "_per_second")) return {Style::kFixed, 1, Better::kHigher};
-  if (EndsWith(metric, "seconds")) return {Style::kFixed, 1, Better::kLower};
-  return {};
-}
-
 std::string FormatNumber(double value, const NumberFormat& format) {
   if (format.huge_is_capped && value > 1e6) return ">1e6";
   if (!std::isfinite(value)) return value > 0 ? "inf" : "-inf";

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "report/csv.h"
 #include "report/published.h"
+#include "stats/means.h"
 
 namespace condense {
 namespace {
@@ -95,7 +96,7 @@ std::optional<PublishedValue> AblationOf(const CsvTable& csv, size_t row) {
   value.ablation = csv.Field(row, "factor") + ": " + csv.Field(row, "level");
   value.metric = metric;
   if (metric == "mean5") {
-    value.metric = "mean";
+    value.metric = MeanMetric().name;
     value.task = metric;
     if (value.value) *value.value /= 100;
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "results/samples.h"
+#include "stats/metric.h"
 
 namespace condense {
 
@@ -103,6 +104,11 @@ struct MetricRecord {
   // comparable.
   std::string basis;
 };
+
+// A value of a metric of the catalogue. Of a value that its stage measured on texts or tasks, the
+// caller adds error, count and basis.
+MetricRecord RecordOf(const Metric& metric, double value, std::string protocol,
+                      std::string task = "");
 
 // Raw per-window losses, per-document scores, calibration ids.
 struct SampleRecord {

@@ -122,7 +122,7 @@ void SampleFile::Finish(const std::vector<TaskSet>& tasks, const std::vector<Tas
         const bool right = metric == TaskMetric::kGreedy
                                ? document.choices.front().greedy
                                : Prediction(document, metric) == document.gold;
-        line[std::string(StoredName(metric))] = right ? 1 : 0;
+        line[StoredName(metric)] = right ? 1 : 0;
       }
       text += line.dump() + "\n";
     }

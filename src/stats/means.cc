@@ -88,6 +88,16 @@ std::optional<std::vector<const TaskScores*>> ScoresOfMean(const NamedMean& mean
 
 }  // namespace
 
+const Metric& MeanMetric() {
+  static const Metric metric{.name = "mean",
+                             .unit = "fraction",
+                             .format = {NumberFormat::Style::kPercent, 2},
+                             .better = Better::kHigher,
+                             .label = "mean accuracy",
+                             .kind = Metric::Kind::kTaskAccuracy};
+  return metric;
+}
+
 const std::vector<NamedMean>& NamedMeans() {
   static const std::vector<NamedMean> means = {
       {"mean5",
@@ -172,8 +182,8 @@ std::optional<MeanValue> MeanOfScores(const NamedMean& mean, std::span<const Tas
   for (size_t i = 0; i < found->size(); ++i) {
     const MeanTerm& term = mean.terms[i];
     const TaskValue value = ValueOf(*(*found)[i], term.metric);
-    values.push_back({found->front()->protocol, term.task, std::string(StoredName(term.metric)),
-                      value.value, value.standard_error});
+    values.push_back({found->front()->protocol, term.task, StoredName(term.metric), value.value,
+                      value.standard_error});
   }
   return MeanUnder(found->front()->protocol, mean, values);
 }

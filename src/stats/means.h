@@ -25,6 +25,9 @@ struct NamedMean {
   std::vector<MeanTerm> terms;
 };
 
+// What every named mean is: an accuracy. It is computed from stored metrics, not stored.
+const Metric& MeanMetric();
+
 const std::vector<NamedMean>& NamedMeans();
 // ConfigError with the nearest id when there is none.
 const NamedMean& FindMean(std::string_view id);

@@ -10,6 +10,24 @@
 namespace condense {
 namespace {
 
+const Metric& Accuracy(std::string name, std::string label) {
+  return RegisterMetric({.name = std::move(name),
+                         .unit = "fraction",
+                         .format = {NumberFormat::Style::kPercent, 2},
+                         .better = Better::kHigher,
+                         .label = std::move(label),
+                         .kind = Metric::Kind::kTaskAccuracy});
+}
+const Metric& kAccuracy = Accuracy("acc", "accuracy");
+const Metric& kAccuracyPerCodePoint = Accuracy("acc_norm", "accuracy");
+const Metric& kAccuracyPerByte = Accuracy("acc_bytes", "accuracy, scores per byte");
+const Metric& kAccuracyPerToken = Accuracy("acc_tok", "accuracy, scores per token");
+const Metric& kTaskPerplexity = RegisterMetric({.name = "ppl",
+                                                .format = {NumberFormat::Style::kFixed, 2, true},
+                                                .better = Better::kLower,
+                                                .label = "perplexity",
+                                                .kind = Metric::Kind::kTaskPerplexity});
+
 // In a task whose choices have fixed meanings, so many equal predictions are a collapse.
 constexpr double kMajorityPredictions = 0.95;
 
@@ -38,21 +56,21 @@ double LargestShare(const std::map<int64_t, int64_t>& counts, size_t total) {
 
 }  // namespace
 
-std::string_view StoredName(TaskMetric metric) {
+const Metric& StoredMetric(TaskMetric metric) {
   switch (metric) {
     case TaskMetric::kAcc:
     case TaskMetric::kGreedy:
-      return "acc";
+      return kAccuracy;
     case TaskMetric::kAccNorm:
-      return "acc_norm";
+      return kAccuracyPerCodePoint;
     case TaskMetric::kAccBytes:
-      return "acc_bytes";
+      return kAccuracyPerByte;
     case TaskMetric::kAccTok:
-      return "acc_tok";
+      return kAccuracyPerToken;
     case TaskMetric::kPerplexity:
-      return "ppl";
+      break;
   }
-  return "";
+  return kTaskPerplexity;
 }
 
 std::optional<TaskMetric> MetricNamed(std::string_view stored, const TaskScores& scores) {

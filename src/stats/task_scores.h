@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "stats/metric.h"
+
 namespace condense {
 
 // One choice of one document.
@@ -40,8 +42,9 @@ struct TaskScores {
 // greedy:    every id of the one choice is the argmax (LAMBADA's accuracy)
 // ppl:       exp(-mean log-likelihood of the one choice)
 enum class TaskMetric { kAcc, kAccNorm, kAccBytes, kAccTok, kGreedy, kPerplexity };
-// The name under which it is stored: greedy is stored as "acc", as the harness does.
-std::string_view StoredName(TaskMetric metric);
+// Under which it is stored: greedy is stored as "acc", as the harness does.
+const Metric& StoredMetric(TaskMetric metric);
+inline const std::string& StoredName(TaskMetric metric) { return StoredMetric(metric).name; }
 // The metric behind a stored name: "acc" of a task with one choice a document is kGreedy.
 std::optional<TaskMetric> MetricNamed(std::string_view stored, const TaskScores& scores);
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "config/paths.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
@@ -122,11 +123,11 @@ AgreementProtocol AgreementOn(const NamedProtocol& text, std::optional<int64_t> 
         "a windowed protocol",
         text.id);
   }
-  AgreementProtocol agreement{"agree-" + text.id, text.agreement_windows, {}, {}};
-  if (windows && windows != text.agreement_windows) {
-    agreement.id += fmt::format("@{}", *windows);
-    agreement.windows = windows;
-  }
+  const bool own_number = !windows || windows == text.agreement_windows;
+  AgreementProtocol agreement;
+  agreement.id =
+      FormatAgreementText({text.id, own_number ? std::nullopt : std::optional(*windows)});
+  agreement.windows = own_number ? text.agreement_windows : windows;
   agreement.params = fmt::format(R"({{"text":{},"windows":{}}})", text.params,
                                  agreement.windows ? std::to_string(*agreement.windows) : "null");
   agreement.params_sha256 = Sha256Hex(agreement.params);

@@ -151,7 +151,7 @@ NamedProtocol ReadPerplexityProtocol(std::string_view id, const Node& node);
 // protocol gives the number of windows, but it is a parameter of this protocol and enters its hash
 // only.
 struct AgreementProtocol {
-  std::string id;                  // "agree-<id of the text>", with another number "...@<windows>"
+  std::string id;                  // of FormatAgreementText()
   std::optional<int64_t> windows;  // the first ones of the text; nullopt: all
   std::string params, params_sha256;
 };

@@ -13,6 +13,7 @@
 #include "data/tasks/task_files.h"
 #include "data/tasks/task_records.h"
 #include "data/text/jsonl.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
@@ -137,10 +138,6 @@ int64_t TaskSet::RequestCount() const {
   return count;
 }
 
-std::string TaskLabel(const std::string& task, std::optional<int64_t> limit) {
-  return limit ? fmt::format("{}@first-{}", task, *limit) : task;
-}
-
 std::filesystem::path FindTaskFile(std::string_view task, const DataRoots& roots) {
   return FindTaskFile(ReadTaskSpec(task), task, roots);
 }
@@ -158,7 +155,7 @@ TaskSet LoadTask(const TaskSpec& spec, std::string_view task, const DataRoots& r
 
   TaskSet set;
   set.name = task;
-  if (read.limited) set.name = TaskLabel(set.name, options.limit);
+  if (read.limited) set.name = FormatTaskPart({set.name, options.limit});
   set.definition_sha256 = DefinitionSha256(spec);
   set.metrics = spec.metrics;
   set.fixed_choices = !spec.fixed_choices.empty();

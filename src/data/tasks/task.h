@@ -47,9 +47,6 @@ struct TaskOptions {
 
 struct TaskSpec;  // task_definition.h
 
-// "arc_easy", or "arc_easy@first-100" for a part, which is never taken for the whole.
-std::string TaskLabel(const std::string& task, std::optional<int64_t> limit);
-
 // The file of a task, from the bundled data or the user's data folders. DataError that lists the
 // names and folders tried when there is none.
 std::filesystem::path FindTaskFile(std::string_view task, const DataRoots& roots);

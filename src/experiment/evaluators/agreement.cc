@@ -71,7 +71,8 @@ class AgreementEvaluator final : public Evaluator {
     const std::string text = ScoredText(stage);
     const auto reference =
         subject.bench.Reference(subject.model, text, {.first_windows = On(text).windows});
-    return AgreementRecords(stage.protocol, EvaluateAgreement(*reference, subject.source));
+    const AgreementResult result = EvaluateAgreement(*reference, subject.source);
+    return RecordsOf(stage.protocol, MeasuredOf(result));
   }
 
  private:

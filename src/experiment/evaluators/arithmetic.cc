@@ -4,12 +4,21 @@
 
 #include "base/error.h"
 #include "experiment/inputs/config_name.h"
-#include "experiment/run/cell_records.h"
 #include "experiment/run/workbench.h"
 #include "experiment/stages/evaluator.h"
 
 namespace condense {
 namespace {
+
+const Metric& Size(const char* name, const char* unit, const char* label) {
+  return RegisterMetric({.name = name,
+                         .unit = unit,
+                         .format = {NumberFormat::Style::kInteger, 0},
+                         .better = Better::kLower,
+                         .label = label});
+}
+const Metric& kMacs = Size("macs", "count", "multiplications");
+const Metric& kCacheBytes = Size("kv_bytes_per_token", "bytes", "keys and values per token");
 
 class ArithmeticEvaluator final : public Evaluator {
  public:
@@ -41,8 +50,17 @@ class ArithmeticEvaluator final : public Evaluator {
     return Input{.name = stage.protocol, .canonical = ProtocolParams(stage), .records = {}};
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
-    const auto element = static_cast<int64_t>(at::elementSize(subject.source.dtype()));
-    return ArithmeticRecords(stage.protocol, subject.source.config(), PositionsOf(stage), element);
+    const ModelConfig& config = subject.source.config();
+    const int64_t positions = PositionsOf(stage);
+    const auto element_bytes = static_cast<int64_t>(at::elementSize(subject.source.dtype()));
+    StageResult result;
+    const auto add = [&](const Metric& metric, int64_t value) {
+      result.metrics.push_back(RecordOf(metric, static_cast<double>(value), stage.protocol));
+      result.metrics.back().count = positions;
+    };
+    add(kMacs, CountMacs(config, positions));
+    add(kCacheBytes, KvBytesPerToken(config, element_bytes));
+    return result;
   }
 
  private:

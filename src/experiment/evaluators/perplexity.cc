@@ -46,7 +46,7 @@ class PerplexityEvaluator final : public Evaluator {
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
     const ProtocolText& text = subject.bench.Text(subject.model, stage.protocol);
-    return MeasurementRecords(stage.protocol, EvaluateProtocol(subject.source, text));
+    return RecordsOf(stage.protocol, EvaluateProtocol(subject.source, text));
   }
 
  private:

@@ -7,10 +7,10 @@
 #include "base/system.h"
 #include "evaluation/task_evaluation.h"
 #include "experiment/inputs/config_name.h"
-#include "experiment/run/cell_records.h"
 #include "experiment/run/workbench.h"
 #include "experiment/stages/evaluator.h"
 #include "results/score_samples.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
@@ -70,7 +70,7 @@ class ZeroShotEvaluator final : public Evaluator {
     std::vector<EvaluationStage> stages;
     for (const std::string& protocol : params_.protocols) {
       for (const auto& task : params_.tasks) {
-        stages.push_back({protocol, TaskLabel(task.name, params_.limit)});
+        stages.push_back({protocol, FormatTaskPart({task.name, params_.limit})});
       }
     }
     return stages;
@@ -96,15 +96,36 @@ class ZeroShotEvaluator final : public Evaluator {
       evaluation.done.insert(evaluation.done.end(), documents.begin(), documents.end());
     }
     evaluation.keep = [&](std::span<const DocumentScore> documents) { keeper.Add(documents); };
-    return TaskRecords(
+    return RecordsOf(
         EvaluateTask(subject.source, subject.bench.TokenizerOf(subject.model), task, evaluation),
         task.metrics);
   }
 
  private:
-  // Of the definition, without the mark of a part.
-  static std::string NameOf(const EvaluationStage& stage) {
-    return stage.task.substr(0, stage.task.find("@first-"));
+  // Of the definition.
+  static std::string NameOf(const EvaluationStage& stage) { return ParseTaskPart(stage.task).task; }
+
+  // The metrics of the task, and the scores that they come from. Other normalisations of the scores
+  // are added where there is one.
+  static StageResult RecordsOf(const TaskScores& scores, const std::vector<TaskMetric>& metrics) {
+    StageResult result;
+    const auto add = [&](TaskMetric metric) {
+      const TaskValue value = ValueOf(scores, metric);
+      MetricRecord record =
+          RecordOf(StoredMetric(metric), value.value, scores.protocol, scores.task);
+      record.standard_error = value.standard_error;
+      record.count = value.count;
+      record.basis = scores.requests_sha256;
+      result.metrics.push_back(std::move(record));
+    };
+    for (const TaskMetric metric : metrics) {
+      add(metric);
+      if (metric != TaskMetric::kAccNorm) continue;
+      add(TaskMetric::kAccBytes);
+      add(TaskMetric::kAccTok);
+    }
+    result.samples = PackScores(scores);
+    return result;
   }
 
   Params params_;

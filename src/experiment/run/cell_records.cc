@@ -10,34 +10,90 @@
 #include "base/strings.h"
 #include "config/scalars.h"
 #include "model/parameters.h"
-#include "results/score_samples.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
 
-void AddMetric(StageResult& result, const OwnProtocol& protocol, std::string metric, double value,
-               std::string unit, std::string task = "") {
-  result.metrics.push_back({.protocol = protocol.id,
-                            .task = std::move(task),
-                            .metric = std::move(metric),
-                            .value = value,
-                            .unit = std::move(unit)});
+using Kind = Metric::Kind;
+using Style = NumberFormat::Style;
+
+const Metric& Weights(const char* name, const char* label) {
+  return RegisterMetric(
+      {.name = name, .unit = "count", .format = {Style::kInteger, 0}, .label = label});
+}
+const Metric& Removed(const char* name, const char* label) {
+  return RegisterMetric(
+      {.name = name, .unit = "fraction", .format = {Style::kRatio, 1}, .label = label});
+}
+const Metric& Fraction(const char* name, const char* label) {
+  return RegisterMetric({.name = name, .unit = "fraction", .label = label});
+}
+const Metric& Count(const char* name, const char* label) {
+  return RegisterMetric({.name = name, .unit = "count", .label = label});
+}
+const Metric& OfModule(const char* name, const char* label) {
+  return RegisterMetric({.name = name, .label = label, .kind = Kind::kModule});
+}
+
+const Metric& kTotal = Weights("parameters", "parameters");
+const Metric& kBlock = Weights("block-parameters", "block weights");
+const Metric& kExecuted = Weights("executed-parameters", "executed block weights");
+const Metric& kBlockRemoved = Removed("block-params", "block weights removed");
+const Metric& kBlockFullRemoved = Removed("block-full-params", "block parameters removed");
+const Metric& kTotalRemoved = Removed("total-params", "parameters removed");
+const Metric& kUntiedRemoved = Removed("untied-params", "parameters removed, head untied");
+const Metric& kComputeRemoved = Removed("compute-params", "executed weights removed");
+const Metric& kNominal = Fraction("nominal", "fraction that the method was asked to remove");
+const Metric& kDeviation = Fraction("deviation", "fraction removed beyond the requested ratio");
+const Metric& kFileBytes = RegisterMetric({.name = "file_bytes",
+                                           .unit = "bytes",
+                                           .format = {Style::kBytes, 2},
+                                           .better = Better::kLower,
+                                           .label = "size on disk"});
+
+const Metric& Seconds(const char* name, const char* label) {
+  return RegisterMetric({.name = name,
+                         .unit = "s",
+                         .format = {Style::kFixed, 1},
+                         .better = Better::kLower,
+                         .label = label});
+}
+const Metric& kCompressSeconds = Seconds("compress-seconds", "time to compress");
+[[maybe_unused]] const Metric& kPhaseSeconds = Seconds("*-seconds", "* time");
+
+const Metric& kTokens = Count("tokens", "tokens");
+const Metric& kShortSequences = Count("short-sequences", "sequences shorter than asked for");
+const Metric& kFractionUsed = Fraction("fraction-used", "calibration corpus used");
+
+const Metric& kKept = RegisterMetric({.name = "kept-params",
+                                      .unit = "fraction",
+                                      .format = {Style::kRatio, 1},
+                                      .label = "weights kept",
+                                      .kind = Kind::kModule});
+const Metric& kRelativeError = OfModule("relative_error", "relative error");
+const Metric& kCondition = OfModule("condition", "condition number");
+const Metric& kDamping = OfModule("damping", "damping");
+
+void AddMetric(StageResult& result, const OwnProtocol& protocol, const Metric& metric, double value,
+               std::string task = "") {
+  result.metrics.push_back(RecordOf(metric, value, protocol.id, std::move(task)));
 }
 
 void AddParameters(const ModelConfig& config, StageResult& result) {
   const ParameterCount count = CountParameters(config);
   const RealRatios ratios = RatiosOf(config);
-  const auto add = [&](const char* name, auto value, const char* unit) {
-    AddMetric(result, kParameters, name, static_cast<double>(value), unit);
+  const auto add = [&](const Metric& metric, auto value) {
+    AddMetric(result, kParameters, metric, static_cast<double>(value));
   };
-  add("parameters", count.Total(), "count");
-  add("block-parameters", count.block, "count");
-  add("executed-parameters", count.executed, "count");
-  add("block-params", ratios.block, "fraction");
-  add("block-full-params", ratios.block_full, "fraction");
-  add("total-params", ratios.total, "fraction");
-  add("untied-params", ratios.untied, "fraction");
-  add("compute-params", ratios.compute, "fraction");
+  add(kTotal, count.Total());
+  add(kBlock, count.block);
+  add(kExecuted, count.executed);
+  add(kBlockRemoved, ratios.block);
+  add(kBlockFullRemoved, ratios.block_full);
+  add(kTotalRemoved, ratios.total);
+  add(kUntiedRemoved, ratios.untied);
+  add(kComputeRemoved, ratios.compute);
 }
 
 // "96", or "96,88" where heads are uneven.
@@ -136,9 +192,9 @@ void AddKeptWeights(const ModelConfig& config, StageResult& stage) {
   }
   for (size_t i = 0; i < dense.layers.size(); ++i) {
     for (const auto& [module, weights] : ModuleWeights(dense, dense.layers[i])) {
-      AddMetric(stage, kModuleReport, "kept-params",
-                static_cast<double>(kept[i][module]) / static_cast<double>(weights), "fraction",
-                fmt::format("layer {} {}", i, module));
+      AddMetric(stage, kModuleReport, kKept,
+                static_cast<double>(kept[i][module]) / static_cast<double>(weights),
+                FormatModulePlace({static_cast<int64_t>(i), module}));
     }
   }
 }
@@ -146,112 +202,28 @@ void AddKeptWeights(const ModelConfig& config, StageResult& stage) {
 void AddModules(const CompressionResult& result, StageResult& stage) {
   for (const LayerReport& layer : result.report.layers) {
     for (const auto& [module, part] : layer.modules) {
-      const std::string task = fmt::format("layer {} {}", layer.layer, module);
-      const auto add = [&](const char* name, const std::optional<double>& value) {
-        if (value && std::isfinite(*value)) AddMetric(stage, kModuleReport, name, *value, "", task);
+      const std::string task = FormatModulePlace({layer.layer, module});
+      const auto add = [&](const Metric& metric, const std::optional<double>& value) {
+        if (value && std::isfinite(*value)) AddMetric(stage, kModuleReport, metric, *value, task);
       };
-      add("relative_error", part.relative_error);
-      add("condition", part.condition);
-      add("damping", part.damping);
+      add(kRelativeError, part.relative_error);
+      add(kCondition, part.condition);
+      add(kDamping, part.damping);
     }
   }
 }
 
 void AddCost(const CompressionResult& result, StageResult& stage) {
-  AddMetric(stage, kCost, "compress-seconds", result.seconds, "s");
+  AddMetric(stage, kCost, kCompressSeconds, result.seconds);
   for (const auto& [phase, use] : result.phases) {
-    AddMetric(stage, kCost, phase + "-seconds", use.seconds, "s");
+    stage.metrics.push_back(SecondsOf(phase, use.seconds));
   }
 }
 
 }  // namespace
 
-StageResult CostRecords(const std::string& protocol, const CompressionResult& result) {
-  StageResult stage;
-  const auto add = [&](const std::string& metric, double value, const char* unit) {
-    stage.metrics.push_back({.protocol = protocol, .metric = metric, .value = value, .unit = unit});
-  };
-  add("total-seconds", result.seconds, "s");
-  for (const auto& [phase, use] : result.phases) {
-    add(phase + "-seconds", use.seconds, "s");
-    if (use.peak_bytes > 0)
-      add(phase + "-peak_bytes", static_cast<double>(use.peak_bytes), "bytes");
-  }
-  std::map<std::string, double> modules;
-  for (const LayerReport& layer : result.report.layers) {
-    for (const auto& [module, part] : layer.modules) modules[module] += part.seconds;
-  }
-  for (const auto& [module, seconds] : modules) add("solve-" + module + "-seconds", seconds, "s");
-  const uint64_t peak = PeakBytesOf(result.phases);
-  if (peak > 0) add("peak_bytes", static_cast<double>(peak), "bytes");
-  return stage;
-}
-
-StageResult ArithmeticRecords(const std::string& protocol, const ModelConfig& config,
-                              int64_t positions, int64_t element_bytes) {
-  StageResult stage;
-  const auto add = [&](const char* metric, int64_t value, const char* unit) {
-    stage.metrics.push_back({.protocol = protocol,
-                             .metric = metric,
-                             .value = static_cast<double>(value),
-                             .count = positions,
-                             .unit = unit});
-  };
-  add("macs", CountMacs(config, positions), "count");
-  add("kv_bytes_per_token", KvBytesPerToken(config, element_bytes), "bytes");
-  return stage;
-}
-
-std::vector<std::string> MetricNames() {
-  std::vector<std::string> names = {"parameters",
-                                    "block-parameters",
-                                    "executed-parameters",
-                                    "block-params",
-                                    "block-full-params",
-                                    "total-params",
-                                    "untied-params",
-                                    "compute-params",
-                                    "nominal",
-                                    "deviation",
-                                    "file_bytes",
-                                    "compress-seconds",
-                                    "total-seconds",
-                                    "peak_bytes",
-                                    "macs",
-                                    "kv_bytes_per_token",
-                                    "short-sequences",
-                                    "fraction-used",
-                                    "kept-params",
-                                    "relative_error",
-                                    "condition",
-                                    "damping",
-                                    "acc",
-                                    "acc_norm",
-                                    "acc_bytes",
-                                    "acc_tok",
-                                    "ppl",
-                                    "kl_mean",
-                                    "kl_median",
-                                    "kl_p90",
-                                    "kl_p99",
-                                    "kl_max",
-                                    "top1_agree",
-                                    "top5_overlap",
-                                    "dp_mean",
-                                    "dp_rms",
-                                    "nll_diff"};
-  for (std::string& name : ProtocolValueNames()) names.push_back(std::move(name));
-  return names;
-}
-
-std::vector<std::string> ModuleMetricNames() {
-  return {"kept-params", "relative_error", "condition", "damping"};
-}
-
-bool IsMetricName(const std::string& name) {
-  const std::vector<std::string> known = MetricNames();
-  return EndsWith(name, "-seconds") || EndsWith(name, "-peak_bytes") ||
-         std::find(known.begin(), known.end(), name) != known.end();
+MetricRecord SecondsOf(const std::string& phase, double seconds, const std::string& protocol) {
+  return RecordOf(FindMetric(phase + "-seconds").value(), seconds, protocol);
 }
 
 double RealRatio(const CompressionResult& result, Match match) {
@@ -285,15 +257,15 @@ StageResult TransformedResult(const CheckpointModel& model, double ratio, Match 
   counted.config = model.config();
   counted.parameters = CountParameters(counted.config);
   counted.ratios = RatiosOf(counted.config);
-  AddMetric(result, kParameters, "deviation", RealRatio(counted, match) - ratio, "fraction");
+  AddMetric(result, kParameters, kDeviation, RealRatio(counted, match) - ratio);
   return result;
 }
 
 StageResult CompressedResult(const CompressionResult& result, double ratio, Match match) {
   StageResult stage;
   AddParameters(result.config, stage);
-  AddMetric(stage, kParameters, "nominal", result.nominal, "fraction");
-  AddMetric(stage, kParameters, "deviation", RealRatio(result, match) - ratio, "fraction");
+  AddMetric(stage, kParameters, kNominal, result.nominal);
+  AddMetric(stage, kParameters, kDeviation, RealRatio(result, match) - ratio);
   AddCost(result, stage);
   AddKeptWeights(result.config, stage);
   AddModules(result, stage);
@@ -307,27 +279,26 @@ StageResult CompressedResult(const CompressionResult& result, double ratio, Matc
     for (size_t i = 0; i < curve.removed.size(); ++i) {
       values.insert(values.end(), {curve.removed[i], curve.divergence[i]});
     }
-    stage.samples.push_back({kModuleReport.id,
-                             fmt::format("layer {} {}", curve.layer, curve.part.name), "kl_curve",
-                             std::move(points)});
+    stage.samples.push_back({kModuleReport.id, FormatModulePlace({curve.layer, curve.part.name}),
+                             "kl_curve", std::move(points)});
   }
   return stage;
 }
 
 void AddBytes(const CheckpointModel& stored, StageResult& result) {
-  AddMetric(result, kParameters, "file_bytes", static_cast<double>(stored.FileBytes()), "bytes");
+  AddMetric(result, kParameters, kFileBytes, static_cast<double>(stored.FileBytes()));
 }
 
 StageResult CalibrationResult(const CalibrationSet& set) {
   StageResult result;
-  const auto add = [&](const char* name, double value, const char* unit) {
-    AddMetric(result, kCalibration, name, value, unit);
+  const auto add = [&](const Metric& metric, double value) {
+    AddMetric(result, kCalibration, metric, value);
     result.metrics.back().basis = set.hash;
     result.metrics.back().count = static_cast<int64_t>(set.sequences.size());
   };
-  add("tokens", static_cast<double>(set.tokens), "count");
-  add("short-sequences", static_cast<double>(set.short_sequences), "count");
-  add("fraction-used", set.fraction_used, "fraction");
+  add(kTokens, static_cast<double>(set.tokens));
+  add(kShortSequences, static_cast<double>(set.short_sequences));
+  add(kFractionUsed, set.fraction_used);
   std::vector<int32_t> ids, lengths;
   for (const auto& sequence : set.sequences) {
     ids.insert(ids.end(), sequence.begin(), sequence.end());
@@ -338,72 +309,18 @@ StageResult CalibrationResult(const CalibrationSet& set) {
   return result;
 }
 
-StageResult MeasurementRecords(const std::string& protocol, const ProtocolMeasurement& measured) {
+StageResult RecordsOf(const std::string& protocol, const Measured& measured) {
   StageResult result;
-  for (const ProtocolValue& value : measured.values) {
-    result.metrics.push_back({.protocol = protocol,
-                              .metric = value.name,
-                              .value = value.value,
-                              .standard_error = value.standard_error,
-                              .count = measured.count,
-                              .unit = value.unit,
-                              .basis = measured.ids_sha256});
+  for (const MeasuredValue& value : measured.values) {
+    MetricRecord record = RecordOf(*value.metric, value.value, protocol);
+    record.standard_error = value.standard_error;
+    record.count = measured.count;
+    record.basis = measured.ids_sha256;
+    result.metrics.push_back(std::move(record));
   }
-  for (const ProtocolSeries& series : measured.series) {
+  for (const MeasuredSeries& series : measured.series) {
     result.samples.push_back({protocol, "", series.name, {series.values}});
   }
-  return result;
-}
-
-StageResult TaskRecords(const TaskScores& scores, const std::vector<TaskMetric>& metrics) {
-  StageResult result;
-  const auto add = [&](TaskMetric metric) {
-    const TaskValue value = ValueOf(scores, metric);
-    result.metrics.push_back({.protocol = scores.protocol,
-                              .task = scores.task,
-                              .metric = std::string(StoredName(metric)),
-                              .value = value.value,
-                              .standard_error = value.standard_error,
-                              .count = value.count,
-                              .unit = metric == TaskMetric::kPerplexity ? "" : "fraction",
-                              .basis = scores.requests_sha256});
-  };
-  for (const TaskMetric metric : metrics) {
-    add(metric);
-    if (metric != TaskMetric::kAccNorm) continue;
-    add(TaskMetric::kAccBytes);
-    add(TaskMetric::kAccTok);
-  }
-  result.samples = PackScores(scores);
-  return result;
-}
-
-StageResult AgreementRecords(const std::string& protocol, const AgreementResult& agreement) {
-  StageResult result;
-  const auto add = [&](const char* name, double value, const char* unit,
-                       std::optional<double> error = std::nullopt) {
-    result.metrics.push_back({.protocol = protocol,
-                              .metric = name,
-                              .value = value,
-                              .standard_error = error,
-                              .count = agreement.windows,
-                              .unit = unit,
-                              .basis = agreement.ids_sha256});
-  };
-  add("kl_mean", agreement.kl_mean, "nats", agreement.kl_error);
-  add("kl_median", agreement.kl_median, "nats");
-  add("kl_p90", agreement.kl_p90, "nats");
-  add("kl_p99", agreement.kl_p99, "nats");
-  add("kl_max", agreement.kl_max, "nats");
-  add("top1_agree", agreement.top1_agree, "fraction", agreement.top1_error);
-  add("top5_overlap", agreement.top5_overlap, "fraction");
-  add("dp_mean", agreement.dp_mean, "");
-  add("dp_rms", agreement.dp_rms, "");
-  add("nll_diff", agreement.nll_diff, "nats", agreement.nll_diff_error);
-  add("vocabulary_cut", static_cast<double>(agreement.vocabulary_cut), "count");
-  result.samples.push_back({protocol, "", "window_kl", {agreement.window_kl}});
-  result.samples.push_back({protocol, "", "window_top1", {agreement.window_top1}});
-  result.samples.push_back({protocol, "", "window_nll_diff", {agreement.window_nll_diff}});
   return result;
 }
 

@@ -15,11 +15,27 @@
 namespace condense {
 namespace fs = std::filesystem;
 
+namespace {
+
+// Tables, figures and statistics ask the catalogue, so what it lacks could be stored but not shown.
+void RequireRegistered(const std::vector<MetricRecord>& metrics) {
+  for (const MetricRecord& metric : metrics) {
+    const auto known = FindMetric(metric.metric);
+    CONDENSE_CHECK(known && known->unit == metric.unit,
+                   "metric '{}' with unit '{}' is not in the catalogue: register it in the file "
+                   "that stores it (stats/metric.h)",
+                   metric.metric, metric.unit);
+  }
+}
+
+}  // namespace
+
 StageResult CellWork::Run(const PlannedStage& stage, StageParts parts) {
   ResetPeakResident();
   const Stopwatch watch;
   StageResult result =
       std::visit([&](const auto& work) { return Do(work, std::move(parts)); }, stage.work);
+  RequireRegistered(result.metrics);
   result.seconds = watch.Seconds();
   // A stage that resets the peak between its phases says what it was.
   result.peak_rss_bytes =
@@ -77,12 +93,7 @@ StageResult CellWork::Transformed(size_t step, const OpenedModel& before, const 
   for (MetricRecord& metric : result.metrics) {
     if (metric.protocol.empty()) metric.protocol = transform.name;
   }
-  result.metrics.push_back({.protocol = kCost.id,
-                            .task = "",
-                            .metric = transform.name + "-seconds",
-                            .value = watch.Seconds(),
-                            .unit = "s",
-                            .basis = ""});
+  result.metrics.push_back(SecondsOf(transform.name, watch.Seconds()));
   return result;
 }
 

@@ -182,8 +182,9 @@ class Sweep {
     std::vector<std::string> parts;
     for (const MetricRecord& metric : store_.MetricsOfRun(run)) {
       if (metric.metric == "perplexity" || metric.metric == "block-params") {
-        parts.push_back(fmt::format("{} {}", metric.metric,
-                                    FormatNumber(metric.value, FormatOfMetric(metric.metric))));
+        parts.push_back(fmt::format(
+            "{} {}", metric.metric,
+            FormatNumber(metric.value, DescribeMetric(metric.metric, metric.unit).format)));
       }
     }
     std::reverse(parts.begin(), parts.end());

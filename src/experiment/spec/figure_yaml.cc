@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "experiment/run/cell_records.h"
-
 namespace condense {
 
 template <>
@@ -112,7 +110,7 @@ void FieldType<FigureSource>::Read(const Node& node, FigureSource& value, Proble
     value = {.key = node.text(), .select = {}};
     return;
   }
-  if (node.IsScalar() && !IsMetricName(node.text())) {
+  if (node.IsScalar() && !FindMetric(node.text())) {
     std::vector<std::string> known = MetricNames();
     known.insert(known.end(), NumberKeys().begin(), NumberKeys().end());
     problems.Add(node, fmt::format("'{}' is neither {} nor a metric{}", node.text(),
@@ -153,11 +151,11 @@ void ExperimentFigure::Validate(const Node& at, Problems& problems) const {
     AddExpected(*at.Find("y"), "one metric, without show or decimals", problems);
     return;
   }
-  if (by_layer && !Contains(ModuleMetricNames(), y[0].select.metric)) {
-    AddExpected(
-        *at.Find("y"),
-        fmt::format("a metric of modules, because x is layer: {}", Join(ModuleMetricNames(), ", ")),
-        problems);
+  const std::vector<std::string> of_modules = MetricNames(Metric::Kind::kModule);
+  if (by_layer && !Contains(of_modules, y[0].select.metric)) {
+    AddExpected(*at.Find("y"),
+                fmt::format("a metric of modules, because x is layer: {}", Join(of_modules, ", ")),
+                problems);
   }
   if (by_layer && y[0].kind != ValueColumn::Kind::kValue) {
     problems.Add(*at.Find("y"), "the dense model has no values of modules to refer to");

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "config/paths.h"
-#include "experiment/run/cell_records.h"
 #include "experiment/stages/transform.h"
 #include "stats/means.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 
@@ -43,11 +43,15 @@ struct EnumNames<RetentionKind> {
 
 namespace {
 
-bool IsAccuracy(const std::string& metric) { return StartsWith(metric, "acc"); }
-bool IsOfTask(const std::string& metric) { return IsAccuracy(metric) || metric == "ppl"; }
+bool IsAccuracy(const std::string& metric) {
+  return DescribeMetric(metric, "").kind == Metric::Kind::kTaskAccuracy;
+}
+bool IsOfTask(const std::string& metric) {
+  return IsAccuracy(metric) || DescribeMetric(metric, "").kind == Metric::Kind::kTaskPerplexity;
+}
 
 void CheckMetric(const Node& at, const std::string& name, Problems& problems) {
-  if (IsMetricName(name)) return;
+  if (FindMetric(name)) return;
   problems.Add(at, fmt::format("unknown metric '{}'{}", name, SuggestName(name, MetricNames())));
 }
 
@@ -61,7 +65,7 @@ void CheckMean(const Node& at, const std::string& name, Problems& problems) {
 // "arc_easy", or a part of it: "arc_easy@first-100".
 void CheckTask(const Node& at, const std::string& name, Problems& problems) {
   const std::vector<std::string> known = ListConfigs("tasks");
-  const std::string whole = name.substr(0, name.find("@first-"));
+  const std::string whole = ParseTaskPart(name).task;
   if (std::find(known.begin(), known.end(), whole) != known.end()) return;
   problems.Add(at, fmt::format("unknown task '{}'{}", whole, SuggestName(whole, known)));
 }
@@ -141,7 +145,7 @@ ValueColumn ColumnOf(const MetricSelector& select, const ColumnOptions& options)
   column.show_error = options.show == Show::kError;
   column.show_deviation = options.show == Show::kDeviation;
   if (!options.decimals) return column;
-  NumberFormat format = FormatOfMetric(select.mean.empty() ? select.metric : select.mean);
+  NumberFormat format = MetricOf(select).format;
   const bool plain = column.kind == ValueColumn::Kind::kValue;
   if (!plain || format.style == NumberFormat::Style::kSignificant) {
     format.style = NumberFormat::Style::kFixed;
@@ -159,8 +163,8 @@ std::vector<ValueColumn> ColumnsOf(const ColumnOptions& options) {
   std::vector<ValueColumn> columns;
   if (!options.tasks.empty()) {
     for (const MeanTerm& term : FindMean(options.tasks).terms) {
-      columns.push_back(ColumnOf(
-          {std::string(StoredName(term.metric)), options.protocol, term.task, ""}, options));
+      columns.push_back(
+          ColumnOf({StoredName(term.metric), options.protocol, term.task, ""}, options));
     }
   }
   const std::string& mean = options.mean.empty() ? options.tasks : options.mean;

@@ -11,6 +11,7 @@
 #include "report/tables/layout.h"
 #include "report/tables/value_reader.h"
 #include "stats/intervals.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
@@ -19,18 +20,6 @@ using Place = std::vector<const Measurement*>;
 
 // --- Layers
 
-struct LayerPlace {
-  std::string layer, module;
-};
-
-// Of the task "layer 3 mlp", under which the numbers of modules are stored.
-std::optional<LayerPlace> LayerPlaceOf(const std::string& task) {
-  constexpr std::string_view kPrefix = "layer ";
-  const size_t space = task.find(' ', kPrefix.size());
-  if (!StartsWith(task, kPrefix) || space == std::string::npos) return std::nullopt;
-  return LayerPlace{task.substr(kPrefix.size(), space - kPrefix.size()), task.substr(space + 1)};
-}
-
 // A measurement for each layer and module of each measurement.
 std::vector<Measurement> ByLayer(const FigureSpec& spec,
                                  const std::vector<Measurement>& measurements) {
@@ -38,9 +27,9 @@ std::vector<Measurement> ByLayer(const FigureSpec& spec,
   for (const Measurement& measurement : measurements) {
     Measurement part = measurement;
     for (const MetricValue& value : measurement.values) {
-      const auto place = LayerPlaceOf(value.task);
+      const auto place = ParseModulePlace(value.task);
       if (!place || value.metric != spec.y.select.metric) continue;
-      part.keys["layer"] = place->layer;
+      part.keys["layer"] = std::to_string(place->layer);
       part.keys["module"] = place->module;
       part.values = {value};
       part.values.front().task.clear();
@@ -54,72 +43,47 @@ std::vector<Measurement> ByLayer(const FigureSpec& spec,
 
 // --- Labels
 
-// Of metrics whose name does not say it.
-const std::map<std::string, std::string>& KnownNames() {
-  static const std::map<std::string, std::string> names = {
-      {"ratio", "fraction to remove"},
-      {"block-params", "block weights removed"},
-      {"block-full-params", "block parameters removed"},
-      {"total-params", "parameters removed"},
-      {"untied-params", "parameters removed, head untied"},
-      {"compute-params", "executed weights removed"},
-      {"kept-params", "weights kept"},
-      {"block-parameters", "block weights"},
-      {"executed-parameters", "executed block weights"},
-      {"tokens", "tokens"},
-      {"nll", "loss (nats/token)"},
-      {"kl_mean", "KL divergence from dense (nats)"},
-      {"kl_median", "median KL divergence from dense (nats)"},
-      {"top1_agree", "agreement with dense"},
-      {"acc", "accuracy"},
-      {"acc_norm", "accuracy"},
-      {"compress-seconds", "time to compress"},
-      {"file_bytes", "size on disk"},
-  };
-  return names;
+// What is drawn along an axis: a key such as "ratio", or a metric.
+struct Quantity {
+  std::string name, label, unit;
+};
+
+Quantity QuantityOf(const std::string& key) {
+  if (key == "ratio") return {key, "fraction to remove", "fraction"};
+  std::string label = key;
+  std::replace(label.begin(), label.end(), '_', ' ');
+  return {key, label, ""};
 }
 
-bool IsFraction(const std::string& name) {
-  const auto style = FormatOfMetric(name).style;
-  return name == "ratio" || style == NumberFormat::Style::kPercent ||
-         style == NumberFormat::Style::kRatio || name == "top1_agree" || name == "top5_overlap";
+Quantity QuantityOf(const MetricSelector& select, const std::vector<Measurement>& measurements) {
+  const Metric metric = MetricOf(select, measurements);
+  if (select.mean.empty()) return {metric.name, metric.label, metric.unit};
+  return {select.mean, select.mean, metric.unit};
 }
 
-std::string NameWithUnit(const std::string& name, const std::string& task,
-                         const std::map<std::string, std::string>& labels) {
-  const auto label = labels.find(name);
-  const auto known = KnownNames().find(name);
-  std::string shown = name;
-  if (label != labels.end()) {
-    shown = label->second;
-  } else if (known != KnownNames().end()) {
-    shown = known->second;
-  } else {
-    std::replace(shown.begin(), shown.end(), '_', ' ');
-    std::replace(shown.begin(), shown.end(), '-', ' ');
-  }
+// Fractions are drawn in percent.
+double FactorOf(const Quantity& quantity) { return quantity.unit == "fraction" ? 100 : 1; }
+
+std::string LabelWithUnit(const Quantity& quantity, const std::string& task,
+                          const std::map<std::string, std::string>& labels) {
+  const auto label = labels.find(quantity.name);
+  std::string shown = label == labels.end() ? quantity.label : label->second;
   if (!task.empty()) {
     const auto task_label = labels.find(task);
     shown = fmt::format("{}, {}", task_label == labels.end() ? task : task_label->second, shown);
   }
-  if (IsFraction(name)) shown += " (%)";
-  if (EndsWith(name, "seconds")) shown += " (s)";
-  if (EndsWith(name, "_bytes")) shown += " (bytes)";
-  return shown;
+  if (quantity.unit == "fraction") return shown + " (%)";
+  const bool says_nothing = quantity.unit.empty() || quantity.unit == "count";
+  return says_nothing ? shown : fmt::format("{} ({})", shown, quantity.unit);
 }
 
-const std::string& NameOfY(const ValueColumn& y) {
-  return y.select.mean.empty() ? y.select.metric : y.select.mean;
-}
-
-std::string LabelOfY(const FigureSpec& spec) {
+std::string LabelOfY(const FigureSpec& spec, const Quantity& y) {
   using Kind = ValueColumn::Kind;
   if (!spec.y_axis.label.empty()) return spec.y_axis.label;
   if (!spec.y.heading.empty()) return spec.y.heading;
-  const std::string& name = NameOfY(spec.y);
-  if (spec.y.kind == Kind::kValue) return NameWithUnit(name, spec.y.select.task, spec.labels);
-  const auto label = spec.labels.find(name);
-  const std::string shown = label == spec.labels.end() ? name : label->second;
+  if (spec.y.kind == Kind::kValue) return LabelWithUnit(y, spec.y.select.task, spec.labels);
+  const auto label = spec.labels.find(y.name);
+  const std::string shown = label == spec.labels.end() ? y.name : label->second;
   if (spec.y.kind == Kind::kRelativeToDense) return shown + " / dense";
   if (spec.y.kind == Kind::kRetention) return fmt::format("retention of {} (%)", shown);
   return fmt::format("retention above chance of {} (%)", shown);
@@ -215,17 +179,19 @@ class FigureBuilder {
     figure_.panel_keys = spec_.panels;
     figure_.series_keys = spec_.series;
     figure_.point_keys = spec_.points;
-    figure_.x_name = spec_.x.Name();
-    figure_.y_name = NameOfY(spec_.y);
+    const Quantity x =
+        spec_.x.key.empty() ? QuantityOf(spec_.x.select, measurements_) : QuantityOf(spec_.x.key);
+    const Quantity y = QuantityOf(spec_.y.select, measurements_);
+    figure_.x_name = x.name;
+    figure_.y_name = y.name;
     figure_.x_axis = spec_.x_axis;
     figure_.y_axis = spec_.y_axis;
     if (figure_.x_axis.label.empty()) {
-      figure_.x_axis.label = NameWithUnit(figure_.x_name, spec_.x.select.task, spec_.labels);
+      figure_.x_axis.label = LabelWithUnit(x, spec_.x.select.task, spec_.labels);
     }
-    figure_.y_axis.label = LabelOfY(spec_);
-    figure_.x_factor = IsFraction(figure_.x_name) ? 100 : 1;
-    const bool plain = spec_.y.kind == ValueColumn::Kind::kValue;
-    figure_.y_factor = plain && IsFraction(figure_.y_name) ? 100 : 1;
+    figure_.y_axis.label = LabelOfY(spec_, y);
+    figure_.x_factor = FactorOf(x);
+    figure_.y_factor = spec_.y.kind == ValueColumn::Kind::kValue ? FactorOf(y) : 1;
     figure_.whole_x = spec_.x.key == "layer";
     figure_.dense_label = ShownKey(table_, "method", "dense");
     figure_.interval = spec_.interval;

@@ -107,22 +107,24 @@ class AverageReporter {
     for (const std::string& protocol : selection_.ProtocolsOf(cell)) {
       for (const MetricValue& value : cell.values) {
         if (value.protocol != protocol || !selection_.ReportsTask(cell, value)) continue;
-        const Group group = value.metric == "ppl" ? Group::kPerplexity : Group::kAccuracy;
+        const bool ppl = KindOf(value) == Metric::Kind::kTaskPerplexity;
+        const Group group = ppl ? Group::kPerplexity : Group::kAccuracy;
         quantities.push_back({group, protocol, value.task, value.metric, {value}});
       }
       for (const NamedMean& mean : NamedMeans()) {
         if (!selection_.ReportsMean(mean.id)) continue;
-        Quantity quantity{Group::kAccuracy, protocol, mean.id, "mean", {}};
+        Quantity quantity{Group::kAccuracy, protocol, mean.id, MeanMetric().name, {}};
         for (const MeanTerm& term : mean.terms) {
-          const std::string metric(StoredName(term.metric));
-          quantity.sources.push_back({.metric = metric, .protocol = protocol, .task = term.task});
+          quantity.sources.push_back(
+              {.metric = StoredName(term.metric), .protocol = protocol, .task = term.task});
         }
         quantities.push_back(std::move(quantity));
       }
       for (const MetricValue& value : cell.values) {
         if (value.protocol != protocol || !selection_.ReportsText(value)) continue;
-        const bool agreement = StartsWith(protocol, "agree-");
-        if (!agreement && value.metric != "perplexity") continue;
+        const Metric::Kind kind = KindOf(value);
+        const bool agreement = kind == Metric::Kind::kAgreement;
+        if (!agreement && kind != Metric::Kind::kTextPerplexity) continue;
         const Group group = agreement ? Group::kAgreement : Group::kPerplexity;
         quantities.push_back({group, protocol, "", value.metric, {value}});
       }

@@ -15,6 +15,8 @@
 namespace condense {
 namespace {
 
+using Kind = Metric::Kind;
+
 class Reporter {
  public:
   Reporter(const StatisticsSelection& selection, StoredScores& scores)
@@ -38,7 +40,7 @@ class Reporter {
     std::set<std::string> seen;
     for (const MetricValue& value : cell.values) {
       if (value.protocol != protocol || value.task.empty()) continue;
-      if (!IsAccuracy(value.metric) && value.metric != "ppl") continue;
+      if (KindOf(value) != Kind::kTaskAccuracy && KindOf(value) != Kind::kTaskPerplexity) continue;
       if (!seen.insert(value.task).second) continue;
       if (auto found = scores_.Task(cell.id, protocol, value.task)) {
         scores.push_back(std::move(*found));
@@ -66,7 +68,7 @@ class Reporter {
       const TaskScores* task = FindScores(scores, value.task);
       const auto metric = task == nullptr ? std::nullopt : MetricNamed(value.metric, *task);
       if (!metric) {
-        const bool ppl = value.metric == "ppl";
+        const bool ppl = KindOf(value) == Kind::kTaskPerplexity;
         rows.push_back(StoredRow(
             value, ppl ? StatisticsRow::Group::kPerplexity : StatisticsRow::Group::kAccuracy));
         continue;
@@ -98,7 +100,7 @@ class Reporter {
     const TaskValue value = ValueOf(task, metric);
     StatisticsRow row{.protocol = task.protocol,
                       .task = task.task,
-                      .metric = std::string(StoredName(metric)),
+                      .metric = StoredName(metric),
                       .value = value.value,
                       .standard_error = value.standard_error,
                       .count = value.count};
@@ -169,7 +171,7 @@ class Reporter {
     if (!value || !outcomes) return;
     StatisticsRow row{.protocol = value->protocol,
                       .task = mean.id,
-                      .metric = "mean",
+                      .metric = MeanMetric().name,
                       .value = value->value,
                       .standard_error = value->standard_error};
     row.interval = BootstrapMeanOfMeans(*outcomes, Bootstrap("bootstrap " + mean.id));
@@ -197,20 +199,19 @@ class Reporter {
                 const std::vector<Reference>& references, std::vector<StatisticsRow>& rows) {
     for (const MetricValue& value : cell.values) {
       if (value.protocol != protocol || !selection_.ReportsText(value)) continue;
-      // Of pages, by words and bytes; the sums of pages of unequal length are not resampled.
-      const bool per_byte =
-          EndsWith(value.metric, "_perplexity") || value.metric == "bits_per_byte";
-      if (value.metric == "perplexity") rows.push_back(TextRow(cell, value, references));
-      if (per_byte) rows.push_back(StoredRow(value, StatisticsRow::Group::kPerplexity));
-      const bool agreement = StartsWith(protocol, "agree-") && value.metric != "vocabulary_cut";
-      if (agreement) rows.push_back(AgreementRow(cell, value, references));
+      const Kind kind = KindOf(value);
+      if (kind == Kind::kTextPerplexity) rows.push_back(TextRow(cell, value, references));
+      if (kind == Kind::kAgreement) rows.push_back(AgreementRow(cell, value, references));
     }
   }
 
   StatisticsRow TextRow(const Measurement& cell, const MetricValue& value,
                         const std::vector<Reference>& references) {
     StatisticsRow row = StoredRow(value, StatisticsRow::Group::kPerplexity);
-    const auto windows = scores_.Windows(cell.id, value.protocol, "window_nll");
+    // Of pages, by words and bytes, there are none: sums of pages of unequal length are not resampled.
+    const std::string series = DescribeMetric(value.metric, value.unit).series;
+    if (series.empty()) return row;
+    const auto windows = scores_.Windows(cell.id, value.protocol, series);
     if (!windows) return row;
     row.nll = MeanOf(windows->losses);
     row.standard_error = value.value * StandardErrorOfMean(windows->losses);
@@ -219,7 +220,7 @@ class Reporter {
     row.interval = {std::exp(interval.low), std::exp(interval.high)};
     row.interval_method = "block bootstrap";
     for (const Reference& reference : references) {
-      const auto other = scores_.Windows(reference.cell->id, value.protocol, "window_nll");
+      const auto other = scores_.Windows(reference.cell->id, value.protocol, series);
       // Another model's tokenizer makes other windows.
       if (!other || !AgreesIn({"model"}, cell, *reference.cell)) continue;
       row.comparisons.push_back(
@@ -231,7 +232,7 @@ class Reporter {
   StatisticsRow AgreementRow(const Measurement& cell, const MetricValue& value,
                              const std::vector<Reference>& references) {
     StatisticsRow row = StoredRow(value, StatisticsRow::Group::kAgreement);
-    const std::string series = WindowSeriesOf(value.metric);
+    const std::string series = DescribeMetric(value.metric, value.unit).series;
     if (series.empty()) return row;
     const auto windows = scores_.Windows(cell.id, value.protocol, series);
     if (!windows) return row;

@@ -6,11 +6,13 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "stats/means.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
 
 using Names = std::vector<std::string>;
+using Kind = Metric::Kind;
 
 bool Contains(const Names& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -28,9 +30,16 @@ void RequireKnown(const char* what, const Names& wanted, const std::set<std::str
   }
 }
 
+bool IsOfTask(Kind kind) { return kind == Kind::kTaskAccuracy || kind == Kind::kTaskPerplexity; }
+
 }  // namespace
 
-bool IsAccuracy(const std::string& metric) { return StartsWith(metric, "acc"); }
+Kind KindOf(const MetricValue& value) {
+  if (const auto known = FindMetric(value.metric)) return known->kind;
+  if (ParseModulePlace(value.task)) return Kind::kModule;
+  const bool counts = value.unit == "count";
+  return ParseAgreementText(value.protocol) && !counts ? Kind::kAgreement : Kind::kOther;
+}
 
 bool AgreesIn(const Names& keys, const Measurement& a, const Measurement& b) {
   return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) {
@@ -48,7 +57,7 @@ StatisticsSelection::StatisticsSelection(const std::vector<Measurement>& measure
     for (const MetricValue& value : measurement.values) {
       protocols.insert(value.protocol);
       metrics.insert(value.metric);
-      if (IsAccuracy(value.metric) || value.metric == "ppl") tasks.insert(value.task);
+      if (IsOfTask(KindOf(value))) tasks.insert(value.task);
     }
   }
   for (const NamedMean& mean : NamedMeans()) metrics.insert(mean.id);
@@ -91,15 +100,16 @@ std::vector<Reference> StatisticsSelection::ReferencesOf(const Measurement& cell
 
 bool StatisticsSelection::ReportsTask(const Measurement& cell, const MetricValue& value) const {
   if (value.task.empty() || !Chosen(options_.tasks, value.task)) return false;
-  if (!IsAccuracy(value.metric) && value.metric != "ppl") return false;
+  const Kind kind = KindOf(value);
+  if (!IsOfTask(kind)) return false;
   if (!options_.metrics.empty()) return Contains(options_.metrics, value.metric);
-  if (value.metric == "ppl" || value.metric == "acc_norm") return true;
+  const std::string &plain = StoredName(TaskMetric::kAcc), &norm = StoredName(TaskMetric::kAccNorm);
+  if (kind == Kind::kTaskPerplexity || value.metric == norm) return true;
   const bool has_norm =
       std::any_of(cell.values.begin(), cell.values.end(), [&](const MetricValue& other) {
-        return other.protocol == value.protocol && other.task == value.task &&
-               other.metric == "acc_norm";
+        return other.protocol == value.protocol && other.task == value.task && other.metric == norm;
       });
-  return value.metric == "acc" && !has_norm;
+  return value.metric == plain && !has_norm;
 }
 
 bool StatisticsSelection::ReportsMean(const std::string& id) const {

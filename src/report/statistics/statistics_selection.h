@@ -34,7 +34,8 @@ class StatisticsSelection {
   const StatisticsOptions& options_;
 };
 
-bool IsAccuracy(const std::string& metric);
+// As the catalogue has it; of a metric that it lacks, what protocol and task say.
+Metric::Kind KindOf(const MetricValue& value);
 // Whether two cells have the same value of each of these keys, where both have it.
 bool AgreesIn(const std::vector<std::string>& keys, const Measurement& a, const Measurement& b);
 

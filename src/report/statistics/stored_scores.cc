@@ -5,16 +5,6 @@
 
 namespace condense {
 
-std::string WindowSeriesOf(const std::string& metric) {
-  static const std::map<std::string, std::string> series = {{"perplexity", "window_nll"},
-                                                            {"nll", "window_nll"},
-                                                            {"kl_mean", "window_kl"},
-                                                            {"top1_agree", "window_top1"},
-                                                            {"nll_diff", "window_nll_diff"}};
-  const auto found = series.find(metric);
-  return found == series.end() ? "" : found->second;
-}
-
 std::optional<TaskScores> StoredScores::Task(const std::string& id, const std::string& protocol,
                                              const std::string& task) {
   const MetricRecord* metric = Metric(id, protocol, task);
@@ -49,7 +39,7 @@ std::optional<ScoreSeries> StoredScores::Load(const std::string& id, const Metri
   ScoreSeries series;
   series.basis = value.basis;
   if (value.task.empty()) {
-    const std::string name = WindowSeriesOf(value.metric);
+    const std::string name = DescribeMetric(value.metric, value.unit).series;
     if (name.empty()) return std::nullopt;
     auto windows = Windows(id, value.protocol, name);
     if (!windows) return std::nullopt;

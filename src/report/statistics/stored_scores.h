@@ -14,10 +14,6 @@
 
 namespace condense {
 
-// The samples behind a measure of a text ("perplexity", "kl_mean"): a mean of each window. Empty
-// for those that are no mean over windows.
-std::string WindowSeriesOf(const std::string& metric);
-
 class StoredScores final : public ScoreSource {
  public:
   explicit StoredScores(const ResultsStore& store) : store_(store) {}  // must outlive this

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "report/published.h"
+#include "stats/means.h"
 
 namespace condense {
 namespace {
@@ -195,6 +196,11 @@ std::string ProtocolOf(const Table& table, size_t column) {
   return "";
 }
 
+NumberFormat FormatOf(const TableColumn& column, const std::vector<Measurement>& measurements) {
+  if (column.metric == MeanMetric().name) return MeanMetric().format;
+  return MetricOf({column.metric}, measurements).format;
+}
+
 }  // namespace
 
 Table PublishedTable(const Table& table, const std::vector<Measurement>& measurements,
@@ -222,7 +228,7 @@ Table PublishedTable(const Table& table, const std::vector<Measurement>& measure
           std::find_if(measurements.begin(), measurements.end(),
                        [&](const Measurement& m) { return m.id == cell.ids.front(); });
       if (ours == measurements.end()) continue;
-      NumberFormat format = FormatOfMetric(column.metric);
+      NumberFormat format = FormatOf(column, measurements);
       if (column.kind == ValueColumn::Kind::kRelativeToDense) {
         format = {NumberFormat::Style::kFixed, 3};
       }

@@ -19,10 +19,9 @@ namespace {
 
 using Place = std::vector<const Measurement*>;
 
-NumberFormat FormatFor(const ValueColumn& column) {
+NumberFormat FormatFor(const ValueColumn& column, const Metric& metric) {
   if (column.format) return *column.format;
-  NumberFormat format =
-      FormatOfMetric(column.select.mean.empty() ? column.select.metric : column.select.mean);
+  NumberFormat format = metric.format;
   if (column.kind != ValueColumn::Kind::kValue) {
     format.style = NumberFormat::Style::kFixed;
     format.digits = column.kind == ValueColumn::Kind::kRelativeToDense ? 3 : 2;
@@ -40,6 +39,7 @@ struct ColumnContext {
   const ValueColumn& column;
   ValueReader& reader;
   NumberFormat format;
+  Better better;
   ScoreSource* scores;
 };
 
@@ -136,7 +136,8 @@ class ColumnWriter {
 
   void Add(const ValueColumn& column, bool is_extra) {
     ValueReader reader(spec_, column, measurements_, scores_);
-    const ColumnContext context{column, reader, FormatFor(column), scores_};
+    const Metric metric = MetricOf(column.select, measurements_);
+    const ColumnContext context{column, reader, FormatFor(column, metric), metric.better, scores_};
     for (size_t c = 0; c < layout_.columns.size(); ++c) {
       std::vector<TableCell> cells;
       for (size_t r = 0; r < layout_.rows.size(); ++r) cells.push_back(CellAt(r, c, context));
@@ -144,11 +145,11 @@ class ColumnWriter {
       if (is_extra && dense_column && NothingMeasured(cells)) continue;
       const bool mean = !column.select.mean.empty();
       table_.columns.push_back({Heading(context, c, is_extra), layout_.columns[c],
-                                mean ? "mean" : column.select.metric,
+                                mean ? metric.name : column.select.metric,
                                 mean ? column.select.mean : column.select.task, column.kind});
       for (size_t r = 0; r < cells.size(); ++r) table_.rows[r].cells.push_back(cells[r]);
       if (!is_extra && !dense_column) {
-        noise_decided_ |= MarkBest({spec_, layout_, c, context.format.better, reader, scores_},
+        noise_decided_ |= MarkBest({spec_, layout_, c, context.better, reader, scores_},
                                    table_.columns.size() - 1, table_);
       }
     }
@@ -224,8 +225,8 @@ class ColumnWriter {
     }
     about += fmt::format("protocol {}", context.reader.protocol());
     if (context.format.style == NumberFormat::Style::kPercent) about += ", in percent";
-    if (context.format.better == Better::kLower) about += ", lower is better";
-    if (context.format.better == Better::kHigher) about += ", higher is better";
+    if (context.better == Better::kLower) about += ", lower is better";
+    if (context.better == Better::kHigher) about += ", higher is better";
     if (column.show_error) about += ", standard error in brackets";
     if (column.show_deviation) about += ", mean ± standard deviation over seeds";
     return about;
@@ -270,6 +271,16 @@ std::string MarkFor(const std::string& text, Table& table) {
 void AddMark(const std::string& mark, std::string& marks) {
   if (!marks.empty()) marks += ",";
   marks += mark;
+}
+
+Metric MetricOf(const MetricSelector& select, const std::vector<Measurement>& measurements) {
+  if (!select.mean.empty()) return MeanMetric();
+  for (const Measurement& measurement : measurements) {
+    for (const MetricValue& value : measurement.values) {
+      if (value.metric == select.metric) return DescribeMetric(value.metric, value.unit);
+    }
+  }
+  return DescribeMetric(select.metric, "");
 }
 
 Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurements,

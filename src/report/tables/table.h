@@ -22,6 +22,7 @@ struct MetricValue {
   std::string basis;  // digest of what was scored; empty if unknown
   std::optional<double> standard_error;
   std::optional<int64_t> count;  // of documents or windows
+  std::string unit;
 };
 
 // One run: its keys (model, method, ratio, seed, ...) and what was measured of it. A key that has
@@ -45,6 +46,10 @@ struct MetricSelector {
   // was scored under one protocol.
   std::string mean;
 };
+
+// What is known of the metric that a selector names: the catalogue's entry, or for a metric of
+// another program what follows from the unit under which it is stored.
+Metric MetricOf(const MetricSelector& select, const std::vector<Measurement>& measurements = {});
 
 struct ValueColumn {
   enum class Kind {

@@ -8,12 +8,12 @@
 #include "base/strings.h"
 #include "report/tables/layout.h"
 #include "stats/means.h"
+#include "stats/stored_names.h"
 
 namespace condense {
 namespace {
 
-// "arc_easy" of "arc_easy@first-100".
-std::string WholeTask(const std::string& task) { return task.substr(0, task.find("@first-")); }
+std::string WholeTask(const std::string& task) { return ParseTaskPart(task).task; }
 
 const MetricValue* FindTerm(const Measurement& measurement, const std::string& protocol,
                             const MeanTerm& term) {
@@ -26,12 +26,17 @@ const MetricValue* FindTerm(const Measurement& measurement, const std::string& p
   return nullptr;
 }
 
-// Perplexity has no standard error of its own: by the delta method from that of its logarithm.
+// The perplexity of a text has no standard error of its own. By the delta method it follows from
+// that of the loss, which is stored beside it and is the mean of the same samples.
 std::optional<double> ErrorOf(const MetricValue& value, const Measurement& measurement) {
-  if (value.standard_error || value.metric != "perplexity") return value.standard_error;
+  const Metric metric = DescribeMetric(value.metric, value.unit);
+  if (value.standard_error || metric.kind != Metric::Kind::kTextPerplexity) {
+    return value.standard_error;
+  }
+  if (metric.series.empty()) return std::nullopt;
   for (const MetricValue& other : measurement.values) {
-    if (other.metric == "nll" && other.protocol == value.protocol && other.task == value.task &&
-        other.standard_error) {
+    if (other.standard_error && other.protocol == value.protocol && other.task == value.task &&
+        DescribeMetric(other.metric, other.unit).series == metric.series) {
       return value.value * *other.standard_error;
     }
   }

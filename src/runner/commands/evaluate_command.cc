@@ -98,9 +98,9 @@ Scored LoadText(const Arguments& arguments, const Tokenizer& tokenizer) {
 }
 
 void Print(const ProtocolMeasurement& measured, const ProtocolText& text) {
-  for (const ProtocolValue& value : measured.values) {
-    if (value.unit == "count") continue;
-    std::string line = fmt::format("{:<15} {:.8g}", value.name, value.value);
+  for (const MeasuredValue& value : measured.values) {
+    if (value.metric->unit == "count") continue;
+    std::string line = fmt::format("{:<15} {:.8g}", value.metric->name, value.value);
     if (value.standard_error) line += fmt::format(" +- {:.3g}", *value.standard_error);
     if (value.interval) {
       line += fmt::format("  (95 %: {:.6g} ... {:.6g})", value.interval->low, value.interval->high);
@@ -117,11 +117,12 @@ void Print(const ProtocolMeasurement& measured, const ProtocolText& text) {
 
 void PrintJson(const ProtocolMeasurement& measured, const ProtocolText& text, DType dtype) {
   Json json;
-  for (const ProtocolValue& value : measured.values) {
-    const bool whole = value.unit == "count";
-    json[value.name] = whole ? Json(static_cast<int64_t>(value.value)) : Json(value.value);
-    if (value.standard_error) json[value.name + "_stderr"] = *value.standard_error;
-    if (value.interval) json[value.name + "_ci95"] = {value.interval->low, value.interval->high};
+  for (const MeasuredValue& value : measured.values) {
+    const std::string& name = value.metric->name;
+    const bool whole = value.metric->unit == "count";
+    json[name] = whole ? Json(static_cast<int64_t>(value.value)) : Json(value.value);
+    if (value.standard_error) json[name + "_stderr"] = *value.standard_error;
+    if (value.interval) json[name + "_ci95"] = {value.interval->low, value.interval->high};
   }
   if (const auto* windows = std::get_if<EvaluationText>(&text)) {
     json["windows"] = windows->windows;
@@ -157,14 +158,13 @@ int PrintAgreement(const Arguments& arguments, const ModelSource& model, const T
   const AgreementResult result =
       EvaluateAgreement(dense.source(), model, std::get<EvaluationText>(scored.text),
                         {.first_windows = scored.agreement_windows});
-  const std::vector<std::pair<const char*, double>> values = {
-      {"kl_mean", result.kl_mean},       {"kl_error", result.kl_error},
-      {"kl_median", result.kl_median},   {"kl_p90", result.kl_p90},
-      {"kl_p99", result.kl_p99},         {"kl_max", result.kl_max},
-      {"top1_agree", result.top1_agree}, {"top5_overlap", result.top5_overlap},
-      {"dp_mean", result.dp_mean},       {"dp_rms", result.dp_rms},
-      {"nll_diff", result.nll_diff},     {"perplexity_ratio", std::exp(result.nll_diff)},
-  };
+  std::vector<std::pair<std::string, double>> values;
+  for (const MeasuredValue& value : MeasuredOf(result).values) {
+    if (value.metric->unit == "count") continue;
+    values.emplace_back(value.metric->name, value.value);
+    if (values.size() == 1) values.emplace_back("kl_error", result.kl_error);  // of the first
+  }
+  values.emplace_back("perplexity_ratio", std::exp(result.nll_diff));
   if (!arguments.Flag("json")) {
     for (const auto& [name, value] : values)
       std::cout << fmt::format("{:<17} {:.6g}\n", name, value);

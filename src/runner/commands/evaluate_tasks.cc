@@ -79,7 +79,7 @@ Json ToJson(const Outcome& outcome) {
   int64_t truncated = 0;
   for (const DocumentScore& document : outcome.scores.documents) truncated += document.truncated;
   for (const TaskMetric metric : outcome.task->metrics) {
-    const std::string name(StoredName(metric));
+    const std::string& name = StoredName(metric);
     const TaskValue value = ValueOf(outcome.scores, metric);
     json[name] = value.value;
     json[name + "_stderr"] = value.standard_error;
@@ -105,8 +105,8 @@ std::vector<MeanValue> MeansOf(const std::vector<Outcome>& outcomes) {
   for (const Outcome& outcome : outcomes) {
     for (const TaskMetric metric : outcome.task->metrics) {
       const TaskValue value = ValueOf(outcome.scores, metric);
-      values.push_back({outcome.scores.protocol, outcome.scores.task,
-                        std::string(StoredName(metric)), value.value, value.standard_error});
+      values.push_back({outcome.scores.protocol, outcome.scores.task, StoredName(metric),
+                        value.value, value.standard_error});
     }
   }
   return CompleteMeans(values);

@@ -100,19 +100,18 @@ TEST_F(Intervals, ProtocolsOfAnyFamilyGiveNamedValues) {
   const auto model = MakeTinyModel(options_);
   const RollingText rolling{
       .source = "r", .pages = {{text_.Window(0), 9, 50}}, .prefix = 1, .ids_sha256 = "01"};
-  const auto names = ProtocolValueNames();
   for (const ProtocolText& text : {ProtocolText(text_), ProtocolText(rolling)}) {
     const ProtocolMeasurement measured = EvaluateProtocol(*model, text);
     EXPECT_FALSE(measured.ids_sha256.empty());
     EXPECT_FALSE(measured.series.empty());
-    for (const ProtocolValue& value : measured.values) {
-      EXPECT_EQ(std::count(names.begin(), names.end(), value.name), 1) << value.name;
-      EXPECT_TRUE(std::isfinite(value.value)) << value.name;
+    for (const MeasuredValue& value : measured.values) {
+      EXPECT_EQ(FindMetric(value.metric->name), *value.metric);
+      EXPECT_TRUE(std::isfinite(value.value)) << value.metric->name;
     }
   }
   EXPECT_EQ(EvaluateProtocol(*model, text_).values.front().value,
             EvaluatePerplexity(*model, text_).perplexity);
-  EXPECT_EQ(EvaluateProtocol(*model, rolling).values.front().name, "word_perplexity");
+  EXPECT_EQ(EvaluateProtocol(*model, rolling).values.front().metric->name, "word_perplexity");
 }
 
 }  // namespace

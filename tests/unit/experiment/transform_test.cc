@@ -33,6 +33,9 @@ Tensor Rounded(const Tensor& tensor, DType dtype) {
   return (3 * tensor).to(dtype).to(tensor.scalar_type()) / 3;
 }
 
+const Metric& kLargestChange =
+    RegisterMetric({.name = "largest_change", .label = "largest change of a weight"});
+
 // Rounds the weights of every block to a smaller type.
 class RoundWeights final : public Transform {
  public:
@@ -68,7 +71,7 @@ class RoundWeights final : public Transform {
     subject.sink.PutHead(LoadHeadFor(source, embedding));
     subject.sink.Finish(source.config());
     StageResult result;
-    result.metrics.push_back({.task = "", .metric = "largest_change", .value = largest});
+    result.metrics.push_back(RecordOf(kLargestChange, largest, /*protocol=*/""));
     return result;
   }
 

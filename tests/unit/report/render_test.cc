@@ -13,6 +13,14 @@
 namespace condense {
 namespace {
 
+// A metric of these tests, shown as the accuracies beside it.
+[[maybe_unused]] const Metric& kMean5 =
+    RegisterMetric({.name = "mean5",
+                    .unit = "fraction",
+                    .format = {NumberFormat::Style::kPercent, 2},
+                    .better = Better::kHigher,
+                    .label = "mean"});
+
 void ExpectSpec(const std::string& name, const std::string& text) {
   const auto path = SourceFolder() / "tests/specs/report" / name;
   if (std::getenv("CONDENSE_UPDATE_SPECS") != nullptr) WriteFileAtomically(path, text);

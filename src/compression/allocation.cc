@@ -9,28 +9,11 @@
 
 namespace condense {
 
-const char* ModuleName(Module module) {
-  switch (module) {
-    case Module::kMlp:
-      return "mlp";
-    case Module::kQk:
-      return "qk";
-    case Module::kVo:
-      return "vo";
-  }
-  return "?";
-}
-
-Module ModuleOf(const std::string& role) {
-  if (role == "attention.q" || role == "attention.k") return Module::kQk;
-  return role == "attention.v" || role == "attention.o" ? Module::kVo : Module::kMlp;
-}
-
 double ModuleShare(const ModelConfig& dense, Module module) {
   const LayerConfig& layer = dense.Dense().layers.at(0);
   double total = 0, part = 0;
-  for (const std::string& role : LinearRoles(dense)) {
-    const auto [out, in] = LinearShape(dense, layer, role);
+  for (const Role role : LinearRoles(dense)) {
+    const auto [out, in] = LinearShape(layer, role);
     const double count = static_cast<double>(out) * static_cast<double>(in);
     total += count;
     if (ModuleOf(role) == module) part += count;

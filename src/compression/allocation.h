@@ -10,10 +10,6 @@
 
 namespace condense {
 
-enum class Module { kMlp, kQk, kVo };
-inline constexpr Module kModules[] = {Module::kMlp, Module::kQk, Module::kVo};
-const char* ModuleName(Module module);     // "mlp", "qk", "vo"
-Module ModuleOf(const std::string& role);  // of a linear map
 // Parameters of the module's linear maps in a layer, as a share of the whole block.
 double ModuleShare(const ModelConfig& dense, Module module);
 

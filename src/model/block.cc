@@ -6,38 +6,6 @@
 
 namespace condense {
 
-const char* TapName(Tap tap) {
-  switch (tap) {
-    case Tap::kBlockInput:
-      return "block_input";
-    case Tap::kAttentionInput:
-      return "attention_input";
-    case Tap::kQuery:
-      return "query";
-    case Tap::kKey:
-      return "key";
-    case Tap::kQueryRotated:
-      return "query_rotated";
-    case Tap::kKeyRotated:
-      return "key_rotated";
-    case Tap::kScores:
-      return "scores";
-    case Tap::kValue:
-      return "value";
-    case Tap::kValueMix:
-      return "value_mix";
-    case Tap::kResidualMid:
-      return "residual_mid";
-    case Tap::kMlpInput:
-      return "mlp_input";
-    case Tap::kMlpHidden:
-      return "mlp_hidden";
-    case Tap::kBlockOutput:
-      return "block_output";
-  }
-  return "?";
-}
-
 namespace {
 
 void Report(TapSink* taps, Tap tap, const Tensor& value) {
@@ -92,20 +60,27 @@ Tensor Block::Forward(const Tensor& x, const BlockContext& context) const {
   return ForwardMlp(ForwardAttention(x, context), context);
 }
 
-Linear& Block::LinearOf(const std::string& role) {
-  if (role == "attention.q") return attention.q;
-  if (role == "attention.k") return attention.k;
-  if (role == "attention.v") return attention.v;
-  if (role == "attention.o") return attention.o;
-  if (role == "mlp.gate") return mlp.gate;
-  if (role == "mlp.up") return mlp.up;
-  CONDENSE_CHECK(role == "mlp.down", "role {}", role);
+Linear& Block::LinearOf(Role role) {
+  switch (role) {
+    case Role::kQuery:
+      return attention.q;
+    case Role::kKey:
+      return attention.k;
+    case Role::kValue:
+      return attention.v;
+    case Role::kOutput:
+      return attention.o;
+    case Role::kGate:
+      return mlp.gate;
+    case Role::kUp:
+      return mlp.up;
+    case Role::kDown:
+      break;
+  }
   return mlp.down;
 }
 
-const Linear& Block::LinearOf(const std::string& role) const {
-  return const_cast<Block*>(this)->LinearOf(role);
-}
+const Linear& Block::LinearOf(Role role) const { return const_cast<Block*>(this)->LinearOf(role); }
 
 void Mlp::KeepChannels(const Tensor& kept) {
   CONDENSE_CHECK(!up.factored() && !gate.factored() && !down.factored(), "factored projections");
@@ -130,11 +105,12 @@ LayerConfig ShapeOf(const Block& block) {
   layer.attn_shortcut = block.attn_shortcut.defined();
   layer.mlp_shortcut = block.mlp_shortcut.defined();
   layer.selected_pairs = block.attention.rope_pairs.defined();
-  for (const char* role : kLinearRoles) {
+  for (const Role role : kRoles) {
     const Linear& linear = block.LinearOf(role);
-    if (linear.factored()) layer.low_rank[role] = linear.a.size(0);
-    if (linear.bias.defined()) layer.bias[role] = true;
-    if (linear.scale.defined()) layer.scale[role] = true;
+    LinearConfig& config = layer.linears[role];
+    if (linear.factored()) config.rank = linear.a.size(0);
+    config.bias = linear.bias.defined();
+    config.scale = linear.scale.defined();
   }
   return layer;
 }

@@ -86,10 +86,10 @@ struct Attention {
 
   template <class Visitor>
   void ForEachTensor(Visitor&& visit) {
-    q.ForEachTensor("attention.q", visit);
-    k.ForEachTensor("attention.k", visit);
-    v.ForEachTensor("attention.v", visit);
-    o.ForEachTensor("attention.o", visit);
+    q.ForEachTensor(Role::kQuery, visit);
+    k.ForEachTensor(Role::kKey, visit);
+    v.ForEachTensor(Role::kValue, visit);
+    o.ForEachTensor(Role::kOutput, visit);
     visit("attention.rope_pairs", rope_pairs);
   }
 };
@@ -107,9 +107,9 @@ struct Mlp {
 
   template <class Visitor>
   void ForEachTensor(Visitor&& visit) {
-    gate.ForEachTensor("mlp.gate", visit);
-    up.ForEachTensor("mlp.up", visit);
-    down.ForEachTensor("mlp.down", visit);
+    gate.ForEachTensor(Role::kGate, visit);
+    up.ForEachTensor(Role::kUp, visit);
+    down.ForEachTensor(Role::kDown, visit);
   }
 };
 
@@ -129,8 +129,8 @@ struct Block {
   Tensor ForwardAttention(const Tensor& x, const BlockContext& context = {}) const;  // -> mid_width
   Tensor ForwardMlp(const Tensor& x, const BlockContext& context = {}) const;        // -> out_width
 
-  Linear& LinearOf(const std::string& role);
-  const Linear& LinearOf(const std::string& role) const;
+  Linear& LinearOf(Role role);
+  const Linear& LinearOf(Role role) const;
 
   template <class Visitor>
   void ForEachTensor(Visitor&& visit) {

@@ -67,7 +67,7 @@ void CausalLmBuilder::PutBlock(int64_t position, Block block) {
   if (block.shares_with) {
     // One storage for both, whatever the source handed over.
     const Block& parent = model_->blocks_.at(static_cast<size_t>(*block.shares_with));
-    for (const char* role : kLinearRoles) {
+    for (const Role role : kRoles) {
       Linear& linear = block.LinearOf(role);
       const Linear& shared = parent.LinearOf(role);
       linear.weight = shared.weight, linear.a = shared.a, linear.b = shared.b;

@@ -4,6 +4,34 @@
 
 namespace condense {
 
+const char* PartName(LinearPart part) {
+  switch (part) {
+    case LinearPart::kWeight:
+      return "weight";
+    case LinearPart::kA:
+      return "A";
+    case LinearPart::kB:
+      return "B";
+    case LinearPart::kBias:
+      return "bias";
+    case LinearPart::kScale:
+      return "scale";
+  }
+  return "?";
+}
+
+std::optional<LinearTensor> LinearTensorNamed(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto role = RoleNamed(name.substr(0, dot));
+  if (!role) return std::nullopt;
+  for (const LinearPart part : {LinearPart::kWeight, LinearPart::kA, LinearPart::kB,
+                                LinearPart::kBias, LinearPart::kScale}) {
+    if (name.substr(dot + 1) == PartName(part)) return LinearTensor{*role, part};
+  }
+  return std::nullopt;
+}
+
 Tensor Linear::Forward(const Tensor& x) const {
   if (scale.defined()) {
     Tensor y = (factored() ? at::linear(at::linear(x, a), b) : at::linear(x, weight)) * scale;

@@ -1,12 +1,19 @@
 // A linear map of a block: one matrix, or a product of two factors; and the norms.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "model/model_config.h"
+#include "model/role.h"
 #include "tensor/tensor.h"
 
 namespace condense {
+
+// The tensors that a linear map can have, and their names: "weight", "A", "B", "bias", "scale".
+enum class LinearPart { kWeight, kA, kB, kBias, kScale };
+const char* PartName(LinearPart part);
 
 struct Linear {
   Tensor weight;  // [out, in]; undefined when factored
@@ -23,16 +30,29 @@ struct Linear {
   // The product of the factors, or the matrix itself: [out, in], without scale and bias.
   Tensor Product() const;
 
-  // Calls visit(name, tensor) for every defined tensor, or for every possible one when filling.
+  // Calls visit(name, tensor) for every tensor that a map can have, such as "attention.q.weight";
+  // undefined ones are empty, to be skipped or filled.
   template <class Visitor>
-  void ForEachTensor(const std::string& role, Visitor&& visit) {
-    visit(role + ".weight", weight);
-    visit(role + ".A", a);
-    visit(role + ".B", b);
-    visit(role + ".bias", bias);
-    visit(role + ".scale", scale);
+  void ForEachTensor(Role role, Visitor&& visit) {
+    const auto name = [&](LinearPart part) {
+      return std::string(RoleName(role)) + "." + PartName(part);
+    };
+    visit(name(LinearPart::kWeight), weight);
+    visit(name(LinearPart::kA), a);
+    visit(name(LinearPart::kB), b);
+    visit(name(LinearPart::kBias), bias);
+    visit(name(LinearPart::kScale), scale);
   }
 };
+
+// What a name of Linear::ForEachTensor() means; nullopt for any other name.
+struct LinearTensor {
+  Role role;
+  LinearPart part;
+  // A tensor of the product itself, which blocks that share their weights have once.
+  bool is_weight() const { return part != LinearPart::kBias && part != LinearPart::kScale; }
+};
+std::optional<LinearTensor> LinearTensorNamed(std::string_view name);
 
 struct Norm {
   NormKind kind = NormKind::kRms;
@@ -44,9 +64,9 @@ struct Norm {
   Tensor Forward(const Tensor& x) const;
 
   template <class Visitor>
-  void ForEachTensor(const std::string& role, Visitor&& visit) {
-    visit(role + ".weight", weight);
-    visit(role + ".bias", bias);
+  void ForEachTensor(const std::string& name, Visitor&& visit) {
+    visit(name + ".weight", weight);
+    visit(name + ".bias", bias);
   }
 };
 

@@ -1,7 +1,5 @@
 #include "model/model_config.h"
 
-#include "base/error.h"
-
 namespace condense {
 
 int64_t LayerConfig::QueryWidth() const {
@@ -28,33 +26,36 @@ int64_t LayerConfig::OutputWidth() const {
   return width;
 }
 
-bool LayerConfig::HasBias(const std::string& role) const {
-  const auto found = bias.find(role);
-  return found != bias.end() && found->second;
-}
-
 ModelConfig ModelConfig::Derived() const {
   ModelConfig derived = *this;
   if (!derived.base) derived.base = std::make_shared<const ModelConfig>(*this);
   return derived;
 }
 
-std::vector<std::string> LinearRoles(const ModelConfig& config) {
-  std::vector<std::string> roles;
-  for (const std::string role : kLinearRoles) {
-    if (role != "mlp.gate" || config.gated_mlp) roles.push_back(role);
-  }
+std::vector<Role> LinearRoles(const ModelConfig& config) {
+  std::vector<Role> roles{Role::kQuery, Role::kKey, Role::kValue, Role::kOutput};
+  if (config.gated_mlp) roles.push_back(Role::kGate);
+  roles.push_back(Role::kUp);
+  roles.push_back(Role::kDown);
   return roles;
 }
 
-MatrixShape LinearShape(const ModelConfig&, const LayerConfig& layer, const std::string& role) {
-  if (role == "attention.q") return {layer.QueryWidth(), layer.in_width};
-  if (role == "attention.k") return {layer.KeyWidth(), layer.in_width};
-  if (role == "attention.v") return {layer.ValueWidth(), layer.in_width};
-  if (role == "attention.o") return {layer.mid_width, layer.OutputWidth()};
-  if (role == "mlp.gate" || role == "mlp.up") return {layer.mlp_width, layer.mid_width};
-  if (role == "mlp.down") return {layer.out_width, layer.mlp_width};
-  CONDENSE_CHECK(false, "role {}", role);
+MatrixShape LinearShape(const LayerConfig& layer, Role role) {
+  switch (role) {
+    case Role::kQuery:
+      return {layer.QueryWidth(), layer.in_width};
+    case Role::kKey:
+      return {layer.KeyWidth(), layer.in_width};
+    case Role::kValue:
+      return {layer.ValueWidth(), layer.in_width};
+    case Role::kOutput:
+      return {layer.mid_width, layer.OutputWidth()};
+    case Role::kGate:
+    case Role::kUp:
+      return {layer.mlp_width, layer.mid_width};
+    case Role::kDown:
+      return {layer.out_width, layer.mlp_width};
+  }
   return {};
 }
 

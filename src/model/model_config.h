@@ -7,11 +7,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "model/role.h"
 
 namespace condense {
 
@@ -44,6 +45,14 @@ struct HeadConfig {
   bool operator==(const HeadConfig&) const = default;
 };
 
+// What one linear map of a layer has beside its matrix.
+struct LinearConfig {
+  std::optional<int64_t> rank;  // of the two factors that it is stored as; nullopt: one matrix
+  bool bias = false;
+  bool scale = false;  // a factor for each output channel
+  bool operator==(const LinearConfig&) const = default;
+};
+
 struct LayerConfig {
   int64_t source = 0;  // index of the block in the dense model
   std::vector<HeadConfig> heads;
@@ -58,10 +67,7 @@ struct LayerConfig {
 
   // Only some rotary pairs survive; the block then holds their indices.
   bool selected_pairs = false;
-  // Rank of each linear map that is stored as two factors, by role ("attention.q", "mlp.down").
-  std::map<std::string, int64_t> low_rank;
-  // Roles of linear maps with a bias, and of those with a per-output-channel scale.
-  std::map<std::string, bool> bias, scale;
+  PerRole<LinearConfig> linears;
   // Position, in this model, of the block whose linear weights this one uses (FoldGPT).
   std::optional<int64_t> shares_with;
 
@@ -69,7 +75,6 @@ struct LayerConfig {
   int64_t KeyWidth() const;     // sum over key heads
   int64_t ValueWidth() const;   // sum over value heads
   int64_t OutputWidth() const;  // input width of the output projection
-  bool HasBias(const std::string& role) const;
   bool operator==(const LayerConfig&) const = default;
 };
 
@@ -110,17 +115,12 @@ struct ModelConfig {
   ModelConfig Derived() const;
 };
 
-// Every role that a linear map of a block can have.
-inline constexpr const char* kLinearRoles[] = {
-    "attention.q", "attention.k", "attention.v", "attention.o", "mlp.gate", "mlp.up", "mlp.down"};
-// Those of a block of this model, in the order in which they are applied.
-std::vector<std::string> LinearRoles(const ModelConfig& config);
+// The roles of the linear maps of a block of this model, in the order in which they are applied.
+std::vector<Role> LinearRoles(const ModelConfig& config);
 
 struct MatrixShape {
   int64_t out = 0, in = 0;  // stored orientation
 };
-// Shape of a linear map of a layer by its role.
-MatrixShape LinearShape(const ModelConfig& config, const LayerConfig& layer,
-                        const std::string& role);
+MatrixShape LinearShape(const LayerConfig& layer, Role role);
 
 }  // namespace condense

@@ -21,13 +21,11 @@ struct LayerCount {
 
 LayerCount CountLayer(const ModelConfig& config, const LayerConfig& layer) {
   LayerCount count;
-  for (const std::string& role : LinearRoles(config)) {
-    const auto [out, in] = LinearShape(config, layer, role);
-    const auto rank = layer.low_rank.find(role);
-    count.weights += rank == layer.low_rank.end() ? out * in : rank->second * (out + in);
-    if (layer.HasBias(role)) count.extras += out;
-    const auto scale = layer.scale.find(role);
-    if (scale != layer.scale.end() && scale->second) count.extras += out;
+  for (const Role role : LinearRoles(config)) {
+    const int64_t out = LinearShape(layer, role).out;
+    count.weights += CountWeights(layer, role);
+    if (layer.linears[role].bias) count.extras += out;
+    if (layer.linears[role].scale) count.extras += out;
   }
   if (layer.attn_shortcut) count.shortcuts += layer.in_width * layer.mid_width;
   if (layer.mlp_shortcut) count.shortcuts += layer.mid_width * layer.out_width;
@@ -40,6 +38,12 @@ double Removed(int64_t now, int64_t dense) {
 }
 
 }  // namespace
+
+int64_t CountWeights(const LayerConfig& layer, Role role) {
+  const auto [out, in] = LinearShape(layer, role);
+  const std::optional<int64_t>& rank = layer.linears[role].rank;
+  return rank ? *rank * (out + in) : out * in;
+}
 
 ParameterCount CountParameters(const ModelConfig& config) {
   ParameterCount count;

@@ -8,8 +8,8 @@
 namespace condense {
 
 struct ParameterCount {
-  int64_t block =
-      0;  // linear weights of all blocks, with shortcuts and low-rank factors; shared once
+  // Linear weights of all blocks, with shortcuts and low-rank factors; shared ones count once.
+  int64_t block = 0;
   int64_t block_extras = 0;  // biases, norms and scales inside the blocks
   int64_t outside = 0;       // embeddings, final norm, head (a tied matrix once)
   int64_t tied = 0;          // elements of the head counted once because it is tied
@@ -18,6 +18,9 @@ struct ParameterCount {
   int64_t Total() const { return block + block_extras + outside; }
   int64_t UntiedTotal() const { return Total() + tied; }
 };
+
+// Weights of one linear map as it is stored: of the matrix, or of its two factors.
+int64_t CountWeights(const LayerConfig& layer, Role role);
 
 ParameterCount CountParameters(const ModelConfig& config);
 

@@ -58,7 +58,7 @@ inline ModelConfig TinyConfig(const TinyModelOptions& options) {
   layer.attention_scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
   layer.in_width = layer.mid_width = layer.out_width = config.hidden_size;
   if (options.opt) {
-    for (const std::string& role : LinearRoles(config)) layer.bias[role] = true;
+    for (const Role role : LinearRoles(config)) layer.linears[role].bias = true;
   }
   for (int64_t l = 0; l < options.layers; ++l) {
     layer.source = l;
@@ -97,13 +97,13 @@ inline std::unique_ptr<CausalLm> MakeTinyModel(const TinyModelOptions& options) 
     block.mlp.activation = config.activation;
     // Layers differ in how much they add to the stream, so that block influence tells them apart.
     const double strength = 0.3 + 0.25 * static_cast<double>((layer.source * 5) % 7);
-    for (const std::string& role : LinearRoles(config)) {
-      const auto [out, in] = LinearShape(config, layer, role);
-      const bool writes = role == "attention.o" || role == "mlp.down";
+    for (const Role role : LinearRoles(config)) {
+      const auto [out, in] = LinearShape(layer, role);
+      const bool writes = role == Role::kOutput || role == Role::kDown;
       Linear& linear = block.LinearOf(role);
       linear.weight =
           random({out, in}, (writes ? strength : 1) / std::sqrt(static_cast<double>(in)));
-      if (layer.HasBias(role)) linear.bias = random({out}, 0.1);
+      if (layer.linears[role].bias) linear.bias = random({out}, 0.1);
     }
     builder.PutBlock(layer.source, block);
   }

@@ -26,7 +26,7 @@ std::vector<std::vector<int32_t>> Windows(const CalibrationSet& set, const Curve
 
 int64_t WeightsOf(const Block& block, const ModelConfig& config, const TrialPart& part) {
   int64_t count = 0;
-  for (const std::string& role : LinearRoles(config)) {
+  for (const Role role : LinearRoles(config)) {
     const Module module = ModuleOf(role);
     if (std::find(part.modules.begin(), part.modules.end(), module) == part.modules.end()) continue;
     const Linear& linear = block.LinearOf(role);

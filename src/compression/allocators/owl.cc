@@ -18,20 +18,20 @@ namespace {
 
 // Share of the scores of a block's linear maps that exceed `multiple` times their common mean.
 double OutlierShare(const Block& block, const BlockStatistics& statistics,
-                    const std::vector<std::string>& roles, double multiple) {
-  const auto scores = [&](const std::string& role) {  // [out, in]
+                    const std::vector<Role>& roles, double multiple) {
+  const auto scores = [&](Role role) {  // [out, in]
     const Tensor& weight = block.LinearOf(role).weight;
     const Tensor rms = statistics.Get(SecondMoment(InputTap(role))).sqrt();
     return weight.to(kF64).abs() * rms.to(weight.device());
   };
   double sum = 0, count = 0, outliers = 0;
-  for (const std::string& role : roles) {
+  for (const Role role : roles) {
     const Tensor of_role = scores(role);
     sum += of_role.sum().item<double>();
     count += static_cast<double>(of_role.numel());
   }
   const double threshold = multiple * sum / count;
-  for (const std::string& role : roles) {
+  for (const Role role : roles) {
     outliers += static_cast<double>((scores(role) > threshold).sum().item<int64_t>());
   }
   return outliers / count;
@@ -73,7 +73,7 @@ class Owl final : public Allocator {
     const ModelSource& model = statistics.model();
     auto& known = outliers_[{model.digest(), statistics.calibration().hash}];
     if (!known.empty()) return known;
-    const std::vector<std::string> roles = LinearRoles(model.config());
+    const std::vector<Role> roles = LinearRoles(model.config());
     std::vector<double> shares;
     statistics.ForEachLayer(
         InputStatistics(StatKind::kSecondMoment), [&](int64_t l, const BlockStatistics& of_layer) {

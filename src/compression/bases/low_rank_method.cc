@@ -44,12 +44,12 @@ ModelConfig FactoredConfig(const ModelConfig& dense, const Allocation& allocatio
   CONDENSE_CHECK(allocation.size() == dense.layers.size(), "{} layers allocated",
                  allocation.size());
   ModelConfig config = dense.Derived();
-  for (const std::string& role : LinearRoles(dense)) {
+  for (const Role role : LinearRoles(dense)) {
     std::vector<double> kept;
     for (const ModuleSparsity& layer : allocation) kept.push_back(1 - layer.of(ModuleOf(role)));
-    const auto ranks = KeptRanks(LinearShape(dense, dense.layers.at(0), role), kept, options);
+    const auto ranks = KeptRanks(LinearShape(dense.layers.at(0), role), kept, options);
     for (size_t l = 0; l < ranks.size(); ++l) {
-      if (ranks[l]) config.layers[l].low_rank[role] = *ranks[l];
+      config.layers[l].linears[role].rank = ranks[l];
     }
   }
   return config;
@@ -84,7 +84,9 @@ void LowRankMethod::FactorBlock(int64_t layer, const LayerConfig& plan,
                                 LayerReport& report) const {
   const std::optional<StatKind> kind = InputStatistic();
   std::map<Tap, Whitening> whitenings;  // maps of one input share theirs
-  for (const auto& [role, rank] : plan.low_rank) {
+  for (const Role role : kRoles) {
+    if (!plan.linears[role].rank) continue;
+    const int64_t rank = *plan.linears[role].rank;
     const Stopwatch watch;
     const Tap tap = InputTap(role);
     Linear& linear = block.LinearOf(role);
@@ -97,9 +99,9 @@ void LowRankMethod::FactorBlock(int64_t layer, const LayerConfig& plan,
     }
     const Whitening& whitening = whitenings[tap];
     const LowRank factors =
-        Factorise(w, whitening, rank, fmt::format("layer {}, weight of {}", layer, role));
+        Factorise(w, whitening, rank, fmt::format("layer {}, weight of {}", layer, RoleName(role)));
     ReplaceByFactors(factors, linear);
-    ModuleReport& made = report.modules[role];
+    ModuleReport& made = report.modules[RoleName(role)];
     made.widths = {rank};
     made.damping = whitening.damping();
     made.condition = whitening.condition();

@@ -282,7 +282,7 @@ void UnitPruning::Narrow(const PlanContext& context, const std::vector<Counts>& 
         NarrowLayer(part, dense, kept, layer);
       }
       if (!intercept || !ConsumerTap(part)) continue;
-      layer.bias[part == UnitPart::kMlp ? "mlp.down" : "attention.o"] = true;
+      layer.linears[part == UnitPart::kMlp ? Role::kDown : Role::kOutput].bias = true;
     }
   }
 }

@@ -182,8 +182,9 @@ class SliceGptBase : public Compressor {
       layer.in_width = layer.mid_width = layer.out_width = s;
       layer.attn_shortcut = layer.mlp_shortcut = true;
       if (has_layer_norm) {
-        for (const char* role : {"attention.q", "attention.k", "attention.v", "mlp.up"})
-          layer.bias[role] = true;
+        for (const Role role : {Role::kQuery, Role::kKey, Role::kValue, Role::kUp}) {
+          layer.linears[role].bias = true;
+        }
       }
     }
     config.layers.back().out_width = dense.hidden_size;

@@ -6,6 +6,7 @@
 // fitted again, by least squares on what the block receives from the compressed ones below it. The
 // target is the dense weight on those inputs.
 #include <cmath>
+#include <map>
 #include <vector>
 
 #include "base/system.h"
@@ -58,7 +59,7 @@ class SvdLlm final : public LowRankMethod {
  private:
   // What the first stage made of one block, until the second comes to it.
   struct FactoredBlock {
-    std::map<std::string, Linear> linears;
+    std::map<Role, Linear> linears;
     LayerReport report;
   };
 
@@ -69,14 +70,16 @@ class SvdLlm final : public LowRankMethod {
       Block block = job.dense().LoadBlock(l);
       FactoredBlock made;
       FactorBlock(l, plan, statistics, block, made.report);
-      for (const auto& [role, rank] : plan.low_rank) made.linears[role] = block.LinearOf(role);
+      for (const Role role : kRoles) {
+        if (plan.linears[role].rank) made.linears[role] = block.LinearOf(role);
+      }
       blocks.push_back(std::move(made));
     });
     return blocks;
   }
 
   // B <- (A^T C' A)^-1 A^T C' W, started from the B of the first stage.
-  static void Update(BlockTask& task, const std::string& role) {
+  static void Update(BlockTask& task, Role role) {
     const Stopwatch watch;
     Linear& linear = task.block.LinearOf(role);
     const Tensor w = task.dense->LinearOf(role).weight.t().to(kF64);
@@ -84,7 +87,7 @@ class SvdLlm final : public LowRankMethod {
         RefitSecondFactor(task.stats->Get(Gram(InputTap(role))).to(w.device()),
                           linear.a.t().to(kF64), w, linear.b.t().to(kF64), 0);
     linear.b = refit.weight.t().to(linear.b.scalar_type()).contiguous();
-    ModuleReport& report = task.report->modules[role];
+    ModuleReport& report = task.report->modules[RoleName(role)];
     report.damping = std::max(report.damping, refit.damping);
     if (refit.squared_norm > 0) {
       report.relative_error = std::sqrt(refit.squared_error / refit.squared_norm);

@@ -108,8 +108,9 @@ std::string Widths(const LayerConfig& layer, Width width) {
 
 std::string Ranks(const LayerConfig& layer) {
   std::vector<std::string> ranks;
-  for (const auto& [role, rank] : layer.low_rank) {
-    ranks.push_back(fmt::format("{}:{}", JsonString(role), rank));
+  for (const Role role : kRoles) {
+    const auto& rank = layer.linears[role].rank;
+    if (rank) ranks.push_back(fmt::format("{}:{}", JsonString(RoleName(role)), *rank));
   }
   return fmt::format("{{{}}}", Join(ranks, ","));
 }
@@ -171,13 +172,9 @@ std::vector<LayerRecord> Layers(const CompressionResult& result) {
 // Weights of the linear maps of each module. Weights of another block count there.
 std::map<std::string, int64_t> ModuleWeights(const ModelConfig& config, const LayerConfig& layer) {
   std::map<std::string, int64_t> weights;
-  for (const std::string& role : LinearRoles(config)) {
-    const MatrixShape shape = LinearShape(config, layer, role);
-    const auto rank = layer.low_rank.find(role);
+  for (const Role role : LinearRoles(config)) {
     int64_t& sum = weights[ModuleName(ModuleOf(role))];
-    if (layer.shares_with) continue;
-    sum +=
-        rank == layer.low_rank.end() ? shape.out * shape.in : rank->second * (shape.out + shape.in);
+    if (!layer.shares_with) sum += CountWeights(layer, role);
   }
   return weights;
 }

@@ -5,31 +5,29 @@
 namespace condense {
 namespace {
 
-void CheckLinear(const ModelConfig& config, const LayerConfig& layer, const Block& block,
-                 int64_t position, const std::string& role) {
+void CheckLinear(const LayerConfig& layer, const Block& block, int64_t position, Role role) {
   const Linear& linear = block.LinearOf(role);
-  const auto [out, in] = LinearShape(config, layer, role);
+  const LinearConfig& expected = layer.linears[role];
+  const auto [out, in] = LinearShape(layer, role);
+  const char* name = RoleName(role);
   CONDENSE_CHECK(linear.weight.defined() || linear.factored(), "layer {} {} is empty", position,
-                 role);
+                 name);
   CONDENSE_CHECK(linear.out() == out && linear.in() == in,
-                 "layer {} {} is [{}, {}], expected [{}, {}]", position, role, linear.out(),
+                 "layer {} {} is [{}, {}], expected [{}, {}]", position, name, linear.out(),
                  linear.in(), out, in);
-  const auto rank = layer.low_rank.find(role);
-  CONDENSE_CHECK(linear.factored() == (rank != layer.low_rank.end()), "layer {} {}", position,
-                 role);
+  CONDENSE_CHECK(linear.factored() == expected.rank.has_value(), "layer {} {}", position, name);
   if (linear.factored()) {
-    CONDENSE_CHECK(linear.a.size(0) == rank->second && linear.b.size(1) == rank->second,
-                   "layer {} {}: rank", position, role);
+    CONDENSE_CHECK(linear.a.size(0) == *expected.rank && linear.b.size(1) == *expected.rank,
+                   "layer {} {}: rank", position, name);
   }
-  CONDENSE_CHECK(linear.bias.defined() == layer.HasBias(role), "layer {} {}: bias", position, role);
+  CONDENSE_CHECK(linear.bias.defined() == expected.bias, "layer {} {}: bias", position, name);
 }
 
 }  // namespace
 
 void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block& block,
                      int64_t position) {
-  for (const std::string& role : LinearRoles(config))
-    CheckLinear(config, layer, block, position, role);
+  for (const Role role : LinearRoles(config)) CheckLinear(layer, block, position, role);
   CONDENSE_CHECK(block.attention.heads == layer.heads, "layer {}: head widths", position);
   CONDENSE_CHECK(block.attn_shortcut.defined() == layer.attn_shortcut, "layer {}", position);
   CONDENSE_CHECK(block.mlp_shortcut.defined() == layer.mlp_shortcut, "layer {}", position);

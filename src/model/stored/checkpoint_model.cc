@@ -21,21 +21,47 @@ constexpr const char* kProvenanceFile = "provenance.json";
 constexpr const char* kPrefixProbe = "embed_tokens.weight";
 
 bool IsLinearWeight(const std::string& role_name) {
-  for (const std::string role : kLinearRoles) {
-    for (const char* part : {".weight", ".A", ".B"}) {
-      if (role_name == role + part) return true;
-    }
+  const auto linear = LinearTensorNamed(role_name);
+  return linear && linear->is_weight();
+}
+
+// Of a tensor of a linear map: as ExpectedShape().
+std::optional<std::vector<int64_t>> ExpectedLinearShape(const LayerConfig& layer,
+                                                        const LinearTensor& tensor) {
+  const LinearConfig& linear = layer.linears[tensor.role];
+  const auto [out, in] = LinearShape(layer, tensor.role);
+  const bool factored = linear.rank.has_value();
+  const int64_t rank = linear.rank.value_or(0);
+  std::vector<int64_t> shape;
+  switch (tensor.part) {
+    case LinearPart::kWeight:
+      if (!factored) shape = {out, in};
+      break;
+    case LinearPart::kA:
+      if (factored) shape = {rank, in};
+      break;
+    case LinearPart::kB:
+      if (factored) shape = {out, rank};
+      break;
+    case LinearPart::kBias:
+      if (linear.bias) shape = {out};
+      break;
+    case LinearPart::kScale:
+      if (linear.scale) shape = {out};
+      break;
   }
-  return false;
+  if (shape.empty()) return std::nullopt;
+  return shape;
 }
 
 // The shape a tensor of a block must have; absent when the block has no such tensor.
 std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config,
                                                   const LayerConfig& layer,
                                                   const std::string& role_name) {
-  const size_t dot = role_name.rfind('.');
-  const std::string role = role_name.substr(0, dot);
-  const std::string part = dot == std::string::npos ? "" : role_name.substr(dot + 1);
+  if (const auto linear = LinearTensorNamed(role_name)) {
+    if (linear->role == Role::kGate && !config.gated_mlp) return std::nullopt;
+    return ExpectedLinearShape(layer, *linear);
+  }
   if (role_name == "attention.rope_pairs") {
     if (!layer.selected_pairs) return std::nullopt;
     return std::vector<int64_t>{layer.KeyWidth() / 2};
@@ -48,22 +74,10 @@ std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config,
     if (!layer.mlp_shortcut) return std::nullopt;
     return std::vector<int64_t>{layer.mid_width, layer.out_width};
   }
-  if (role == "norm1" || role == "norm2") {
-    if (config.norm == NormKind::kPlainRms) return std::nullopt;
-    if (part == "bias" && config.norm != NormKind::kLayer) return std::nullopt;
-    return std::vector<int64_t>{role == "norm1" ? layer.in_width : layer.mid_width};
-  }
-  if (role == "mlp.gate" && !config.gated_mlp) return std::nullopt;
-  const auto [out, in] = LinearShape(config, layer, role);
-  const auto rank = layer.low_rank.find(role);
-  const bool factored = rank != layer.low_rank.end();
-  if (part == "weight" && !factored) return std::vector<int64_t>{out, in};
-  if (part == "A" && factored) return std::vector<int64_t>{rank->second, in};
-  if (part == "B" && factored) return std::vector<int64_t>{out, rank->second};
-  if (part == "bias" && layer.HasBias(role)) return std::vector<int64_t>{out};
-  if (part == "scale" && layer.scale.count(role) && layer.scale.at(role))
-    return std::vector<int64_t>{out};
-  return std::nullopt;
+  // What is left are the norms.
+  if (config.norm == NormKind::kPlainRms) return std::nullopt;
+  if (EndsWith(role_name, ".bias") && config.norm != NormKind::kLayer) return std::nullopt;
+  return std::vector<int64_t>{StartsWith(role_name, "norm1.") ? layer.in_width : layer.mid_width};
 }
 
 // An unfilled block of the right kinds, whose stored tensors are to be visited and filled.

@@ -1,5 +1,6 @@
 #include "model/stored/compressed_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -62,17 +63,16 @@ json LayerObject(const LayerConfig& layer, int64_t position, const std::string& 
               {"mlp", {{"width", layer.mlp_width}}},
               {"stream", {layer.in_width, layer.mid_width, layer.out_width}},
               {"shortcut", {{"attn", layer.attn_shortcut}, {"mlp", layer.mlp_shortcut}}}};
-  json bias = json::array(), scales = json::array();
-  for (const auto& [role, has] : layer.bias) {
-    if (has) bias.push_back(role);
-  }
-  for (const auto& [role, has] : layer.scale) {
-    if (has) scales.push_back(role);
+  json bias = json::array(), scales = json::array(), ranks = json::object();
+  for (const Role role : kRoles) {
+    const LinearConfig& linear = layer.linears[role];
+    if (linear.bias) bias.push_back(RoleName(role));
+    if (linear.scale) scales.push_back(RoleName(role));
+    if (linear.rank) ranks[RoleName(role)] = *linear.rank;
   }
   object["bias"] = bias;
   object["scales"] = scales;
-  object["low_rank"] = json::object();
-  for (const auto& [role, rank] : layer.low_rank) object["low_rank"][role] = rank;
+  object["low_rank"] = ranks;
   object["alias"] = layer.shares_with ? json{{"of", *layer.shares_with}} : json(nullptr);
   return object;
 }
@@ -93,19 +93,26 @@ std::vector<int64_t> Integers(const JsonReader& reader, const std::string& key) 
   return values;
 }
 
-// Roles listed under `key`, each one known.
-std::vector<std::string> Roles(const JsonReader& reader, const std::string& key,
-                               const ModelConfig& dense) {
-  std::vector<std::string> roles;
+// The role named `name` under `key`; DataError unless blocks of this model have it.
+Role ParseRole(const JsonReader& reader, const std::string& key, const std::string& name,
+               const ModelConfig& dense) {
+  const std::vector<Role> known = LinearRoles(dense);
+  const auto role = RoleNamed(name);
+  if (!role || std::find(known.begin(), known.end(), *role) == known.end()) {
+    throw MakeError<DataError>("{}: '{}' names '{}', which is no linear map of this family",
+                               reader.file(), reader.Full(key), name);
+  }
+  return *role;
+}
+
+// The list of roles under `key`, which may be absent.
+std::vector<Role> ParseRoles(const JsonReader& reader, const std::string& key,
+                             const ModelConfig& dense) {
+  std::vector<Role> roles;
   if (!reader.Has(key)) return roles;
-  const auto known = LinearRoles(dense);
   for (const json& value : reader.object().at(key)) {
-    const auto role = value.is_string() ? value.get<std::string>() : value.dump();
-    if (std::find(known.begin(), known.end(), role) == known.end()) {
-      throw MakeError<DataError>("{}: '{}' names '{}', which is no linear map of this family",
-                                 reader.file(), reader.Full(key), role);
-    }
-    roles.push_back(role);
+    const auto name = value.is_string() ? value.get<std::string>() : value.dump();
+    roles.push_back(ParseRole(reader, key, name, dense));
   }
   return roles;
 }
@@ -166,10 +173,12 @@ LayerConfig ParseLayer(const JsonReader& reader, int64_t position, const ModelCo
   const JsonReader shortcut = reader.Child("shortcut");
   layer.attn_shortcut = shortcut.Get<bool>("attn");
   layer.mlp_shortcut = shortcut.Get<bool>("mlp");
-  for (const std::string& role : Roles(reader, "bias", dense)) layer.bias[role] = true;
-  for (const std::string& role : Roles(reader, "scales", dense)) layer.scale[role] = true;
+  for (const Role role : ParseRoles(reader, "bias", dense)) layer.linears[role].bias = true;
+  for (const Role role : ParseRoles(reader, "scales", dense)) layer.linears[role].scale = true;
   const JsonReader ranks = reader.Child("low_rank");
-  for (const auto& [role, rank] : ranks.object().items()) layer.low_rank[role] = ranks.Size(role);
+  for (const auto& [name, rank] : ranks.object().items()) {
+    layer.linears[ParseRole(reader, "low_rank", name, dense)].rank = ranks.Size(name);
+  }
   if (reader.Has("alias")) {
     layer.shares_with = reader.Child("alias").Get<int64_t>("of");
     if (*layer.shares_with < 0 || *layer.shares_with >= position) {

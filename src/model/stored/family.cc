@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "config/registry.h"
+#include "model/linear.h"
 #include "model/stored/json_reader.h"
 
 namespace condense {
@@ -32,19 +33,29 @@ const ModelFamily& FamilyOf(const nlohmann::json& config, const std::string& fil
                              SuggestName(type, known));
 }
 
+namespace {
+
+// Behind the name of the block.
+std::string NameInBlock(const WeightNames& names, const std::string& role_name) {
+  if (const auto linear = LinearTensorNamed(role_name)) {
+    const std::string& name = names.linears[linear->role];
+    CONDENSE_CHECK(!name.empty(), "no name for {}", role_name);
+    return name + "." + PartName(linear->part);
+  }
+  if (role_name == "attention.rope_pairs") return names.rope_pairs;
+  if (role_name == "attn_shortcut") return names.attn_shortcut;
+  if (role_name == "mlp_shortcut") return names.mlp_shortcut;
+  const size_t dot = role_name.rfind('.');
+  const std::string norm = role_name.substr(0, dot);
+  CONDENSE_CHECK(norm == "norm1" || norm == "norm2", "no name for {}", role_name);
+  return (norm == "norm1" ? names.norm1 : names.norm2) + role_name.substr(dot);
+}
+
+}  // namespace
+
 std::string BlockTensorName(const WeightNames& names, const std::string& prefix, int64_t position,
                             const std::string& role_name) {
-  // "attention.q.weight" -> role "attention.q", part ".weight"; shortcuts and pairs have no part.
-  std::string role = role_name, part;
-  auto found = names.roles.find(role);
-  if (found == names.roles.end()) {
-    const size_t dot = role_name.rfind('.');
-    role = role_name.substr(0, dot);
-    part = role_name.substr(dot);
-    found = names.roles.find(role);
-  }
-  CONDENSE_CHECK(found != names.roles.end(), "no name for {}", role_name);
-  return prefix + fmt::format(fmt::runtime(names.block), position) + found->second + part;
+  return prefix + fmt::format(fmt::runtime(names.block), position) + NameInBlock(names, role_name);
 }
 
 }  // namespace condense

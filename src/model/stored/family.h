@@ -12,16 +12,21 @@
 
 namespace condense {
 
-// Names of tensors in the checkpoint, for the roles that the engine knows.
+// Names of tensors in the checkpoint.
 struct WeightNames {
   // Prefixes under which checkpoints of this family are found; the first one is written.
   std::vector<std::string> prefixes;
-  std::string token_embedding;               // after the prefix
-  std::string position_embedding;            // empty without a table
-  std::string final_norm;                    // without ".weight"
-  std::string head;                          // whole name without ".weight", no prefix
-  std::string block;                         // "layers.{}."
-  std::map<std::string, std::string> roles;  // "attention.q" -> "self_attn.q_proj"
+  std::string token_embedding;     // after the prefix
+  std::string position_embedding;  // empty without a table
+  std::string final_norm;          // without ".weight"
+  std::string head;                // whole name without ".weight", no prefix
+  std::string block;               // "layers.{}."
+  // Within a block, without the ending of the tensor.
+  std::string norm1, norm2;
+  PerRole<std::string> linears;  // Role::kQuery: "self_attn.q_proj"; empty for a map it lacks
+  // What only compressed models have.
+  std::string rope_pairs = "self_attn.rope_pairs";
+  std::string attn_shortcut = "attn_shortcut", mlp_shortcut = "mlp_shortcut";
   // Endings of tensors that old checkpoints carry and that nothing reads.
   std::vector<std::string> ignored;
 };

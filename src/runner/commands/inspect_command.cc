@@ -27,7 +27,9 @@ std::string Shown(const std::vector<int64_t>& widths) {
 
 Json LayerJson(const LayerConfig& layer) {
   Json low_rank = Json::object();
-  for (const auto& [role, rank] : layer.low_rank) low_rank[role] = rank;
+  for (const Role role : kRoles) {
+    if (layer.linears[role].rank) low_rank[RoleName(role)] = *layer.linears[role].rank;
+  }
   Json json = {{"source", layer.source},
                {"heads", layer.heads.size()},
                {"qk_widths", WidthsOf(layer, &HeadConfig::qk_width)},

@@ -136,9 +136,8 @@ TEST_P(FlapClaims, AConstantChannelIsRemovedWithoutError) {  // T72
   CausalLmBuilder builder("constant channel");
   ModelConfig config = tiny_.model->config();
   for (LayerConfig& layer : config.layers) {
-    for (const std::string role : {"mlp.up", "mlp.gate"}) {
-      if (role == "mlp.up" || config.gated_mlp) layer.bias[role] = true;
-    }
+    layer.linears[Role::kUp].bias = true;
+    layer.linears[Role::kGate].bias = config.gated_mlp;
   }
   builder.PutEmbedding(tiny_.model->embedding());
   for (int64_t l = 0; l < 3; ++l) {
@@ -183,9 +182,9 @@ TEST_P(FlapClaims, MeetsTheBudgetToWithinOneUnit) {  // T73
     }
     // Biases exist where units are gone, and are counted.
     for (const LayerConfig& layer : made.result.config.layers) {
-      EXPECT_TRUE(layer.mlp_width == dense.intermediate_size || layer.HasBias("mlp.down"));
+      EXPECT_TRUE(layer.mlp_width == dense.intermediate_size || layer.linears[Role::kDown].bias);
       EXPECT_TRUE(static_cast<int64_t>(layer.heads.size()) == dense.num_kv_heads ||
-                  layer.HasBias("attention.o"));
+                  layer.linears[Role::kOutput].bias);
     }
   }
 }

@@ -171,8 +171,7 @@ std::unique_ptr<CausalLm> WithBlock(const CausalLm& model, int64_t layer, const 
   const LayerConfig shape = ShapeOf(block);
   narrowed.heads = shape.heads;
   narrowed.mlp_width = shape.mlp_width;
-  narrowed.low_rank = shape.low_rank;
-  narrowed.bias = shape.bias;
+  narrowed.linears = shape.linears;
   narrowed.selected_pairs = shape.selected_pairs;
   builder.PutHead(model.head());
   builder.Finish(config);

@@ -33,7 +33,7 @@ std::vector<double> Removed(TinyModel& tiny, const std::string& yaml, double tar
 double OutlierShare(const TinyModel& tiny, int64_t layer, double multiple) {
   const Recorder recorder = RecordInputs(tiny, *tiny.model, layer);
   std::vector<double> scores;
-  for (const std::string& role : LinearRoles(tiny.model->config())) {
+  for (const Role role : LinearRoles(tiny.model->config())) {
     const Tensor rms = recorder.InputsOf(role).square().mean(0).sqrt().contiguous();
     const Tensor w = tiny.model->LoadBlock(layer).LinearOf(role).weight.to(kF64).contiguous();
     const double* weights = w.const_data_ptr<double>();

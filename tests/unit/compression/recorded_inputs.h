@@ -18,7 +18,7 @@ class Recorder final : public TapSink {
   bool Wants(Tap) const override { return true; }
   void OnTap(Tap tap, const Tensor& x) override { rows_[tap].push_back(x.flatten(0, -2).to(kF64)); }
   // X [tokens, in] of a linear map.
-  Tensor InputsOf(const std::string& role) const { return at::cat(rows_.at(InputTap(role))); }
+  Tensor InputsOf(Role role) const { return at::cat(rows_.at(InputTap(role))); }
 
  private:
   std::map<Tap, std::vector<Tensor>> rows_;

@@ -37,7 +37,9 @@ class SvdFamily : public testing::TestWithParam<TinyModelOptions> {
   void ForEachFactored(const Compressed& compressed, Function fn) {
     int64_t visited = 0;
     for (const LayerReport& layer : compressed.result.report.layers) {
-      for (const auto& [role, report] : layer.modules) fn(layer.layer, role, report), ++visited;
+      for (const auto& [name, report] : layer.modules) {
+        fn(layer.layer, RoleNamed(name).value(), report), ++visited;
+      }
     }
     const auto roles = static_cast<int64_t>(LinearRoles(tiny_.model->config()).size());
     EXPECT_EQ(visited, 3 * roles);
@@ -52,10 +54,10 @@ TEST_P(SvdFamily, MeetsTheRatioCountsItsFactorsAndRepeats) {
     EXPECT_LT(one.result.ratios.block, 0.4);
     int64_t stored = 0;
     for (Block block : one.model->blocks()) {
-      for (const std::string& role : LinearRoles(tiny_.model->config())) {
+      for (const Role role : LinearRoles(tiny_.model->config())) {
         const Linear& linear = block.LinearOf(role);
-        EXPECT_TRUE(linear.factored()) << role;
-        EXPECT_EQ(linear.bias.defined(), GetParam().opt) << role;
+        EXPECT_TRUE(linear.factored()) << RoleName(role);
+        EXPECT_EQ(linear.bias.defined(), GetParam().opt) << RoleName(role);
         stored += linear.a.numel() + linear.b.numel();
       }
       const auto layer = static_cast<size_t>(block.source);
@@ -74,15 +76,15 @@ TEST_P(SvdFamily, CopiesAtRatioZeroAndWhatAnAllocatorLeaves) {  // T58
     const Compressed qk = CompressFixed(tiny_, method, {.qk = 0.5});
     for (int64_t l = 0; l < 3; ++l) {
       const Block dense = tiny_.model->LoadBlock(l);
-      for (const std::string& role : LinearRoles(tiny_.model->config())) {
+      for (const Role role : LinearRoles(tiny_.model->config())) {
         const auto copied = [&](const Compressed& compressed) {
           const Block block = compressed.model->LoadBlock(l);
           const Linear& linear = block.LinearOf(role);
           return !linear.factored() && at::equal(linear.weight, dense.LinearOf(role).weight);
         };
-        EXPECT_TRUE(copied(same)) << role;
-        EXPECT_EQ(copied(mlp), ModuleOf(role) != Module::kMlp) << role;
-        EXPECT_EQ(copied(qk), ModuleOf(role) != Module::kQk) << role;
+        EXPECT_TRUE(copied(same)) << RoleName(role);
+        EXPECT_EQ(copied(mlp), ModuleOf(role) != Module::kMlp) << RoleName(role);
+        EXPECT_EQ(copied(qk), ModuleOf(role) != Module::kQk) << RoleName(role);
       }
     }
   }
@@ -93,7 +95,7 @@ TEST_P(SvdFamily, FactoredMapsComputeTheirProduct) {
   CausalLmBuilder builder;
   builder.PutEmbedding(compressed.model->embedding());
   for (Block block : compressed.model->blocks()) {
-    for (const std::string& role : LinearRoles(tiny_.model->config())) {
+    for (const Role role : LinearRoles(tiny_.model->config())) {
       Linear& linear = block.LinearOf(role);
       linear.weight = linear.Product();
       linear.a = linear.b = Tensor();
@@ -110,8 +112,8 @@ TEST_P(SvdFamily, FactoredMapsComputeTheirProduct) {
 
 TEST_P(SvdFamily, SvdLlmIsTheBestApproximationOfTheOutputs) {
   const Compressed compressed = CompressTo(tiny_, "svd_llm");
-  ForEachFactored(compressed, [&](int64_t l, const std::string& role, const ModuleReport& report) {
-    SCOPED_TRACE(fmt::format("layer {} {}", l, role));
+  ForEachFactored(compressed, [&](int64_t l, Role role, const ModuleReport& report) {
+    SCOPED_TRACE(fmt::format("layer {} {}", l, RoleName(role)));
     const Tensor x = RecordInputs(tiny_, *tiny_.model, l).InputsOf(role);
     const Tensor y = at::matmul(x, ProductOf(tiny_.model->LoadBlock(l).LinearOf(role)));
     const Tensor made = at::matmul(x, ProductOf(compressed.model->LoadBlock(l).LinearOf(role)));
@@ -126,8 +128,8 @@ TEST_P(SvdFamily, SvdLlmIsTheBestApproximationOfTheOutputs) {
 
 TEST_P(SvdFamily, AsvdTruncatesInTheScaleOfMeanMagnitudes) {
   const Compressed compressed = CompressTo(tiny_, "asvd");
-  ForEachFactored(compressed, [&](int64_t l, const std::string& role, const ModuleReport& report) {
-    SCOPED_TRACE(fmt::format("layer {} {}", l, role));
+  ForEachFactored(compressed, [&](int64_t l, Role role, const ModuleReport& report) {
+    SCOPED_TRACE(fmt::format("layer {} {}", l, RoleName(role)));
     const Tensor x = RecordInputs(tiny_, *tiny_.model, l).InputsOf(role);
     const Tensor w = ProductOf(tiny_.model->LoadBlock(l).LinearOf(role));
     const Tensor scale = x.abs().mean(0).sqrt().unsqueeze(1);
@@ -140,8 +142,8 @@ TEST_P(SvdFamily, AsvdTruncatesInTheScaleOfMeanMagnitudes) {
 TEST_P(SvdFamily, SvdTruncatesTheWeights) {
   const Compressed svd = CompressTo(tiny_, "svd"),
                    flat = CompressTo(tiny_, "{use: asvd, alpha: 0}");
-  ForEachFactored(svd, [&](int64_t l, const std::string& role, const ModuleReport& report) {
-    SCOPED_TRACE(fmt::format("layer {} {}", l, role));
+  ForEachFactored(svd, [&](int64_t l, Role role, const ModuleReport& report) {
+    SCOPED_TRACE(fmt::format("layer {} {}", l, RoleName(role)));
     const Tensor w = ProductOf(tiny_.model->LoadBlock(l).LinearOf(role));
     const Tensor made = ProductOf(svd.model->LoadBlock(l).LinearOf(role));
     const Tensor same = ProductOf(flat.model->LoadBlock(l).LinearOf(role));
@@ -155,8 +157,8 @@ TEST_P(SvdFamily, SvdTruncatesTheWeights) {
 TEST_P(SvdFamily, UpdateIsLeastSquaresOnTheInputsOfTheCompressedPrefix) {
   const Compressed first = CompressTo(tiny_, "svd_llm"),
                    second = CompressTo(tiny_, "{use: svd_llm, update: true}");
-  ForEachFactored(second, [&](int64_t l, const std::string& role, const ModuleReport& report) {
-    SCOPED_TRACE(fmt::format("layer {} {}", l, role));
+  ForEachFactored(second, [&](int64_t l, Role role, const ModuleReport& report) {
+    SCOPED_TRACE(fmt::format("layer {} {}", l, RoleName(role)));
     const Linear before = first.model->LoadBlock(l).LinearOf(role),
                  after = second.model->LoadBlock(l).LinearOf(role);
     EXPECT_TRUE(at::equal(before.a, after.a));
@@ -241,8 +243,8 @@ TEST(SvdFamily, ARatioIsMetToWithinOneRankOfEachMap) {  // T59
           tiny.statistics, tiny.statistics, builder);
       const ModelConfig& dense = tiny.model->config();
       double ranks = 0;  // parameters of one rank of every map
-      for (const std::string& role : LinearRoles(dense)) {
-        const MatrixShape shape = LinearShape(dense, dense.layers[0], role);
+      for (const Role role : LinearRoles(dense)) {
+        const MatrixShape shape = LinearShape(dense.layers[0], role);
         ranks += 3 * static_cast<double>(shape.out + shape.in);
       }
       const double target = (1 - ratio) * static_cast<double>(CountParameters(dense).block);
@@ -256,7 +258,9 @@ TEST(SvdFamily, RanksAreMultiplesWhereAsked) {
   TinyModel tiny(kLlama);
   for (const LayerConfig& layer :
        CompressTo(tiny, "{use: svd, rank_multiple: 4}").result.config.layers) {
-    for (const auto& [role, rank] : layer.low_rank) EXPECT_EQ(rank % 4, 0) << role;
+    for (const Role role : kRoles) {
+      EXPECT_EQ(layer.linears[role].rank.value_or(0) % 4, 0) << RoleName(role);
+    }
   }
   EXPECT_THAT([&] { CompressTo(tiny, "{use: svd, rank_multiple: 16}"); },
               ThrowsMessage<ConfigError>(HasSubstr("rank_multiple is 16")));
@@ -272,8 +276,9 @@ TEST(SvdFamily, SharesRanksOutAsAnAllocatorSays) {
   std::set<int64_t> ranks;
   int64_t queries = 0, outputs = 0;
   for (const LayerConfig& layer : compressed.result.config.layers) {
-    ranks.insert(layer.low_rank.at("mlp.up"));
-    queries += layer.low_rank.at("attention.q"), outputs += layer.low_rank.at("attention.o");
+    ranks.insert(layer.linears[Role::kUp].rank.value());
+    queries += layer.linears[Role::kQuery].rank.value();
+    outputs += layer.linears[Role::kOutput].rank.value();
   }
   EXPECT_GT(queries, outputs);
   EXPECT_GT(ranks.size(), 1u);

@@ -55,8 +55,7 @@ TEST(CompressedFolder, SharedBlocksAreStoredOnceAndShareOneStorage) {
     if (l == 1) parent = block;
     if (l != 2) return;
     block.shares_with = 1;
-    for (const char* role : kLinearRoles)
-      block.LinearOf(role).weight = parent.LinearOf(role).weight;
+    for (const Role role : kRoles) block.LinearOf(role).weight = parent.LinearOf(role).weight;
   });
   EXPECT_EQ(Checkpoint::Open(path).Has("model.layers.2.mlp.up_proj.weight"), false);
   const auto loaded = CausalLm::Load(*CheckpointModel::Open(path));

@@ -32,7 +32,7 @@ TEST(CountMacs, FollowWhatIsLeft) {
   layer.mlp_width -= 1000;
   EXPECT_EQ(CountMacs(dense, 64) - CountMacs(narrow, 64), int64_t{64} * 3 * 1000 * 4096);
   layer = dense.layers[3];
-  layer.low_rank["mlp.up"] = 512;
+  layer.linears[Role::kUp].rank = 512;
   EXPECT_EQ(CountMacs(dense, 64) - CountMacs(narrow, 64),
             int64_t{64} * (int64_t{4096} * 11008 - 512 * (4096 + 11008)));
   layer = dense.layers[3];

@@ -326,9 +326,9 @@ class Condense final : public Compressor, public ModuleTrials {
         dense, allocation, {.mode = options_.rounding, .pooled_heads = options_.pools()});
     for (LayerConfig& layer : config.layers) {
       const bool narrows = WidthOf(layer, Module::kVo) < DenseWidth(dense, Module::kVo);
-      if (!narrows || !layer.HasBias("attention.v")) continue;
-      layer.bias.erase("attention.v");
-      layer.bias["attention.o"] = true;
+      if (!narrows || !layer.linears[Role::kValue].bias) continue;
+      layer.linears[Role::kValue].bias = false;
+      layer.linears[Role::kOutput].bias = true;
     }
     return {std::move(config), std::move(allocation)};
   }

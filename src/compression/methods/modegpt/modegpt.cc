@@ -185,10 +185,9 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
   // A narrowed value head has its bias absorbed by the output, or a new one if it is centred.
   void SetBiases(const ModelConfig& dense, LayerConfig& layer) const {
     if (layer.heads.front().vo_width == dense.head_dim) return;
-    const bool biased = layer.HasBias("attention.v"), centers = options_.Centers(biased);
-    layer.bias.erase("attention.v");
-    if (centers) layer.bias["attention.v"] = true;
-    if (centers || biased) layer.bias["attention.o"] = true;
+    const bool biased = layer.linears[Role::kValue].bias, centers = options_.Centers(biased);
+    layer.linears[Role::kValue].bias = centers;
+    if (centers || biased) layer.linears[Role::kOutput].bias = true;
   }
 
   ModeGptOptions options_;

@@ -84,12 +84,14 @@ class Llama final : public ModelFamily {
     layer.attention_scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
     layer.in_width = layer.mid_width = layer.out_width = config.hidden_size;
     if (reader.Get<bool>("attention_bias", false)) {
-      for (const char* role : {"attention.q", "attention.k", "attention.v", "attention.o"}) {
-        layer.bias[role] = true;
+      for (const Role role : {Role::kQuery, Role::kKey, Role::kValue, Role::kOutput}) {
+        layer.linears[role].bias = true;
       }
     }
     if (reader.Get<bool>("mlp_bias", false)) {
-      for (const char* role : {"mlp.gate", "mlp.up", "mlp.down"}) layer.bias[role] = true;
+      for (const Role role : {Role::kGate, Role::kUp, Role::kDown}) {
+        layer.linears[role].bias = true;
+      }
     }
     for (int64_t l = 0, count = reader.Count("num_hidden_layers"); l < count; ++l) {
       layer.source = l;
@@ -105,18 +107,15 @@ class Llama final : public ModelFamily {
                                    .final_norm = "norm",
                                    .head = "lm_head",
                                    .block = "layers.{}.",
-                                   .roles = {{"norm1", "input_layernorm"},
-                                             {"norm2", "post_attention_layernorm"},
-                                             {"attention.q", "self_attn.q_proj"},
-                                             {"attention.k", "self_attn.k_proj"},
-                                             {"attention.v", "self_attn.v_proj"},
-                                             {"attention.o", "self_attn.o_proj"},
-                                             {"attention.rope_pairs", "self_attn.rope_pairs"},
-                                             {"mlp.gate", "mlp.gate_proj"},
-                                             {"mlp.up", "mlp.up_proj"},
-                                             {"mlp.down", "mlp.down_proj"},
-                                             {"attn_shortcut", "attn_shortcut"},
-                                             {"mlp_shortcut", "mlp_shortcut"}},
+                                   .norm1 = "input_layernorm",
+                                   .norm2 = "post_attention_layernorm",
+                                   .linears = {{Role::kQuery, "self_attn.q_proj"},
+                                               {Role::kKey, "self_attn.k_proj"},
+                                               {Role::kValue, "self_attn.v_proj"},
+                                               {Role::kOutput, "self_attn.o_proj"},
+                                               {Role::kGate, "mlp.gate_proj"},
+                                               {Role::kUp, "mlp.up_proj"},
+                                               {Role::kDown, "mlp.down_proj"}},
                                    .ignored = {"rotary_emb.inv_freq"}};
     return names;
   }

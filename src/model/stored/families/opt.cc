@@ -42,10 +42,7 @@ class Opt final : public ModelFamily {
     layer.attention_scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
     layer.in_width = layer.mid_width = layer.out_width = config.hidden_size;
     if (reader.Get<bool>("enable_bias", true)) {
-      for (const char* role :
-           {"attention.q", "attention.k", "attention.v", "attention.o", "mlp.up", "mlp.down"}) {
-        layer.bias[role] = true;
-      }
+      for (const Role role : LinearRoles(config)) layer.linears[role].bias = true;
     }
     for (int64_t l = 0, count = reader.Count("num_hidden_layers"); l < count; ++l) {
       layer.source = l;
@@ -61,17 +58,14 @@ class Opt final : public ModelFamily {
                                    .final_norm = "final_layer_norm",
                                    .head = "lm_head",
                                    .block = "layers.{}.",
-                                   .roles = {{"norm1", "self_attn_layer_norm"},
-                                             {"norm2", "final_layer_norm"},
-                                             {"attention.q", "self_attn.q_proj"},
-                                             {"attention.k", "self_attn.k_proj"},
-                                             {"attention.v", "self_attn.v_proj"},
-                                             {"attention.o", "self_attn.out_proj"},
-                                             {"attention.rope_pairs", "self_attn.rope_pairs"},
-                                             {"mlp.up", "fc1"},
-                                             {"mlp.down", "fc2"},
-                                             {"attn_shortcut", "attn_shortcut"},
-                                             {"mlp_shortcut", "mlp_shortcut"}},
+                                   .norm1 = "self_attn_layer_norm",
+                                   .norm2 = "final_layer_norm",
+                                   .linears = {{Role::kQuery, "self_attn.q_proj"},
+                                               {Role::kKey, "self_attn.k_proj"},
+                                               {Role::kValue, "self_attn.v_proj"},
+                                               {Role::kOutput, "self_attn.out_proj"},
+                                               {Role::kUp, "fc1"},
+                                               {Role::kDown, "fc2"}},
                                    .ignored = {}};
     return names;
   }

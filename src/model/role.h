@@ -25,7 +25,7 @@ std::optional<Role> RoleNamed(std::string_view name);
 Tap InputTap(Role role);
 
 // Maps that are compressed together: queries with keys, values with the output projection, and the
-// MLP (methods.md 0.1).
+// MLP (methods.md 1).
 enum class Module { kMlp, kQk, kVo };
 inline constexpr std::array kModules{Module::kMlp, Module::kQk, Module::kVo};
 const char* ModuleName(Module module);  // "mlp", "qk", "vo"

@@ -8,6 +8,7 @@
 #include "compression/compress.h"
 #include "config/registry.h"
 #include "model/stored/check.h"
+#include "model/stored/checkpoint_sink.h"
 #include "support/temp_folder.h"
 #include "support/tiny_folder.h"
 #include "support/tiny_model.h"

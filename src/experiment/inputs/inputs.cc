@@ -12,7 +12,7 @@
 #include "data/protocols/windows.h"
 #include "data/tasks/task_definition.h"
 #include "data/tasks/task_files.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/checkpoint_sink.h"
 
 namespace condense {
 namespace fs = std::filesystem;

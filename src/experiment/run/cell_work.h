@@ -12,6 +12,7 @@
 
 #include "experiment/plan/plan.h"
 #include "experiment/run/workbench.h"
+#include "model/stored/checkpoint_sink.h"
 #include "results/results_store.h"
 
 namespace condense {

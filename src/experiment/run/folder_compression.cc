@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiment/run/workbench.h"
+#include "model/stored/checkpoint_sink.h"
 
 namespace condense {
 namespace {

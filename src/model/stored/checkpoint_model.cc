@@ -6,96 +6,14 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/strings.h"
-#include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/json.h"
+#include "model/stored/block_tensors.h"
 #include "model/stored/check.h"
 #include "model/stored/compressed_config.h"
 #include "model/stored/family.h"
 
 namespace condense {
-namespace {
-
-constexpr const char* kProvenanceFile = "provenance.json";
-constexpr const char* kPrefixProbe = "embed_tokens.weight";
-
-bool IsLinearWeight(const std::string& role_name) {
-  const auto linear = LinearTensorNamed(role_name);
-  return linear && linear->is_weight();
-}
-
-// Of a tensor of a linear map: as ExpectedShape().
-std::optional<std::vector<int64_t>> ExpectedLinearShape(const LayerConfig& layer,
-                                                        const LinearTensor& tensor) {
-  const LinearConfig& linear = layer.linears[tensor.role];
-  const auto [out, in] = LinearShape(layer, tensor.role);
-  const bool factored = linear.rank.has_value();
-  const int64_t rank = linear.rank.value_or(0);
-  std::vector<int64_t> shape;
-  switch (tensor.part) {
-    case LinearPart::kWeight:
-      if (!factored) shape = {out, in};
-      break;
-    case LinearPart::kA:
-      if (factored) shape = {rank, in};
-      break;
-    case LinearPart::kB:
-      if (factored) shape = {out, rank};
-      break;
-    case LinearPart::kBias:
-      if (linear.bias) shape = {out};
-      break;
-    case LinearPart::kScale:
-      if (linear.scale) shape = {out};
-      break;
-  }
-  if (shape.empty()) return std::nullopt;
-  return shape;
-}
-
-// The shape a tensor of a block must have; absent when the block has no such tensor.
-std::optional<std::vector<int64_t>> ExpectedShape(const ModelConfig& config,
-                                                  const LayerConfig& layer,
-                                                  const std::string& role_name) {
-  if (const auto linear = LinearTensorNamed(role_name)) {
-    if (linear->role == Role::kGate && !config.gated_mlp) return std::nullopt;
-    return ExpectedLinearShape(layer, *linear);
-  }
-  if (role_name == "attention.rope_pairs") {
-    if (!layer.selected_pairs) return std::nullopt;
-    return std::vector<int64_t>{layer.KeyWidth() / 2};
-  }
-  if (role_name == "attn_shortcut") {
-    if (!layer.attn_shortcut) return std::nullopt;
-    return std::vector<int64_t>{layer.in_width, layer.mid_width};
-  }
-  if (role_name == "mlp_shortcut") {
-    if (!layer.mlp_shortcut) return std::nullopt;
-    return std::vector<int64_t>{layer.mid_width, layer.out_width};
-  }
-  // What is left are the norms.
-  if (config.norm == NormKind::kPlainRms) return std::nullopt;
-  if (EndsWith(role_name, ".bias") && config.norm != NormKind::kLayer) return std::nullopt;
-  return std::vector<int64_t>{StartsWith(role_name, "norm1.") ? layer.in_width : layer.mid_width};
-}
-
-// An unfilled block of the right kinds, whose stored tensors are to be visited and filled.
-Block EmptyBlock(const ModelConfig& config, const LayerConfig& layer) {
-  Block block;
-  block.source = layer.source;
-  block.shares_with = layer.shares_with;
-  for (Norm* norm : {&block.norm1, &block.norm2}) {
-    *norm = Norm{.kind = config.norm, .eps = config.norm_eps, .divisor = config.norm_divisor};
-  }
-  block.attention.heads = layer.heads;
-  block.attention.scale = layer.attention_scale;
-  block.mlp.activation = config.activation;
-  return block;
-}
-
-}  // namespace
-
 struct CheckpointModel::State {
   Checkpoint checkpoint;
   nlohmann::json json;
@@ -236,7 +154,7 @@ std::unique_ptr<CheckpointModel> CheckpointModel::Open(const std::filesystem::pa
                                                 .rope_frequencies = {}});
   state->rope_frequencies = RopeFrequencies(state->config, options.device);
   for (const std::string& prefix : family.Names().prefixes) {
-    if (state->checkpoint.Has(prefix + kPrefixProbe)) {
+    if (state->checkpoint.Has(prefix + family.Names().token_embedding + ".weight")) {
       state->prefix = prefix;
       break;
     }
@@ -305,128 +223,6 @@ Head CheckpointModel::LoadHead() const {
     head.linear.bias = state_->Load(state_->names->head + ".bias", {config.vocab_size});
   }
   return head;
-}
-
-// --- Writing -------------------------------------------------------------------------------------
-
-namespace {
-
-// The folder, unless writing it would destroy something that this program did not make: the model
-// itself, or a checkpoint from elsewhere.
-std::filesystem::path SafeDestination(const CheckpointModel& dense, std::filesystem::path folder) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  fs::path at = fs::weakly_canonical(fs::absolute(folder, ignored), ignored);
-  for (;; at = at.parent_path()) {
-    if (fs::equivalent(at, dense.folder(), ignored)) {
-      throw MakeError<ConfigError>(
-          "{}: is the folder of the model itself, or lies in it; name another folder to write to",
-          folder.string());
-    }
-    if (at == at.parent_path()) break;
-  }
-  const bool filled = fs::is_directory(folder, ignored) && !fs::is_empty(folder, ignored);
-  if (filled && fs::exists(folder / "config.json", ignored) &&
-      !fs::exists(folder / kProvenanceFile, ignored)) {
-    throw MakeError<DataError>(
-        "{}: holds a model that this program did not write (it has no {}), so it is not replaced; "
-        "name another folder or remove it",
-        folder.string(), kProvenanceFile);
-  }
-  return folder;
-}
-
-}  // namespace
-
-struct CheckpointSink::State {
-  CheckpointWriter writer;
-  Options options;
-  nlohmann::json json;
-  const WeightNames* names;
-  std::string prefix;
-  std::vector<std::filesystem::path> tokenizer_files;
-  std::vector<LayerConfig> shapes;
-  Tensor token_embedding;  // kept until the head tells whether it is tied
-  bool tied = false;
-
-  void Add(const std::string& name, const Tensor& tensor) {
-    if (!tensor.defined()) return;
-    Tensor stored = tensor.to(at::kCPU);
-    if (stored.is_floating_point() && options.dtype) stored = stored.to(*options.dtype);
-    if (stored.scalar_type() == kI64) stored = stored.to(kI32);  // index maps are stored as int32
-    writer.Add(name, stored.contiguous());
-  }
-};
-
-CheckpointSink::CheckpointSink(const CheckpointModel& dense, std::filesystem::path folder,
-                               Options options)
-    : state_(new State{.writer = CheckpointWriter(SafeDestination(dense, std::move(folder))),
-                       .options = std::move(options),
-                       .json = dense.json(),
-                       .names = &FamilyNamed(dense.config().family).Names(),
-                       .prefix = {},
-                       .tokenizer_files = TokenizerFiles(dense.folder()),
-                       .shapes = {},
-                       .token_embedding = {}}) {
-  state_->prefix = state_->names->prefixes.front();
-}
-
-CheckpointSink::~CheckpointSink() = default;
-
-void CheckpointSink::PutEmbedding(const Embedding& embedding) {
-  state_->Add(state_->prefix + state_->names->token_embedding + ".weight", embedding.tokens);
-  if (embedding.positions.defined()) {
-    state_->Add(state_->prefix + state_->names->position_embedding + ".weight",
-                embedding.positions);
-  }
-  state_->token_embedding = embedding.tokens;
-}
-
-void CheckpointSink::PutBlock(int64_t position, Block block) {
-  CONDENSE_CHECK(position == static_cast<int64_t>(state_->shapes.size()), "block {}", position);
-  state_->shapes.push_back(ShapeOf(block));
-  block.ForEachTensor([&](const std::string& role_name, Tensor& tensor) {
-    if (!tensor.defined()) return;  // a family has no name for a role that it lacks
-    if (block.shares_with && IsLinearWeight(role_name)) return;  // stored with the parent
-    state_->Add(BlockTensorName(*state_->names, state_->prefix, position, role_name), tensor);
-  });
-}
-
-void CheckpointSink::PutHead(const Head& head) {
-  const std::string norm = state_->prefix + state_->names->final_norm;
-  state_->Add(norm + ".weight", head.norm.weight);
-  state_->Add(norm + ".bias", head.norm.bias);
-  state_->tied = head.linear.weight.is_same(state_->token_embedding) ||
-                 head.linear.weight.data_ptr() == state_->token_embedding.data_ptr();
-  if (!state_->tied) state_->Add(state_->names->head + ".weight", head.linear.weight);
-  state_->Add(state_->names->head + ".bias", head.linear.bias);
-  state_->token_embedding = Tensor();
-}
-
-void CheckpointSink::Finish(const ModelConfig& config) {
-  CONDENSE_CHECK(state_->shapes.size() == config.layers.size(), "{} blocks written, {} described",
-                 state_->shapes.size(), config.layers.size());
-  for (size_t l = 0; l < config.layers.size(); ++l) {
-    CONDENSE_CHECK(state_->shapes[l] == config.layers[l], "layer {} was written in another shape",
-                   l);
-  }
-  CONDENSE_CHECK(state_->tied == config.tied_head, "head tied: {}, described: {}", state_->tied,
-                 config.tied_head);
-  state_->json["condense"] = CondenseObject(config, state_->prefix);
-  state_->writer.AddFile("config.json", state_->json.dump(2) + "\n");
-  state_->writer.AddFile(kProvenanceFile, state_->options.provenance_json + "\n");
-  for (const auto& file : state_->tokenizer_files) state_->writer.CopyFile(file);
-  state_->writer.Finish();
-}
-
-std::vector<std::filesystem::path> TokenizerFiles(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files;
-  for (const char* name :
-       {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-        "vocab.json", "merges.txt", "added_tokens.json", "generation_config.json"}) {
-    if (std::filesystem::exists(folder / name)) files.push_back(folder / name);
-  }
-  return files;
 }
 
 }  // namespace condense

@@ -1,11 +1,9 @@
-// Models in folders: streamed from a checkpoint, and written to one.
+// A model in a folder, read block by block.
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 
 #include "checkpoint/checkpoint.h"
@@ -38,7 +36,7 @@ class CheckpointModel final : public ModelSource {
 
   const std::filesystem::path& folder() const;
   const nlohmann::json& json() const;  // config.json as it is
-  std::string StoredDType() const;     // of the first block's query weights
+  std::string StoredDType() const;     // of the token embedding
   uint64_t FileBytes() const;
 
  private:
@@ -46,30 +44,5 @@ class CheckpointModel final : public ModelSource {
   explicit CheckpointModel(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
-
-// Writes a compressed model as a self-describing folder: weights, config.json with the object
-// `condense`, the tokenizer files of the dense model and provenance.json.
-class CheckpointSink final : public ModelSink {
- public:
-  struct Options {
-    // dtype of the stored floating-point tensors; what the model was computed in when absent.
-    std::optional<DType> dtype;
-    std::string provenance_json = "{}";
-  };
-  CheckpointSink(const CheckpointModel& dense, std::filesystem::path folder, Options options);
-  ~CheckpointSink() override;
-
-  void PutEmbedding(const Embedding& embedding) override;
-  void PutBlock(int64_t position, Block block) override;
-  void PutHead(const Head& head) override;
-  void Finish(const ModelConfig& config) override;
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-// Files beside the weights that belong to the tokenizer and travel with a compressed model.
-std::vector<std::filesystem::path> TokenizerFiles(const std::filesystem::path& folder);
 
 }  // namespace condense

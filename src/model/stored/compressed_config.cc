@@ -41,7 +41,7 @@ json WidthsObject(const std::vector<HeadConfig>& heads, int64_t HeadConfig::*wid
   return list;
 }
 
-json LayerObject(const LayerConfig& layer, int64_t position, const std::string& prefix) {
+json LayerObject(const LayerConfig& layer, int64_t position, const WeightNames& names) {
   json attention{{"scale", layer.attention_scale},
                  {"qk_width", WidthsObject(layer.heads, &HeadConfig::qk_width)},
                  {"vo_width", WidthsObject(layer.heads, &HeadConfig::vo_width)}};
@@ -55,7 +55,7 @@ json LayerObject(const LayerConfig& layer, int64_t position, const std::string& 
   attention["grouped"] = grouped;
   if (layer.selected_pairs) {
     attention["rope_pairs"] =
-        prefix + "layers." + std::to_string(position) + ".self_attn.rope_pairs";
+        BlockTensorName(names, names.prefixes.front(), position, "attention.rope_pairs");
   }
   json object{{"index", position},
               {"source", layer.source},
@@ -191,13 +191,13 @@ LayerConfig ParseLayer(const JsonReader& reader, int64_t position, const ModelCo
 
 }  // namespace
 
-json CondenseObject(const ModelConfig& config, const std::string& family_prefix) {
+json CondenseObject(const ModelConfig& config, const WeightNames& names) {
   const ModelConfig& dense = config.Dense();
   const RealRatios ratios = RatiosOf(config);
   const ParameterCount count = CountParameters(config);
   json layers = json::array();
   for (int64_t l = 0; l < config.num_layers(); ++l) {
-    layers.push_back(LayerObject(config.layers[static_cast<size_t>(l)], l, family_prefix));
+    layers.push_back(LayerObject(config.layers[static_cast<size_t>(l)], l, names));
   }
   return {{"format", kFormat},
           {"family", config.family},

@@ -6,11 +6,13 @@
 #include <string>
 
 #include "model/model_config.h"
+#include "model/stored/family.h"
 
 namespace condense {
 
-// The object that describes `config` relative to its dense model.
-nlohmann::json CondenseObject(const ModelConfig& config, const std::string& family_prefix);
+// The object that describes `config` relative to its dense model. `names`: those of its family, under
+// which the tensors are written.
+nlohmann::json CondenseObject(const ModelConfig& config, const WeightNames& names);
 
 // The compressed model that `object` describes. DataError with file and key for anything
 // inconsistent.

@@ -2,7 +2,6 @@
 // asks which family a model belongs to.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -14,7 +13,8 @@ namespace condense {
 
 // Names of tensors in the checkpoint.
 struct WeightNames {
-  // Prefixes under which checkpoints of this family are found; the first one is written.
+  // Prefixes under which checkpoints of this family are found: that of a file is the one under
+  // which it has the token embedding. The first one is written.
   std::vector<std::string> prefixes;
   std::string token_embedding;     // after the prefix
   std::string position_embedding;  // empty without a table

@@ -8,7 +8,7 @@
 #include "data/protocols/windows.h"
 #include "model/causal_lm.h"
 #include "model/loss.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/checkpoint_sink.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "compression/bases/low_rank_method.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/checkpoint_sink.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 #include "unit/compression/modegpt_support.h"

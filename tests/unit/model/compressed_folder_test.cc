@@ -9,7 +9,7 @@
 #include "checkpoint/json.h"
 #include "model/causal_lm.h"
 #include "model/parameters.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/checkpoint_sink.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 

@@ -1,9 +1,6 @@
 // OPT: LayerNorm, learned positions with an offset of two, ReLU, biases everywhere, tied head.
-#include <cmath>
-
 #include "config/registry.h"
-#include "model/stored/family.h"
-#include "model/stored/json_reader.h"
+#include "model/stored/families/common.h"
 
 namespace condense {
 namespace {
@@ -20,11 +17,7 @@ class Opt final : public ModelFamily {
     config.hidden_size = config.embedding_width = config.head_width = reader.Size("hidden_size");
     config.vocab_size = reader.Size("vocab_size");
     config.num_heads = config.num_kv_heads = reader.Count("num_attention_heads");
-    if (config.hidden_size % config.num_heads != 0) {
-      throw MakeError<DataError>("{}: hidden_size {} is not a multiple of num_attention_heads {}",
-                                 file, config.hidden_size, config.num_heads);
-    }
-    config.head_dim = config.hidden_size / config.num_heads;
+    config.head_dim = RequireWholeHeads(reader, config);
     config.intermediate_size = reader.Size("ffn_dim");
     config.max_positions = reader.Size("max_position_embeddings");
     config.norm = NormKind::kLayer;
@@ -34,21 +27,9 @@ class Opt final : public ModelFamily {
     config.position_offset = 2;
     config.position_rows = config.max_positions + config.position_offset;
     config.tied_head = reader.Get<bool>("tie_word_embeddings", true);
-
-    LayerConfig layer;
-    layer.heads.assign(static_cast<size_t>(config.num_heads),
-                       {.queries = 1, .qk_width = config.head_dim, .vo_width = config.head_dim});
-    layer.mlp_width = config.intermediate_size;
-    layer.attention_scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
-    layer.in_width = layer.mid_width = layer.out_width = config.hidden_size;
-    if (reader.Get<bool>("enable_bias", true)) {
-      for (const Role role : LinearRoles(config)) layer.linears[role].bias = true;
-    }
-    for (int64_t l = 0, count = reader.Count("num_hidden_layers"); l < count; ++l) {
-      layer.source = l;
-      config.layers.push_back(layer);
-    }
-    return config;
+    const bool biased = reader.Get<bool>("enable_bias", true);
+    const std::vector<Role> roles = biased ? LinearRoles(config) : std::vector<Role>();
+    return WithUniformLayers(reader, roles, std::move(config));
   }
 
   const WeightNames& Names() const override {

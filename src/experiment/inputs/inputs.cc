@@ -6,38 +6,15 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
-#include "base/strings.h"
 #include "config/paths.h"
 #include "data/calibration.h"
 #include "data/protocols/windows.h"
 #include "data/tasks/task_definition.h"
 #include "data/tasks/task_files.h"
-#include "model/stored/checkpoint_sink.h"
+#include "model/stored/stored_files.h"
 
 namespace condense {
 namespace fs = std::filesystem;
-namespace {
-
-std::vector<fs::path> FilesEndingWith(const fs::path& folder, std::string_view ending) {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (EndsWith(entry.path().filename().string(), ending)) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-}  // namespace
-
-std::vector<fs::path> WeightFiles(const fs::path& folder) {
-  for (const std::string_view ending : {".safetensors", ".bin"}) {
-    std::vector<fs::path> files = FilesEndingWith(folder, ending);
-    if (!files.empty()) return files;
-  }
-  throw MakeError<DataError>(
-      "{}: holds no weights; expected model.safetensors, its shards, or pytorch_model*.bin",
-      folder.string());
-}
 
 const Input* InputResolver::Remember(Cache& cache, const std::string& name,
                                      const std::function<Input()>& make) {
@@ -96,9 +73,10 @@ Input InputResolver::ReadModel(const ModelRef& model) {
   const ModelPlace& place = Place(model);
   if (!place.folder) throw ConfigError(MissingModelText(place));
   Input input;
-  const std::string weights = FilesDigest("weights", WeightFiles(*place.folder), input);
-  const std::string config = FilesDigest("config", {*place.folder / "config.json"}, input);
-  const std::string tokenizer = FilesDigest("tokenizer", TokenizerFiles(*place.folder), input);
+  const StoredFiles files = FilesOf(*place.folder);
+  const std::string weights = FilesDigest("weights", files.weights, input);
+  const std::string config = FilesDigest("config", files.config, input);
+  const std::string tokenizer = FilesDigest("tokenizer", files.tokenizer, input);
   input.canonical = fmt::format(R"({{"name":{},"weights":"{}","config":"{}","tokenizer":"{}"}})",
                                 JsonString(model.name), weights, config, tokenizer);
   return input;

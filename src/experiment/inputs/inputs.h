@@ -66,7 +66,4 @@ class InputResolver {
   std::vector<std::string> missing_;
 };
 
-// The weight files of a model folder, sorted; DataError when there are none.
-std::vector<std::filesystem::path> WeightFiles(const std::filesystem::path& folder);
-
 }  // namespace condense

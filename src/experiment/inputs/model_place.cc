@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "config/paths.h"
+#include "model/stored/stored_files.h"
 
 namespace condense {
 namespace fs = std::filesystem;
@@ -22,11 +23,6 @@ struct FolderRef {
           NonEmpty{});
   }
 };
-
-bool IsModelFolder(const fs::path& folder) {
-  std::error_code ignored;
-  return fs::is_regular_file(folder / "config.json", ignored);
-}
 
 }  // namespace
 
@@ -75,7 +71,7 @@ ModelPlace LocateModel(const ModelRef& model, const std::vector<fs::path>& roots
     }
     if (settings.path.empty() && roots.empty()) return place;
   }
-  const auto found = std::find_if(place.looked.begin(), place.looked.end(), IsModelFolder);
+  const auto found = std::find_if(place.looked.begin(), place.looked.end(), IsStoredModel);
   if (found != place.looked.end()) place.folder = *found;
   return place;
 }
@@ -90,7 +86,7 @@ std::string MissingModelText(const ModelPlace& place) {
 }
 
 fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {
-  if (IsModelFolder(folder_or_name)) return folder_or_name;
+  if (IsStoredModel(folder_or_name)) return folder_or_name;
   const std::vector<std::string> known = ListConfigs("models");
   if (std::find(known.begin(), known.end(), folder_or_name) != known.end()) {
     const ModelPlace place = LocateModel({folder_or_name, {}, {}}, roots);

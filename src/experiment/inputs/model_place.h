@@ -52,7 +52,7 @@ struct ModelPlace {
   std::optional<int64_t> parameters;
 };
 
-// A folder counts as a model if it holds a config.json. `roots`: the folders of --models.
+// The first place that IsStoredModel(). `roots`: the folders of --models.
 ModelPlace LocateModel(const ModelRef& model, const std::vector<std::filesystem::path>& roots);
 // All places looked at and what a folder must hold, for people.
 std::string MissingModelText(const ModelPlace& place);

@@ -240,14 +240,14 @@ double RealRatio(const CompressionResult& result, Match match) {
   return 0;
 }
 
-StageResult DenseResult(const CheckpointModel& model) {
+StageResult DenseResult(const StoredModel& model) {
   StageResult result;
   AddParameters(model.config(), result);
   AddBytes(model, result);
   return result;
 }
 
-StageResult TransformedResult(const CheckpointModel& model, double ratio, Match match) {
+StageResult TransformedResult(const StoredModel& model, double ratio, Match match) {
   StageResult result = DenseResult(model);
   if (ratio == 0 || match == Match::kNominal) return result;  // a nominal ratio stays what it was
   CompressionResult counted;
@@ -282,7 +282,7 @@ StageResult CompressedResult(const CompressionResult& result, double ratio, Matc
   return stage;
 }
 
-void AddBytes(const CheckpointModel& stored, StageResult& result) {
+void AddBytes(const StoredModel& stored, StageResult& result) {
   AddMetric(result, kParameters, kFileBytes, static_cast<double>(stored.FileBytes()));
 }
 

@@ -4,7 +4,7 @@
 #include "compression/compress.h"
 #include "data/calibration.h"
 #include "evaluation/measured.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/stored_model.h"
 #include "results/results_store.h"
 
 namespace condense {
@@ -23,11 +23,11 @@ inline constexpr OwnProtocol kModuleReport{"modules",
 // A compressed cell whose real ratio is further from the requested one than this is marked.
 inline constexpr double kMatchTolerance = 0.005;
 
-StageResult DenseResult(const CheckpointModel& model);
+StageResult DenseResult(const StoredModel& model);
 // What changes when a compressed model is transformed: its counts, and how far it is from the ratio.
-StageResult TransformedResult(const CheckpointModel& model, double ratio, Match match);
+StageResult TransformedResult(const StoredModel& model, double ratio, Match match);
 StageResult CompressedResult(const CompressionResult& result, double ratio, Match match);
-void AddBytes(const CheckpointModel& stored, StageResult& result);
+void AddBytes(const StoredModel& stored, StageResult& result);
 StageResult CalibrationResult(const CalibrationSet& set);
 // What was measured on a text.
 StageResult RecordsOf(const std::string& protocol, const Measured& measured);

@@ -62,17 +62,17 @@ StageResult CellWork::Do(const CalibrationWork&, StageParts) {
   return CalibrationResult(Calibration(/*scores=*/false).set);
 }
 
-CheckpointSink CellWork::SinkFor(size_t step, const CheckpointModel& before,
+CheckpointSink CellWork::SinkFor(size_t step, const StoredModel& before,
                                  const fs::path& folder) const {
   const PlannedModel& model = cell_.models.at(step);
-  return CheckpointSink(before, folder,
-                        {.dtype = spec_.storage,
-                         .provenance_json = fmt::format(R"({{"fingerprint":"{}","cell":{}}})",
-                                                        model.fingerprint, model.canonical)});
+  return before.SinkTo(folder,
+                       {.dtype = spec_.storage,
+                        .provenance_json = fmt::format(R"({{"fingerprint":"{}","cell":{}}})",
+                                                       model.fingerprint, model.canonical)});
 }
 
 CompressionResult CellWork::CompressWith(StatisticsStore& statistics, StatisticsStore& scores,
-                                         const CheckpointModel& dense, const fs::path& folder) {
+                                         const StoredModel& dense, const fs::path& folder) {
   const CellSetting& setting = cell_.setting;
   CheckpointSink sink = SinkFor(0, dense, folder);
   return Compress(
@@ -80,9 +80,9 @@ CompressionResult CellWork::CompressWith(StatisticsStore& statistics, Statistics
       statistics, scores, sink);
 }
 
-StageResult CellWork::Transformed(size_t step, const OpenedModel& before, const fs::path& folder) {
+StageResult CellWork::Transformed(size_t step, const StoredModel& before, const fs::path& folder) {
   const Component<Transform>& transform = transforms_.at(step - 1);
-  CheckpointSink sink = SinkFor(step, before.checkpoint(), folder);
+  CheckpointSink sink = SinkFor(step, before, folder);
   TransformSubject subject{.bench = bench_,
                            .model = cell_.setting.model,
                            .seed = cell_.setting.seed,
@@ -104,7 +104,7 @@ CompressionResult CellWork::CompressAgain() {
   ::malloc_trim(0);
   const uint64_t held = CurrentResidentBytes();
   PhaseClock clock("load");
-  const OpenedModel model = bench_.OpenAgain(setting.model);
+  const StoredModel model = bench_.OpenAgain(setting.model);
   const auto draw = [&](const std::string& name) {
     const PhaseClock::Scope phase(&clock, "calibrate");
     return setting.calibration ? bench_.Draw(setting.model, name, setting.seed) : NoCalibration();
@@ -120,8 +120,7 @@ CompressionResult CellWork::CompressAgain() {
   }
   const std::map<std::string, PhaseUse> before = clock.Uses();
   const fs::path folder = (results_ / cell_.models.front().Artefact()).string() + "-again";
-  CompressionResult result =
-      CompressWith(statistics, scores ? *scores : statistics, model.checkpoint(), folder);
+  CompressionResult result = CompressWith(statistics, scores ? *scores : statistics, model, folder);
   for (const auto& [phase, use] : before) {
     result.phases[phase] = use;
     result.seconds += use.seconds;
@@ -139,9 +138,9 @@ StageResult CellWork::Make(size_t step) {
     result = Transformed(step, ModelAfter(step - 1), folder);
     models_[step - 1].opened.reset();  // nothing but the last model is measured
   } else {
-    const CompressionResult compressed = CompressWith(
-        Calibration(/*scores=*/false).statistics, Calibration(/*scores=*/true).statistics,
-        bench_.Model(cell_.setting.model).checkpoint(), folder);
+    const CompressionResult compressed = CompressWith(Calibration(/*scores=*/false).statistics,
+                                                      Calibration(/*scores=*/true).statistics,
+                                                      bench_.Model(cell_.setting.model), folder);
     result = CompressedResult(compressed, cell_.setting.ratio.value_or(0),
                               spec_.methods[cell_.setting.method].match);
     result.peak_rss_bytes = static_cast<int64_t>(PeakBytesOf(compressed.phases));
@@ -152,14 +151,14 @@ StageResult CellWork::Make(size_t step) {
 
 StageResult CellWork::Do(const ModelWork& work, StageParts) {
   const size_t step = work.step;
-  if (IsDense(step)) return DenseResult(bench_.Model(cell_.setting.model).checkpoint());
+  if (IsDense(step)) return DenseResult(bench_.Model(cell_.setting.model));
   for (const PlannedStage& stage : cell_.stages) {
     const auto* evaluation = std::get_if<EvaluationWork>(&stage.work);
     if (evaluation == nullptr) continue;
     RequireNoSharedText(spec_.evaluators[evaluation->evaluator]->ScoredText(evaluation->stage));
   }
   StageResult result = Make(step);
-  const CheckpointModel& made = models_[step].opened->checkpoint();
+  const StoredModel& made = *models_[step].opened;
   if (step == 0) {
     AddBytes(made, result);
   } else {
@@ -177,7 +176,7 @@ void CellWork::OpenNoted(MadeModel& model) {
   if (!noted || noted->artefact.empty()) return;
   try {
     model.opened.emplace(results_ / noted->artefact, bench_.load());
-    if (model.opened->checkpoint().digest() == noted->artefact_sha256) return;
+    if (model.opened->digest() == noted->artefact_sha256) return;
     LogInfo("{}: is not the model that was stored; making it again", noted->artefact);
   } catch (const DataError& error) {
     LogDebug("{}; making it again", error.what());
@@ -185,7 +184,7 @@ void CellWork::OpenNoted(MadeModel& model) {
   model.opened.reset();
 }
 
-const OpenedModel& CellWork::ModelAfter(size_t step) {
+const StoredModel& CellWork::ModelAfter(size_t step) {
   if (IsDense(step)) return bench_.Model(cell_.setting.model);
   MadeModel& model = models_.at(step);
   if (!model.opened) OpenNoted(model);

@@ -12,7 +12,6 @@
 
 #include "experiment/plan/plan.h"
 #include "experiment/run/workbench.h"
-#include "model/stored/checkpoint_sink.h"
 #include "results/results_store.h"
 
 namespace condense {
@@ -38,7 +37,7 @@ class CellWork {
  private:
   struct MadeModel {
     std::optional<StageRecord> noted;
-    std::optional<OpenedModel> opened;
+    std::optional<StoredModel> opened;
   };
 
   StageResult Do(const CalibrationWork&, StageParts);
@@ -47,19 +46,19 @@ class CellWork {
 
   CalibrationBench& Calibration(bool scores);
   CompressionResult CompressWith(StatisticsStore& statistics, StatisticsStore& scores,
-                                 const CheckpointModel& dense, const std::filesystem::path& folder);
+                                 const StoredModel& dense, const std::filesystem::path& folder);
   CompressionResult CompressAgain();
-  StageResult Transformed(size_t step, const OpenedModel& before,
+  StageResult Transformed(size_t step, const StoredModel& before,
                           const std::filesystem::path& folder);
 
   // The model after a step, made again if it is not there. Step 0 of a cell that removes nothing is
   // the dense model itself.
-  const OpenedModel& ModelAfter(size_t step);
+  const StoredModel& ModelAfter(size_t step);
   bool IsDense(size_t step) const { return step == 0 && cell_.setting.RemovesNothing(); }
   // Writes and opens the model of a step.
   StageResult Make(size_t step);
   void OpenNoted(MadeModel& model);
-  CheckpointSink SinkFor(size_t step, const CheckpointModel& before,
+  CheckpointSink SinkFor(size_t step, const StoredModel& before,
                          const std::filesystem::path& folder) const;
   // With the text that a perplexity protocol scores.
   void RequireNoSharedText(const std::string& protocol);

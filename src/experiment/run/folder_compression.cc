@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "experiment/run/workbench.h"
-#include "model/stored/checkpoint_sink.h"
 
 namespace condense {
 namespace {
@@ -26,9 +25,9 @@ CompressedFolder CompressFolder(const FolderCompression& wanted) {
           ? LoadCalibration(*wanted.calibration, *LoadTokenizer(wanted.model), wanted.data)
           : NoCalibration();
   const InferenceScope inference;
-  const OpenedModel model(wanted.model, wanted.load);
+  const StoredModel model(wanted.model, wanted.load);
   StatisticsStore statistics(model.source(), set, {});
-  CheckpointSink sink(model.checkpoint(), wanted.out, {.provenance_json = Provenance(wanted, set)});
+  CheckpointSink sink = model.SinkTo(wanted.out, {.provenance_json = Provenance(wanted, set)});
   CompressionResult result =
       Compress(wanted.method.Request(wanted.ratio, wanted.seed), statistics, statistics, sink);
   return {std::move(result), std::move(set)};

@@ -7,7 +7,7 @@
 #include "compression/compress.h"
 #include "data/calibration.h"
 #include "experiment/spec/method_spec.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/stored_model.h"
 
 namespace condense {
 

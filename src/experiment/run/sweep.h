@@ -11,7 +11,6 @@
 #include "experiment/inputs/inputs.h"
 #include "experiment/plan/plan.h"
 #include "experiment/run/status.h"
-#include "model/stored/checkpoint_model.h"
 
 namespace condense {
 

@@ -8,31 +8,6 @@
 
 namespace condense {
 namespace fs = std::filesystem;
-namespace {
-
-// Beside the model, statistics and activations need memory too.
-bool FitsInMemory(const CheckpointModel& model) {
-  const auto bytes = static_cast<uint64_t>(CountParameters(model.config()).UntiedTotal()) *
-                     at::elementSize(model.dtype());
-  return bytes <= MemoryBytes() / 4;
-}
-
-}  // namespace
-
-OpenedModel::OpenedModel(const fs::path& folder, const LoadOptions& options)
-    : checkpoint_(CheckpointModel::Open(folder, options)) {
-  if (FitsInMemory(*checkpoint_)) resident();
-}
-
-const ModelSource& OpenedModel::source() const {
-  if (resident_ != nullptr) return *resident_;
-  return *checkpoint_;
-}
-
-const CausalLm& OpenedModel::resident() {
-  if (resident_ == nullptr) resident_ = CausalLm::Load(*checkpoint_);
-  return *resident_;
-}
 
 CalibrationSet NoCalibration() {
   CalibrationSet set;
@@ -43,7 +18,7 @@ CalibrationSet NoCalibration() {
 
 struct Workbench::Held {
   size_t index = 0;
-  std::optional<OpenedModel> model;
+  std::optional<StoredModel> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::map<std::string, ProtocolText> texts;
   std::map<std::string, std::shared_ptr<const AgreementReference>> references;
@@ -65,7 +40,7 @@ Workbench::Held& Workbench::Hold(size_t model) {
   return *held_;
 }
 
-OpenedModel& Workbench::Model(size_t model) {
+StoredModel& Workbench::Model(size_t model) {
   Held& held = Hold(model);
   if (!held.model) {
     const InferenceScope inference;
@@ -136,8 +111,8 @@ const TaskSet& Workbench::Task(const std::string& name, std::optional<int64_t> l
 
 void Workbench::Check(size_t model) {
   const ModelPlace& place = inputs_.Place(spec_.models[model]);
-  const auto checkpoint = CheckpointModel::Open(Folder(model), options_.load);
-  const ModelConfig& config = checkpoint->config();
+  const StoredModel stored(Folder(model), options_.load, Residence::kStreamed);
+  const ModelConfig& config = stored.config();
   if (!place.family.empty() && config.family != place.family) {
     throw MakeError<DataError>(
         "{}: is a model of family '{}', but configs/models/{}.yaml says '{}'",
@@ -156,7 +131,7 @@ void Workbench::Check(size_t model) {
       throw MakeError<ConfigError>("{}: {}: {}", evaluator.where.Text(), place.name, objection);
     }
   }
-  LoadTokenizer(Folder(model));
+  LoadTokenizer(stored.tokenizer());
 }
 
 }  // namespace condense

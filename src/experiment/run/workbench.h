@@ -16,25 +16,10 @@
 #include "evaluation/agreement.h"
 #include "experiment/inputs/inputs.h"
 #include "experiment/spec/spec.h"
-#include "model/causal_lm.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/stored_model.h"
 #include "tokenizer/tokenizer.h"
 
 namespace condense {
-
-// A model opened for computation: resident if it is small enough, else streamed from its files.
-class OpenedModel {
- public:
-  OpenedModel(const std::filesystem::path& folder, const LoadOptions& options);
-  const CheckpointModel& checkpoint() const { return *checkpoint_; }
-  const ModelSource& source() const;
-  // Loads the whole model whatever its size.
-  const CausalLm& resident();
-
- private:
-  std::unique_ptr<CheckpointModel> checkpoint_;
-  std::unique_ptr<CausalLm> resident_;
-};
 
 // One calibration set over one model.
 struct CalibrationBench {
@@ -64,13 +49,13 @@ class Workbench {
   void Check(size_t model);
 
   // A model and a calibration set of their own, for who wants to know what making them costs.
-  OpenedModel OpenAgain(size_t model) { return {Folder(model), options_.load}; }
+  StoredModel OpenAgain(size_t model) { return StoredModel(Folder(model), options_.load); }
   CalibrationSet Draw(size_t model, const std::string& name, std::optional<uint64_t> seed) {
     return LoadCalibration(name, TokenizerOf(model), inputs_.roots().data, seed);
   }
 
   // The references below hold until another model is asked for.
-  OpenedModel& Model(size_t model);
+  StoredModel& Model(size_t model);
   const Tokenizer& TokenizerOf(size_t model);
   const ProtocolText& Text(size_t model, const std::string& protocol);
   // The dense model on the first windows of a protocol's text, which has windows. Kept for the next

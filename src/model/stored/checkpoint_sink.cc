@@ -8,6 +8,7 @@
 #include "model/stored/block_tensors.h"
 #include "model/stored/compressed_config.h"
 #include "model/stored/family.h"
+#include "model/stored/stored_files.h"
 
 namespace condense {
 namespace {
@@ -120,16 +121,6 @@ void CheckpointSink::Finish(const ModelConfig& config) {
   state_->writer.AddFile(kProvenanceFile, state_->options.provenance_json + "\n");
   for (const auto& file : state_->tokenizer_files) state_->writer.CopyFile(file);
   state_->writer.Finish();
-}
-
-std::vector<std::filesystem::path> TokenizerFiles(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files;
-  for (const char* name :
-       {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-        "vocab.json", "merges.txt", "added_tokens.json", "generation_config.json"}) {
-    if (std::filesystem::exists(folder / name)) files.push_back(folder / name);
-  }
-  return files;
 }
 
 }  // namespace condense

@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "model/stored/checkpoint_model.h"
 
@@ -32,8 +31,5 @@ class CheckpointSink final : public ModelSink {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// Files beside the weights that belong to the tokenizer and travel with a compressed model.
-std::vector<std::filesystem::path> TokenizerFiles(const std::filesystem::path& folder);
 
 }  // namespace condense

@@ -11,7 +11,7 @@
 #include "config/paths.h"
 #include "experiment/inputs/model_place.h"
 #include "experiment/run/environment.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/stored_model.h"
 #include "report/figures/figure_gnuplot.h"
 #include "results/results_store.h"
 #include "runner/command.h"
@@ -51,7 +51,7 @@ std::string BundledModels() {
   for (const std::string& name : ListConfigs("models")) {
     const auto settings = ReadStruct<ModelSettings>(Node::ParseFile(NamedConfig("models", name)));
     if (settings.path.empty()) continue;
-    CheckpointModel::Open(ConfigFolder() / settings.path);
+    StoredModel(ConfigFolder() / settings.path, {}, Residence::kStreamed);
     names.push_back(name);
   }
   if (names.empty()) throw DataError("configs/models names no bundled model");

@@ -154,7 +154,7 @@ int PrintAgreement(const Arguments& arguments, const ModelSource& model, const T
     throw MakeError<ConfigError>("--dense {}: has another tokenizer than the model",
                                  folder.string());
   }
-  const OpenedModel dense(folder, load);
+  const StoredModel dense(folder, load);
   const AgreementResult result =
       EvaluateAgreement(dense.source(), model, std::get<EvaluationText>(scored.text),
                         {.first_windows = scored.agreement_windows});
@@ -197,7 +197,7 @@ int Run(const Arguments& arguments) {
   std::optional<Progress> progress(std::in_place, "evaluate " + folder.string());
   const InferenceScope inference;
   const LoadOptions load{.dtype = dtype, .device = OpenComputeDevice(arguments)};
-  const OpenedModel model(folder, load);
+  const StoredModel model(folder, load);
   if (arguments.Has("dense")) {
     progress.reset();
     return PrintAgreement(arguments, model.source(), *tokenizer, scored, load);

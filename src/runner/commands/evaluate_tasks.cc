@@ -120,7 +120,7 @@ int EvaluateTasks(const Arguments& arguments) {
   const std::filesystem::path folder = ModelFolder(arguments);
   const auto tokenizer = LoadTokenizer(folder);
   const InferenceScope inference;
-  const OpenedModel model(folder, {.dtype = ParseDType(arguments.TextOr("dtype", "float32")),
+  const StoredModel model(folder, {.dtype = ParseDType(arguments.TextOr("dtype", "float32")),
                                    .device = OpenComputeDevice(arguments)});
 
   std::optional<SampleFile> samples;

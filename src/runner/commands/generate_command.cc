@@ -7,7 +7,7 @@
 #include "base/system.h"
 #include "model/causal_lm.h"
 #include "model/stored/check.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/stored_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
 #include "tokenizer/tokenizer.h"
@@ -72,21 +72,21 @@ int Run(const Arguments& arguments) {
     throw ConfigError("--prompt: an empty prompt gives this model no token to continue from");
 
   const InferenceScope inference;
-  const auto checkpoint = CheckpointModel::Open(folder, {.device = OpenComputeDevice(arguments)});
-  const int64_t positions = checkpoint->config().max_positions;
+  StoredModel stored(folder, {.device = OpenComputeDevice(arguments)}, Residence::kStreamed);
+  const int64_t positions = stored.config().max_positions;
   if (static_cast<int64_t>(ids.size()) + count > positions) {
     throw MakeError<ConfigError>(
         "the prompt has {} tokens, and with --tokens {} that is more than the {} positions of the "
         "model",
         ids.size(), count, positions);
   }
-  RequireKnownIds(checkpoint->config(), ids, "--prompt");
-  const auto model = CausalLm::Load(*checkpoint);
+  RequireKnownIds(stored.config(), ids, "--prompt");
+  const CausalLm& model = stored.resident();
   const TokenId stop = tokenizer->eos().value_or(-1);
   const Stopwatch watch;
   const std::vector<TokenId> made =
-      temperature == 0 ? GenerateGreedy(*model, ids, count, stop)
-                       : Sample(*model, ids, count, stop, temperature, static_cast<uint64_t>(seed));
+      temperature == 0 ? GenerateGreedy(model, ids, count, stop)
+                       : Sample(model, ids, count, stop, temperature, static_cast<uint64_t>(seed));
   const double seconds = watch.Seconds();
   if (arguments.Flag("json")) {
     PrintJsonLine({{"prompt", prompt},

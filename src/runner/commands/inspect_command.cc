@@ -5,7 +5,7 @@
 
 #include "base/strings.h"
 #include "model/parameters.h"
-#include "model/stored/checkpoint_model.h"
+#include "model/stored/stored_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
 
@@ -41,7 +41,7 @@ Json LayerJson(const LayerConfig& layer) {
   return json;
 }
 
-void PrintJson(const CheckpointModel& model) {
+void PrintJson(const StoredModel& model) {
   const ModelConfig& config = model.config();
   const ParameterCount count = CountParameters(config);
   const RealRatios ratios = RatiosOf(config);
@@ -62,11 +62,11 @@ void PrintJson(const CheckpointModel& model) {
        {"layers", layers}});
 }
 
-void Print(const CheckpointModel& model) {
+void Print(const StoredModel& model) {
   const ModelConfig& config = model.config();
   const ParameterCount count = CountParameters(config);
   const RealRatios ratios = RatiosOf(config);
-  std::cout << fmt::format("{}\n  family        {}, {}\n", model.folder().string(), config.family,
+  std::cout << fmt::format("{}\n  family        {}, {}\n", model.place().string(), config.family,
                            config.IsDense() ? "dense" : "compressed")
             << fmt::format("  stored as     {}, {}\n", model.StoredDType(),
                            HumanBytes(model.FileBytes()))
@@ -92,11 +92,11 @@ void Print(const CheckpointModel& model) {
 }
 
 int Run(const Arguments& arguments) {
-  const auto model = CheckpointModel::Open(ModelFolder(arguments));
+  const StoredModel model(ModelFolder(arguments), {}, Residence::kStreamed);
   if (arguments.Flag("json")) {
-    PrintJson(*model);
+    PrintJson(model);
   } else {
-    Print(*model);
+    Print(model);
   }
   return 0;
 }

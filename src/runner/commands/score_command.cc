@@ -1,7 +1,7 @@
 // runner score: log-likelihoods of continuations, as the lm-evaluation-harness defines them.
 #include "base/error.h"
 #include "evaluation/scorer.h"
-#include "experiment/run/workbench.h"
+#include "model/stored/stored_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
 
@@ -25,7 +25,7 @@ int Run(const Arguments& arguments) {
   const std::filesystem::path folder = ModelFolder(arguments);
   const std::vector<Request> requests = ReadRequests(arguments.Text("requests"));
   const InferenceScope inference;
-  const OpenedModel model(folder, {.device = OpenComputeDevice(arguments)});
+  const StoredModel model(folder, {.device = OpenComputeDevice(arguments)});
   const auto tokenizer = LoadTokenizer(folder);
   const RequestEncoder encoder(*tokenizer, protocol, model.source().config().max_positions);
   std::vector<EncodedRequest> encoded;

@@ -9,12 +9,12 @@
 namespace condense {
 namespace {
 
-// Queries that are visited at a time. Keys behind the last query of a chunk are not visited: short
-// chunks save work, long ones make better products.
+// Queries that are visited at a time. Keys after the last query of a chunk are not visited: short
+// chunks save work, long ones make products efficient.
 constexpr int64_t kShortestChunk = 32, kLongestChunk = 128, kChunksOfASequence = 4;
 // Numbers in a block of products of keys.
 constexpr int64_t kBlockNumbers = int64_t{1} << 22;
-// Blocks of pairs, at least: what lies below the diagonal in a block is for nothing.
+// Least number of blocks of pairs. What a block has below the diagonal is computed in vain.
 constexpr int64_t kBlocksOfPairs = 4;
 
 // Some queries of one key/value head's group, with the keys that they see.

@@ -1,4 +1,4 @@
-// Statistics of queries and keys together: second moments under the attention that they make.
+// Statistics of queries and keys together: second moments under their own attention weights.
 //
 // P = causal softmax(scale q k^T) of a query head; for query t, k_bar_t = sum_s P_ts k_s and
 // D_t = sum_s P_ts k_s^T k_s - k_bar_t^T k_bar_t, the covariance of the keys under its attention. q
@@ -10,9 +10,9 @@
 //                   an e' on its side; fold sums the four f x f quarters     [2f, 2f] = [w, w]
 //
 // that is, of the covariance of e_j = q_j k_j + q_{j+f} k_{j+f} and e'_j = q_j k_{j+f} - q_{j+f}
-// k_j over the keys, summed over queries. No [tokens, tokens] and no [tokens, w, w] is ever in
-// memory. Products are made in the type of the activations (float32 at least), sums over chunks of
-// queries in float64.
+// k_j over the keys, summed over queries. No [tokens, tokens] and no [tokens, w, w] tensor is ever
+// in memory. Products are computed in the type of the activations (float32 at least), sums over
+// chunks of queries in float64.
 #pragma once
 
 #include <memory>
@@ -33,9 +33,9 @@ class ScoreAccumulator {
   virtual void Merge(const ScoreAccumulator& other) = 0;
   virtual Tensor Finish() const = 0;  // [query heads, w, w] float64, on the CPU
 };
-// kind: kPairMetric or kKeyCovariance. Of queries query_stride - 1, 2 query_stride - 1, ... alone.
-// The heads of a layer must have one width, which is even for the pair metric; the sizes of their
-// groups may differ.
+// kind: kPairMetric or kKeyCovariance. Only queries query_stride - 1, 2 query_stride - 1, ... are
+// visited. All heads of a layer must have the same width, which is even for the pair metric; the
+// sizes of their groups may differ.
 std::unique_ptr<ScoreAccumulator> MakeScoreAccumulator(StatKind kind,
                                                        const std::vector<HeadConfig>& heads,
                                                        int64_t query_stride);

@@ -11,8 +11,8 @@
 namespace condense {
 namespace {
 
-// Gram matrices are summed panel by panel, the upper triangle alone: little more than half the
-// work. Wide panels keep the product efficient, narrow ones compute less below the diagonal.
+// Gram matrices are summed panel by panel and only in the upper triangle, at little more than half
+// the work. Wide panels keep the product efficient; narrow ones compute less below the diagonal.
 int64_t PanelWidth(int64_t p) { return std::clamp<int64_t>(p / 8, 64, 512); }
 
 class GramAccumulator final : public Accumulator {
@@ -185,7 +185,7 @@ struct StatisticsCollector::State {
   double cosine_sum = 0, angle_sum = 0;
   int64_t cosine_count = 0, angle_count = 0, skipped = 0;
 
-  // Tokens are counted at the first tap that reports.
+  // Counts tokens at the tap that reports first.
   void Count(Tap tap, const Tensor& activations) {
     if (!counts_tap_known) counts_tap_known = true, counting_tap = tap;
     if (tap != counting_tap) return;
@@ -240,7 +240,7 @@ void StatisticsCollector::OnTap(Tap tap, const Tensor& activations) {
   const bool compares = state_->wants_influence || state_->wants_angle;
   if (compares && tap == Tap::kBlockInput) state_->block_input = activations;
   if (compares && tap == Tap::kBlockOutput) state_->AddCosine(activations);
-  Tensor rows;  // float64, made once for all statistics of the tap
+  Tensor rows;  // float64, converted once for all statistics of the tap
   for (auto& [request, accumulator] : state_->accumulators) {
     if (request.tap != tap) continue;
     if (!rows.defined()) rows = activations.flatten(0, -2).to(kF64);

@@ -1,8 +1,8 @@
 // Statistics of activations inside one block, accumulated in float64 over calibration tokens
 // (methods.md 0.3).
 //
-// Sums are associative: Merge() of two halves equals one pass, and the result does not depend on
-// batch size or thread count beyond the rounding of float64.
+// Sums are associative: Merge() of two halves equals one pass. Batch size and number of threads
+// change the result by no more than the rounding of float64.
 #pragma once
 
 #include <compare>
@@ -25,17 +25,18 @@ enum class StatKind {
   kMean,          // mean over tokens                    [p]
   kSecondMoment,  // mean of squares                     [p]
   kMeanAbs,       // mean of absolute values             [p]
-  kCosine,  // 1 - mean cos(block input, block output): block influence, scalar; tap kBlockOutput
-  kAngle,   // mean over sequences of the angle between them at the last token, in units of pi
+  // Of the block's input and output together, tap kBlockOutput; scalars:
+  kCosine,  // 1 - mean of their cosine: block influence
+  kAngle,   // mean over sequences of their angle at the last token, in units of pi
   // Of queries and their keys together, tap kScores (calibration/score_statistics.h):
-  kPairMetric,     // covariances of what rotary pairs add to the logits    [query heads, w, w]
+  kPairMetric,     // covariances of what rotary pairs add to the scores    [query heads, w, w]
   kKeyCovariance,  // covariance of the keys under each query's attention   [query heads, w, w]
 };
 
 struct StatRequest {
   Tap tap;
   StatKind kind;
-  // Of kinds that visit queries: every n-th of them. Others use all tokens.
+  // For statistics that visit single queries: every n-th of them. Others use all tokens.
   int64_t query_stride = 1;
   auto operator<=>(const StatRequest&) const = default;
   std::string Name() const;  // "mlp_hidden.gram", "scores.pair_metric.every8"
@@ -67,7 +68,7 @@ class BlockStatistics {
 
   int64_t tokens = 0;  // N
   int64_t sequences = 0;
-  int64_t skipped = 0;  // tokens left out of the block influence: a residual of zero norm
+  int64_t skipped = 0;  // tokens that the block influence leaves out: their residual has norm zero
 
  private:
   std::map<StatRequest, Tensor> values_;

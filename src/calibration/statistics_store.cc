@@ -81,7 +81,7 @@ void StatisticsStore::ForEachLayer(
     const StatRequests& requests,
     const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn) {
   const int64_t layers = model_.config().num_layers();
-  // A request that is missing anywhere is made again everywhere: one pass serves all.
+  // A request that is missing in one layer is computed again in all: one pass serves them all.
   StatRequests missing;
   for (const StatRequest& request : requests) {
     for (int64_t l = 0; l < layers; ++l) {

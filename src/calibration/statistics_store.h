@@ -1,5 +1,5 @@
-// Statistics of the dense model over one calibration set, made once and shared by everything that
-// needs them: all ratios of a method, all methods, the allocators.
+// Statistics of the dense model over one calibration set. They are computed once and shared by all
+// ratios of a method, all methods and the allocators.
 #pragma once
 
 #include <any>
@@ -21,29 +21,28 @@ namespace condense {
 class StatisticsStore {
  public:
   struct Options {
-    // Finished statistics are also kept here, one file for each layer and request, so that a later
-    // run of the program need not repeat the pass. Keyed by the digests of model and calibration
-    // set.
+    // Finished statistics are also stored here, one file per layer and request, and read by later
+    // runs of the program. The folder is keyed by the digests of model and calibration set.
     std::optional<std::filesystem::path> folder;
-    // Statistics beyond this many bytes are not kept in memory after use.
+    // Statistics beyond this many bytes are dropped from memory after use.
     uint64_t memory_bytes = uint64_t{2} << 30;
   };
   // Both must outlive the store.
   StatisticsStore(const ModelSource& model, const CalibrationSet& calibration, Options options);
 
-  // Calls fn for each layer in turn. What is missing is made by one streamed forward pass, in which
-  // at most one block and its statistics are in memory (beyond what Options allow to keep).
+  // Calls fn for each layer in turn. Missing statistics are computed in one streamed forward pass;
+  // beyond what Options allow to keep, one block and its statistics are in memory at a time.
   void ForEachLayer(
       const StatRequests& requests,
       const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn);
   // Block influence of each layer.
   const std::vector<double>& Influence();
-  // What Influence() found, if it was ever asked; else empty.
+  // The result of Influence() if it was called before; else empty.
   const std::vector<double>& known_influence() const { return influence_; }
 
-  // Something that follows from the model and this calibration set alone and is dear to make, such
-  // as an order of removal: made at the first call, kept for others of the same key. What is kept
-  // may be extended by its owner.
+  // For results that depend on the model and this calibration set alone and are expensive to
+  // compute, such as an order of removal: `make` runs at the first call with this key. The caller
+  // may extend what is stored.
   template <class T>
   T& Derived(const std::string& key, const std::function<T()>& make) {
     std::any& kept = derived_[key];
@@ -51,8 +50,8 @@ class StatisticsStore {
     return std::any_cast<T&>(kept);
   }
 
-  // As Derived, for named tensors, which are kept on disk too where the statistics are. The key
-  // says everything that they depend on besides the model and the calibration set.
+  // The same for named tensors, which are also stored on disk if the statistics are. The key names
+  // everything that they depend on besides the model and the calibration set.
   using Tensors = std::map<std::string, Tensor>;
   const Tensors& DerivedTensors(const std::string& key, const std::function<Tensors()>& make);
 
@@ -60,7 +59,7 @@ class StatisticsStore {
   const CalibrationSet& calibration() const { return calibration_; }
   const TokenBatches& tokens() const { return tokens_; }
   double seconds() const { return seconds_; }  // spent in forward passes so far
-  // Passes are booked there as the phase "statistics", while one is set. Null otherwise.
+  // Counts forward passes as the phase "statistics"; may be null.
   PhaseClock* clock() const { return clock_; }
   void set_clock(PhaseClock* clock) { clock_ = clock; }
 

@@ -6,10 +6,9 @@
 
 namespace condense {
 
-// x: a tensor that the caller has just made and nobody else holds; overwritten where that is
-// allowed.
+// Consumes x, which nobody else may hold: it is overwritten where in-place operations are allowed.
 Tensor Activate(Tensor x, Activation activation);
-// The derivative at x.
+// The derivative, elementwise, at x.
 Tensor ActivationSlope(const Tensor& x, Activation activation);
 
 }  // namespace condense

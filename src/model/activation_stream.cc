@@ -17,7 +17,7 @@ TokenBatches::TokenBatches(const std::vector<std::vector<int32_t>>& sequences,
   for (const auto& sequence : sequences) {
     if (!sequence.empty()) by_length[sequence.size()].push_back(sequence);
   }
-  // Longest first: the largest batch is met at once, not after an hour.
+  // Longest first: if the largest batch needs too much memory, it fails at once.
   for (auto group = by_length.rbegin(); group != by_length.rend(); ++group) {
     const auto length = static_cast<int64_t>(group->first);
     const auto rows = static_cast<size_t>(std::max<int64_t>(1, batch_tokens / length));

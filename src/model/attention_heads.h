@@ -23,12 +23,12 @@ std::vector<HeadRun> RunsOf(const std::vector<HeadConfig>& heads);
 // [batch, tokens, heads * width from `begin` on] -> [batch, heads, tokens, width], and back.
 Tensor SplitHeads(const Tensor& x, int64_t begin, int64_t heads, int64_t width);
 Tensor MergeHeads(const Tensor& x);
-// One tensor of the heads of all runs: [batch, tokens, columns].
+// The heads of all runs side by side: [batch, tokens, columns].
 Tensor JoinRuns(const std::vector<Tensor>& runs);
 
-// A table of all pairs of the dense head as the heads of a run want it: [..., tokens, pairs] ->
-// [..., heads or 1, tokens, pairs of a head]. rope_pairs: as in Attention; repetitions: 1 for keys,
-// for queries the query heads of a key/value head.
+// The rotations of the heads of a run, taken from a table of all pairs of the dense head:
+// [..., tokens, pairs] -> [..., heads or 1, tokens, pairs of a head]. rope_pairs: as in Attention.
+// repetitions: 1 for keys; for queries, the number of query heads per key/value head.
 RopeTable OfHeads(const RopeTable& table, const Tensor& rope_pairs, const HeadRun& run,
                   int64_t repetitions);
 

@@ -30,9 +30,9 @@ class BlockCache {
     Tensor keys, values;  // [batch, kv heads, capacity, width]
   };
   void Prepare(size_t runs);
-  // Keeps what is new behind what there was; returns all of it.
+  // Appends new keys and values; returns all of them, earlier ones first.
   std::pair<Tensor, Tensor> Append(size_t run, const Tensor& keys, const Tensor& values);
-  void Advance(int64_t tokens);  // after all runs were appended to
+  void Advance(int64_t tokens);  // once new tokens were appended to every run
 
   std::vector<Run> runs_;
   int64_t tokens_ = 0;
@@ -62,9 +62,10 @@ struct Attention {
   // x: [batch, tokens, in_width], normed. Returns the output projection, without the residual.
   Tensor Forward(const Tensor& x, const BlockContext& context = {}) const;
 
-  // What the heads make of projected queries, keys and values: the input of the output projection.
-  // In one pass where that applies; the other way serves gradients, caches and devices. What is
-  // tapped decides nothing, so that a statistic does not depend on what is collected beside it.
+  // Attention over projected queries, keys and values: the input of the output projection. It is
+  // computed in one pass where possible; the composed form supports gradients, caches and other
+  // devices. Taps do not influence the choice, so that a statistic does not depend on what else is
+  // collected.
   Tensor Mix(const Tensor& q, const Tensor& k, const Tensor& v,
              const BlockContext& context = {}) const;
   Tensor MixInOnePass(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -72,10 +73,10 @@ struct Attention {
   Tensor MixComposed(const Tensor& q, const Tensor& k, const Tensor& v,
                      const BlockContext& context = {}) const;
 
-  // Tells the taps, if they want to know, of queries and keys as they enter the scores.
+  // Reports queries and keys, as they enter the scores, to taps that want them.
   void ReportRotated(const Tensor& q, const Tensor& k, const BlockContext& context) const;
 
-  // Surgery by index, ascending; nothing is refitted.
+  // Surgery by ascending indices; nothing is refitted.
   // Keeps some query heads; a key/value head stays while one of its query heads does.
   void KeepQueryHeads(const std::vector<int64_t>& kept);
   // Keeps some columns of each key/value head and of its query heads: with `rotary` the pairs
@@ -125,7 +126,7 @@ struct Block {
 
   // x: [batch, tokens, in_width] -> [batch, tokens, out_width]
   Tensor Forward(const Tensor& x, const BlockContext& context = {}) const;
-  // The two halves, for schedules that work between them.
+  // The two halves, for methods that work between them.
   Tensor ForwardAttention(const Tensor& x, const BlockContext& context = {}) const;  // -> mid_width
   Tensor ForwardMlp(const Tensor& x, const BlockContext& context = {}) const;        // -> out_width
 

@@ -1,5 +1,5 @@
-// What two models say next at the same positions, in chunks of positions so that the logits of a
-// long text are never held.
+// Compares the next-token distributions of models at the same positions. Works in chunks of
+// positions, so that the logits of a long text are never in memory as a whole.
 #pragma once
 
 #include <vector>
@@ -15,13 +15,13 @@ struct HeadedStates {
   const Tensor& hidden;
 };
 
-// One comparison a row. `targets`: [rows] int64; `vocabulary`: ids that take part, no more than
-// either head knows; both distributions are over these alone.
+// One comparison per row. `targets`: [rows] int64. `vocabulary`: only ids below it take part, no
+// more than either head knows; both distributions are over these ids alone.
 std::vector<LogitComparison> CompareNextTokens(const HeadedStates& p, const HeadedStates& q,
                                                const Tensor& targets, int64_t vocabulary);
 
-// sum over rows of KL(p || q), for each of several q under one head: the logits of p are made once
-// for all of them. p, q: residual streams before the final norm, [rows, width].
+// Sum over rows of KL(p || q), for each of several q under one head; the logits of p are computed
+// once. p, q: residual streams before the final norm, [rows, width].
 std::vector<double> SumDivergences(const Head& head, const Tensor& p, const std::vector<Tensor>& q);
 
 }  // namespace condense

@@ -1,4 +1,5 @@
-// Losses over next tokens, in chunks of positions so that no full logits of a long text are kept.
+// Losses over next tokens. Works in chunks of positions, so that the logits of a long text are
+// never in memory as a whole.
 #pragma once
 
 #include <span>

@@ -1,9 +1,10 @@
 // What a model looks like: global facts and one LayerConfig per block. A compressed model is an
 // ordinary model whose layers are uneven; dense is the case where all layers are equal.
 //
-// Three traps are settled here: the attention scale is stored, never derived from a narrowed head;
-// RoPE columns are kept in pairs and a layer stores which frequencies survived (as a tensor of the
-// block); kept key columns are shared by the query heads of a group.
+// Three things that are easy to get wrong are fixed here: the attention scale is stored, never
+// derived from a narrowed head; rotary columns are kept in pairs, and a layer stores which
+// frequencies are left (as a tensor of the block); the query heads of a group share their kept key
+// columns.
 #pragma once
 
 #include <cstdint>
@@ -61,11 +62,11 @@ struct LayerConfig {
 
   // Width of the residual stream at the block's input, after attention and at its output.
   int64_t in_width = 0, mid_width = 0, out_width = 0;
-  // Sliced blocks change the basis of the stream: x S_attn + attn(norm(x)), shapes [in, mid], [mid,
-  // out].
+  // Blocks that change the basis of the stream have x S_attn + attn(norm(x)), and the same for the
+  // MLP. Shapes: [in, mid] and [mid, out].
   bool attn_shortcut = false, mlp_shortcut = false;
 
-  // Only some rotary pairs survive; the block then holds their indices.
+  // Only some rotary pairs are left; the block then holds their indices.
   bool selected_pairs = false;
   PerRole<LinearConfig> linears;
   // Position, in this model, of the block whose linear weights this one uses (FoldGPT).
@@ -111,7 +112,7 @@ struct ModelConfig {
   bool HasRope() const { return rope.has_value(); }
   const ModelConfig& Dense() const { return base ? *base : *this; }
   bool IsDense() const { return base == nullptr; }
-  // A copy to be narrowed: equal to the dense model, which it names as its base.
+  // A copy that is to be narrowed and has the dense model as its base.
   ModelConfig Derived() const;
 };
 

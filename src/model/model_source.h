@@ -1,7 +1,7 @@
 // Where the parts of a model come from, block by block, and where they go.
 //
-// Everything that runs a model is written against ModelSource, so that a model larger than memory
-// is streamed from its checkpoint, and a small one stays resident.
+// Everything that runs a model is written against ModelSource: a model larger than memory is
+// streamed from its files, a small one stays in memory.
 #pragma once
 
 #include <memory>
@@ -38,11 +38,11 @@ class ModelSource {
   virtual Embedding LoadEmbedding() const = 0;
   virtual Block LoadBlock(int64_t position) const = 0;
   virtual Head LoadHead() const = 0;
-  // True when LoadBlock costs nothing, so that batches may be run through the whole model in turn.
+  // True when LoadBlock costs nothing. Batches may then run through the whole model one by one.
   virtual bool resident() const = 0;
   virtual DType dtype() const = 0;
   virtual Device device() const = 0;
-  // Identifies weights and configuration in fingerprints and caches.
+  // Of weights and configuration; identifies the model in fingerprints and caches.
   virtual const std::string& digest() const = 0;
 };
 
@@ -55,7 +55,7 @@ class ModelSink {
   virtual void PutEmbedding(const Embedding& embedding) = 0;
   virtual void PutBlock(int64_t position, Block block) = 0;  // in ascending order
   virtual void PutHead(const Head& head) = 0;
-  // `config` describes what was put; the sink checks it against the tensors it received.
+  // `config` describes the model; the sink checks it against the tensors that it received.
   virtual void Finish(const ModelConfig& config) = 0;
 };
 

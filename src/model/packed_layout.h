@@ -1,9 +1,9 @@
-// Where the tokens of a packed batch stand.
+// Which token of a packed batch is at which position of which sequence.
 //
-// A packed batch is one row of tokens, [1, tokens]: sequences one after the other, nothing padded,
-// and what sequences have in common at their beginnings stored once. The runs of
-// kernels/packed_attention.h say who continues whom. Linear maps and norms do not look at it;
-// embedding and attention do.
+// A packed batch is one row of tokens, [1, tokens]: sequences one after the other, without padding.
+// A beginning that several sequences have in common is stored once. The runs of
+// kernels/packed_attention.h say which run continues which. Embedding and attention need the
+// layout; linear maps and norms do not.
 #pragma once
 
 #include <optional>
@@ -17,11 +17,11 @@ namespace condense {
 
 class PackedLayout {
  public:
-  // Of each run `begin`, `end` and `parent` count; runs cover the tokens in preorder.
+  // `begin`, `end` and `parent` of each run are used; runs cover the tokens in preorder.
   explicit PackedLayout(std::vector<TokenRun> runs);
 
-  // The layout of a block whose output is wanted for the last tokens of each run only, from token
-  // first[r] on: other tokens give keys and values alone.
+  // For a block whose output is needed only for the last tokens of each run, from token first[r]
+  // on: the other tokens provide keys and values.
   PackedLayout AskedFrom(std::span<const int64_t> first) const;
 
   const std::vector<TokenRun>& runs() const { return runs_; }
@@ -30,19 +30,19 @@ class PackedLayout {
   int64_t positions() const { return positions_; }  // length of the longest sequence
 
   Tensor PositionsOfTokens(Device device) const;  // [tokens] int64
-  // The tokens whose output is wanted, of [1, tokens, width]; x itself where that is all of them.
+  // The tokens whose output is needed, of x [1, tokens, width]; x itself if that is all of them.
   Tensor Queries(const Tensor& x) const;
 
-  // For kernels that want a rectangle: pieces of neighbouring runs, each with all the keys that its
-  // tokens see. Padded places repeat row 0 and are masked.
+  // For kernels that need rectangular input: pieces of neighbouring runs, each with all keys that
+  // its tokens see. Padding repeats row 0 and is masked.
   struct Rectangle {
     int64_t pieces = 0, queries = 0, keys = 0;
     Tensor query_rows, key_rows;            // [pieces * queries], [pieces * keys] int64
     Tensor query_positions, key_positions;  // as many, int64
-    Tensor mask;                            // [pieces, 1, queries, keys] bool: who sees whom
-    Tensor result_rows;                     // of each query: its place in [pieces * queries]
+    Tensor mask;                            // [pieces, 1, queries, keys] bool: true where seen
+    Tensor result_rows;                     // place of each query in [pieces * queries]
   };
-  // Made on first use and kept on the host: many layouts may be alive, and one is at work.
+  // Computed at first use and kept on the host, because many layouts exist while one is in use.
   Rectangle RectangleOn(Device device) const;
 
  private:

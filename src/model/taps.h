@@ -1,4 +1,4 @@
-// Points inside a block at which activations can be observed (methods.md 0.2).
+// Points inside a block at which activations can be recorded (methods.md 0.2).
 #pragma once
 
 #include "tensor/tensor.h"

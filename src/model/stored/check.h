@@ -10,8 +10,8 @@
 
 namespace condense {
 
-// Throws a logic_error-like CONDENSE_CHECK failure naming layer and tensor unless the block has
-// exactly the shape that `layer` describes.
+// Fails a CONDENSE_CHECK, naming layer and tensor, unless the block has exactly the shape that
+// `layer` describes.
 void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block& block,
                      int64_t position);
 void CheckShapes(const CausalLm& model);

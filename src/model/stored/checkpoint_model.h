@@ -17,8 +17,8 @@ struct LoadOptions {
 };
 
 // Reads a folder with config.json and weights, dense or compressed. Opening checks the name and
-// shape of every tensor against the configuration and reads no weight; blocks are read when asked
-// for, and a tensor that is not finite is a DataError then.
+// shape of every tensor against the configuration and reads no weights. A block is read when it is
+// asked for; DataError if one of its tensors is not finite.
 class CheckpointModel final : public ModelSource {
  public:
   static std::unique_ptr<CheckpointModel> Open(const std::filesystem::path& folder,

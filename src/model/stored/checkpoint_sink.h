@@ -15,7 +15,7 @@ namespace condense {
 class CheckpointSink final : public ModelSink {
  public:
   struct Options {
-    // dtype of the stored floating-point tensors; what the model was computed in when absent.
+    // Of the stored floating-point tensors; nullopt: the one that the model was computed in.
     std::optional<DType> dtype;
     std::string provenance_json = "{}";
   };

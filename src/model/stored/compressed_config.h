@@ -10,8 +10,8 @@
 
 namespace condense {
 
-// The object that describes `config` relative to its dense model. `names`: those of its family, under
-// which the tensors are written.
+// The object that describes `config` relative to its dense model. `names`: those of its family,
+// under which the tensors are written.
 nlohmann::json CondenseObject(const ModelConfig& config, const WeightNames& names);
 
 // The compressed model that `object` describes. DataError with file and key for anything

@@ -16,7 +16,8 @@
 
 namespace condense {
 
-// kAuto: in memory if the model takes no more than a quarter of the machine's memory, else streamed.
+// kAuto: in memory if the model takes no more than a quarter of the machine's memory, else
+// streamed.
 enum class Residence { kAuto, kStreamed };
 
 class StoredModel {

@@ -70,22 +70,6 @@ std::optional<MeanValue> MeanUnder(const std::string& protocol, const NamedMean&
   return result;
 }
 
-// None when one is missing. A mean over several protocols is refused.
-std::optional<std::vector<const TaskScores*>> ScoresOfMean(const NamedMean& mean,
-                                                           std::span<const TaskScores> scores) {
-  std::vector<const TaskScores*> found;
-  for (const MeanTerm& term : mean.terms) {
-    found.push_back(FindScores(scores, term.task));
-    if (found.back() == nullptr) return std::nullopt;
-    if (found.back()->protocol != found.front()->protocol) {
-      throw MakeError<ConfigError>(
-          "{} needs all its tasks under one protocol: {} was scored under {}, {} under {}", mean.id,
-          found.front()->task, found.front()->protocol, term.task, found.back()->protocol);
-    }
-  }
-  return found;
-}
-
 }  // namespace
 
 const Metric& MeanMetric() {
@@ -159,44 +143,6 @@ std::vector<MeanValue> CompleteMeans(std::span<const StoredTaskValue> values) {
     }
   }
   return complete;
-}
-
-const TaskScores* FindScores(std::span<const TaskScores> scores, std::string_view task) {
-  const TaskScores* found = nullptr;
-  for (const TaskScores& candidate : scores) {
-    if (candidate.task != task) continue;
-    if (found != nullptr) {
-      throw MakeError<ConfigError>(
-          "task {} was scored twice, under protocols {} and {}; name one of them", task,
-          found->protocol, candidate.protocol);
-    }
-    found = &candidate;
-  }
-  return found;
-}
-
-std::optional<MeanValue> MeanOfScores(const NamedMean& mean, std::span<const TaskScores> scores) {
-  const auto found = ScoresOfMean(mean, scores);
-  if (!found) return std::nullopt;
-  std::vector<StoredTaskValue> values;
-  for (size_t i = 0; i < found->size(); ++i) {
-    const MeanTerm& term = mean.terms[i];
-    const TaskValue value = ValueOf(*(*found)[i], term.metric);
-    values.push_back({found->front()->protocol, term.task, StoredName(term.metric), value.value,
-                      value.standard_error});
-  }
-  return MeanUnder(found->front()->protocol, mean, values);
-}
-
-std::optional<std::vector<std::vector<double>>> OutcomesOfMean(const NamedMean& mean,
-                                                               std::span<const TaskScores> scores) {
-  const auto found = ScoresOfMean(mean, scores);
-  if (!found) return std::nullopt;
-  std::vector<std::vector<double>> groups;
-  for (size_t i = 0; i < found->size(); ++i) {
-    groups.push_back(Outcomes(*(*found)[i], mean.terms[i].metric));
-  }
-  return groups;
 }
 
 std::optional<double> KnownChanceLevel(std::string_view task) {

@@ -49,15 +49,6 @@ struct MeanValue {
 // DataError when one metric of one task is there twice with different values.
 std::vector<MeanValue> CompleteMeans(std::span<const StoredTaskValue> values);
 
-// The scores of a task; null if there are none, ConfigError if it was scored twice.
-const TaskScores* FindScores(std::span<const TaskScores> scores, std::string_view task);
-// From the scores themselves. None when a task is missing; ConfigError when the tasks were scored
-// under several protocols, or one of them twice.
-std::optional<MeanValue> MeanOfScores(const NamedMean& mean, std::span<const TaskScores> scores);
-// The outcomes of the documents, a group for each term; for BootstrapMeanOfMeans.
-std::optional<std::vector<std::vector<double>>> OutcomesOfMean(const NamedMean& mean,
-                                                               std::span<const TaskScores> scores);
-
 // Expected accuracy of guessing on the whole task as published; none for a task without choices and
 // for unknown ones (ChanceLevel() computes it from any scores).
 std::optional<double> KnownChanceLevel(std::string_view task);

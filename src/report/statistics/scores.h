@@ -17,7 +17,7 @@ struct ScoreSeries {
     kWindows,         // a mean of each window; neighbours are correlated
   };
   Kind kind = Kind::kOutcomes;
-  std::string basis;               // as MetricValue has it; series of different ones do not pair
+  std::string basis;               // digest of what was scored; only equal ones can be paired
   std::vector<double> values;      // in the order of the documents or windows
   std::vector<std::string> flags;  // protocols.md 3.9: "chance", ...
   double chance = 0;               // of outcomes: expected accuracy of guessing

@@ -6,156 +6,278 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "report/statistics/averaged_scores.h"
 #include "report/statistics/statistics_selection.h"
 #include "stats/means.h"
 
 namespace condense {
 namespace {
 
+using Group = StatisticsRow::Group;
 using Kind = Metric::Kind;
+
+Interval Exp(const Interval& interval) { return {std::exp(interval.low), std::exp(interval.high)}; }
+
+// The different runs behind an average.
+std::string IdOf(const Cells& cells) {
+  std::vector<std::string> ids;
+  for (const Measurement* cell : cells) {
+    if (std::find(ids.begin(), ids.end(), cell->id) == ids.end()) ids.push_back(cell->id);
+  }
+  return Join(ids, " ");
+}
+
+bool AreOfSameData(const AveragedScores& a, const AveragedScores& b) {
+  return a.bases == b.bases &&
+         std::equal(a.groups.begin(), a.groups.end(), b.groups.begin(), b.groups.end(),
+                    [](const auto& one, const auto& other) { return one.size() == other.size(); });
+}
+
+// The references of the cells of a row, one for each.
+struct References {
+  std::string name;
+  Cells cells;
+};
 
 class Reporter {
  public:
   Reporter(const StatisticsSelection& selection, StoredScores& scores)
-      : selection_(selection), options_(selection.options()), scores_(scores) {}
+      : selection_(selection), scores_(scores), averager_(scores) {}
 
-  CellStatistics Report(const Measurement& cell) {
-    CellStatistics result{&cell, {}};
-    const std::vector<Reference> references = selection_.ReferencesOf(cell);
-    for (const std::string& protocol : selection_.ProtocolsOf(cell)) {
-      AddTasks(cell, protocol, references, result.rows);
-      AddTexts(cell, protocol, references, result.rows);
+  std::vector<StatisticsRow> Report(const Cells& cells) {
+    std::vector<StatisticsRow> rows;
+    // A cell that failed may have fewer values than the others.
+    const Measurement& fullest = **std::max_element(cells.begin(), cells.end(),
+                                                    [](const Measurement* a, const Measurement* b) {
+                                                      return a->values.size() < b->values.size();
+                                                    });
+    const std::vector<References> references = ReferencesOf(cells);
+    for (const Quantity& quantity : QuantitiesOf(fullest)) {
+      if (const auto scores = averager_.Average(cells, quantity)) {
+        rows.push_back(RowOf(quantity, *scores));
+        for (const References& reference : references) {
+          if (auto paired = Compare(quantity, cells, *scores, reference)) {
+            rows.back().comparisons.push_back(*std::move(paired));
+          }
+        }
+      } else if (!Averages() && !quantity.IsMean()) {
+        rows.push_back(StoredRow(quantity));
+      }
     }
-    return result;
+    CorrectTests(rows);
+    return rows;
   }
 
  private:
-  // --- Tasks ---
+  // Whether rows are averages, even if there is only one cell to some of them.
+  bool Averages() const { return !selection_.options().average.empty(); }
 
-  std::vector<TaskScores> ScoresOf(const Measurement& cell, const std::string& protocol) {
-    std::vector<TaskScores> scores;
-    std::set<std::string> seen;
-    for (const MetricValue& value : cell.values) {
-      if (value.protocol != protocol || value.task.empty()) continue;
-      if (KindOf(value) != Kind::kTaskAccuracy && KindOf(value) != Kind::kTaskPerplexity) continue;
-      if (!seen.insert(value.task).second) continue;
-      if (auto found = scores_.Task(cell.id, protocol, value.task)) {
-        scores.push_back(std::move(*found));
+  std::vector<Quantity> QuantitiesOf(const Measurement& cell) const {
+    std::vector<Quantity> quantities;
+    for (const std::string& protocol : selection_.ProtocolsOf(cell)) {
+      for (const MetricValue& value : cell.values) {
+        if (value.protocol != protocol || !selection_.ReportsTask(cell, value)) continue;
+        const bool perplexity = KindOf(value) == Kind::kTaskPerplexity;
+        quantities.push_back({perplexity ? Group::kPerplexity : Group::kAccuracy,
+                              protocol,
+                              value.task,
+                              value.metric,
+                              {value}});
+      }
+      for (const NamedMean& mean : NamedMeans()) {
+        if (!selection_.ReportsMean(mean.id)) continue;
+        Quantity quantity{Group::kAccuracy, protocol, mean.id, MeanMetric().name, {}};
+        for (const MeanTerm& term : mean.terms) {
+          quantity.sources.push_back(
+              {.metric = StoredName(term.metric), .protocol = protocol, .task = term.task});
+        }
+        quantities.push_back(std::move(quantity));
+      }
+      for (const MetricValue& value : cell.values) {
+        if (value.protocol != protocol || !selection_.ReportsText(value)) continue;
+        const Kind kind = KindOf(value);
+        if (kind != Kind::kTextPerplexity && kind != Kind::kAgreement) continue;
+        quantities.push_back({kind == Kind::kAgreement ? Group::kAgreement : Group::kPerplexity,
+                              protocol,
+                              "",
+                              value.metric,
+                              {value}});
       }
     }
-    return scores;
+    return quantities;
   }
 
-  // The scores of references serve many cells.
-  const std::vector<TaskScores>& ScoresOfReference(const Measurement& cell,
-                                                   const std::string& protocol) {
-    const auto key = std::pair(cell.id, protocol);
-    const auto known = references_.find(key);
-    if (known != references_.end()) return known->second;
-    if (references_.size() >= kKeptReferences) references_.clear();
-    return references_.emplace(key, ScoresOf(cell, protocol)).first->second;
-  }
-
-  void AddTasks(const Measurement& cell, const std::string& protocol,
-                const std::vector<Reference>& references, std::vector<StatisticsRow>& rows) {
-    const std::vector<TaskScores> scores = ScoresOf(cell, protocol);
-    std::map<std::string, std::vector<size_t>> families;  // rows that are corrected together
-    for (const MetricValue& value : cell.values) {
-      if (value.protocol != protocol || !selection_.ReportsTask(cell, value)) continue;
-      const TaskScores* task = FindScores(scores, value.task);
-      const auto metric = task == nullptr ? std::nullopt : MetricNamed(value.metric, *task);
-      if (!metric) {
-        const bool ppl = KindOf(value) == Kind::kTaskPerplexity;
-        rows.push_back(StoredRow(
-            value, ppl ? StatisticsRow::Group::kPerplexity : StatisticsRow::Group::kAccuracy));
-        continue;
+  // A reference that only some of the cells have is left out.
+  std::vector<References> ReferencesOf(const Cells& cells) const {
+    std::vector<References> references;
+    for (const Reference& first : selection_.ReferencesOf(*cells.front())) {
+      References of_all{first.name, {first.cell}};
+      for (size_t c = 1; c < cells.size(); ++c) {
+        const std::vector<Reference> own = selection_.ReferencesOf(*cells[c]);
+        const auto same = std::find_if(own.begin(), own.end(), [&](const Reference& reference) {
+          return reference.name == first.name;
+        });
+        if (same != own.end()) of_all.cells.push_back(same->cell);
       }
-      rows.push_back(TaskRow(*task, *metric));
-      for (const Reference& reference : references) {
-        Compare(cell, *task, *metric, reference, rows.back());
-      }
-      families[options_.metrics.empty() ? "" : value.metric].push_back(rows.size() - 1);
+      if (of_all.cells.size() == cells.size()) references.push_back(std::move(of_all));
     }
-    for (const auto& [metric, family] : families) CorrectTests(family, rows);
-    for (const NamedMean& mean : NamedMeans()) {
-      if (selection_.ReportsMean(mean.id)) AddMean(cell, mean, scores, references, rows);
-    }
+    return references;
   }
 
-  // Where the scores are not kept, or say nothing more.
-  static StatisticsRow StoredRow(const MetricValue& value, StatisticsRow::Group group) {
-    return {.group = group,
-            .protocol = value.protocol,
-            .task = value.task,
-            .metric = value.metric,
-            .value = value.value,
-            .standard_error = value.standard_error,
-            .count = value.count};
+  static StatisticsRow EmptyRow(const Quantity& quantity) {
+    return {.group = quantity.group,
+            .protocol = quantity.protocol,
+            .task = quantity.task,
+            .metric = quantity.metric};
   }
 
-  StatisticsRow TaskRow(const TaskScores& task, TaskMetric metric) const {
-    const TaskValue value = ValueOf(task, metric);
-    StatisticsRow row{.protocol = task.protocol,
-                      .task = task.task,
-                      .metric = StoredName(metric),
-                      .value = value.value,
-                      .standard_error = value.standard_error,
-                      .count = value.count};
-    if (metric == TaskMetric::kPerplexity) {
-      std::vector<double> losses = Outcomes(task, metric);
-      for (double& loss : losses) loss = -loss;
-      row.group = StatisticsRow::Group::kPerplexity;
-      row.nll = MeanOf(losses);
-      const Interval interval =
-          BootstrapMeanOfMeans({&losses, 1}, Bootstrap("bootstrap " + task.task + " ppl"));
-      row.interval = {std::exp(interval.low), std::exp(interval.high)};
-      row.interval_method = "bootstrap";
-      return row;
-    }
-    const auto count = static_cast<double>(value.count);
-    row.interval = WilsonInterval(std::round(value.value * count), value.count);
-    row.interval_method = "wilson";
-    row.flags = FlagsOf(task, metric);
+  // Where no scores are stored, or they tell nothing more: sums over pages of unequal length are not
+  // resampled.
+  static StatisticsRow StoredRow(const Quantity& quantity) {
+    StatisticsRow row = EmptyRow(quantity);
+    row.value = quantity.sources.front().value;
+    row.standard_error = quantity.sources.front().standard_error;
+    row.count = quantity.sources.front().count;
     return row;
   }
 
-  void Compare(const Measurement& cell, const TaskScores& task, TaskMetric metric,
-               const Reference& reference, StatisticsRow& row) {
-    const TaskScores* other =
-        FindScores(ScoresOfReference(*reference.cell, task.protocol), task.task);
-    if (other == nullptr) return;
-    const ComparisonOptions options = Comparison(cell, reference);
-    if (metric == TaskMetric::kPerplexity) {
-      row.comparisons.push_back(OfLosses(reference, CompareLikelihoods(*other, task, options)));
-      return;
+  StatisticsRow RowOf(const Quantity& quantity, const AveragedScores& scores) const {
+    StatisticsRow row = EmptyRow(quantity);
+    if (!quantity.IsMean()) row.count = static_cast<int64_t>(scores.groups[0].size());
+    if (AreYesOrNo(quantity, scores)) {
+      row.value = MeanOfMeans(scores.groups);
+      row.standard_error = StandardErrorOfMeans(scores.groups);
+      row.interval =
+          WilsonInterval(std::round(row.value * static_cast<double>(*row.count)), *row.count);
+      row.interval_method = "wilson";
+      row.flags = scores.flags;
+      return row;
     }
-    const TaskComparison compared = CompareTask(*other, task, metric, options);
-    PairedStatistics paired{.against = reference.name,
-                            .id = reference.cell->id,
-                            .difference = compared.difference,
-                            .standard_error = compared.standard_error,
-                            .interval = compared.interval,
-                            .test = compared.test};
-    if (reference.cell->dense) {
-      const double value = compared.other.value, dense = compared.reference.value;
-      paired.retention = Retention(value, dense);
-      paired.retention_above_chance = ChanceCorrectedRetention(value, dense, ChanceLevel(task));
+    const MeanEstimate estimate =
+        Estimate(scores, scores.groups, Purpose(quantity, /*paired=*/false));
+    const bool windows = scores.kind == ScoreSeries::Kind::kWindows;
+    const bool perplexity = quantity.group == Group::kPerplexity;
+    row.value = perplexity ? std::exp(estimate.mean) : estimate.mean;
+    row.standard_error = estimate.standard_error;
+    row.interval = perplexity ? Exp(estimate.interval) : estimate.interval;
+    row.interval_method = windows ? "block bootstrap" : "bootstrap";
+    if (windows && !Averages()) {
+      // As stored: a mean over all positions, of which windows may have unequal numbers.
+      const MetricValue& stored = quantity.sources.front();
+      row.value = stored.value;
+      row.count = stored.count;
+      row.standard_error = stored.standard_error;
     }
-    row.comparisons.push_back(std::move(paired));
+    if (perplexity) {
+      row.nll = estimate.mean;
+      row.standard_error = row.value * estimate.standard_error;  // by the delta method
+    }
+    return row;
   }
 
-  // Holm's correction over the tests of rows against one reference.
-  static void CorrectTests(const std::vector<size_t>& family, std::vector<StatisticsRow>& rows) {
-    std::map<std::string, std::vector<PairedStatistics*>> by_reference;
-    for (const size_t r : family) {
-      for (PairedStatistics& paired : rows[r].comparisons) {
-        if (paired.test) by_reference[paired.id].push_back(&paired);
+  // None where the references lack scores of it or, of an average, have them of other data.
+  std::optional<PairedStatistics> Compare(const Quantity& quantity, const Cells& cells,
+                                          const AveragedScores& scores,
+                                          const References& reference) {
+    const Measurement &cell = *cells.front(), &other_cell = *reference.cells.front();
+    // Of its agreement with itself the dense model has no value.
+    if (quantity.group == Group::kAgreement && other_cell.dense) return std::nullopt;
+    const bool windows = scores.kind == ScoreSeries::Kind::kWindows;
+    // Another model's tokenizer makes other windows.
+    if (windows && !Averages() && !AgreesIn({"model"}, cell, other_cell)) return std::nullopt;
+    const auto other = averager_.Average(reference.cells, quantity);
+    if (!other) return std::nullopt;
+    if (!AreOfSameData(*other, scores)) {
+      if (!Averages()) RefuseOtherData(quantity, {reference.name, cell.id}, other_cell, cell);
+      return std::nullopt;
+    }
+    const ScoreGroups differences = Differences(other->groups, scores.groups);
+    const std::string purpose = Purpose(quantity, /*paired=*/true);
+    const MeanEstimate estimate = Estimate(scores, differences, purpose);
+    PairedStatistics paired{.against = reference.name,
+                            .id = IdOf(reference.cells),
+                            .difference = estimate.mean,
+                            .standard_error = estimate.standard_error,
+                            .interval = estimate.interval};
+    if (!Averages() && quantity.IsMean()) {  // of the values as they are printed
+      paired.difference = MeanOfMeans(scores.groups) - MeanOfMeans(other->groups);
+    }
+    if (!Averages() && scores.kind == ScoreSeries::Kind::kDocumentLosses) {
+      // The same bootstrap with other random numbers, which earlier results were printed with.
+      paired.interval = BlockBootstrapMean(
+          differences[0], /*block=*/1, {.draws = selection_.options().draws, .purpose = purpose});
+    }
+    if (AreYesOrNo(quantity, scores)) {
+      paired.test = McNemarTest(other->groups[0], scores.groups[0]);
+    }
+    if (quantity.group == Group::kPerplexity) {
+      paired.ratio = std::exp(paired.difference);
+      paired.ratio_interval = Exp(paired.interval);
+    }
+    if (quantity.group == Group::kAccuracy && other_cell.dense) {
+      const double value = MeanOfMeans(scores.groups), dense = MeanOfMeans(other->groups);
+      paired.retention = Retention(value, dense);
+      paired.retention_above_chance =
+          ChanceCorrectedRetention(value, dense, MeanOf(scores.chances));
+    }
+    return paired;
+  }
+
+  // Averages over cells are no longer 0 or 1, nor are means over tasks.
+  bool AreYesOrNo(const Quantity& quantity, const AveragedScores& scores) const {
+    return !Averages() && !quantity.IsMean() && scores.kind == ScoreSeries::Kind::kOutcomes;
+  }
+
+  MeanEstimate Estimate(const AveragedScores& scores, const ScoreGroups& groups,
+                        const std::string& purpose) const {
+    const bool windows = scores.kind == ScoreSeries::Kind::kWindows;
+    return EstimateMean(groups, windows ? Resampling::kWindows : Resampling::kDocuments,
+                        {.draws = selection_.options().draws, .purpose = purpose});
+  }
+
+  // Names the random numbers of a bootstrap, and so is part of its result (protocols.md 2.8).
+  std::string Purpose(const Quantity& quantity, bool paired) const {
+    const char* suffix = paired ? " paired" : "";
+    if (Averages()) return fmt::format("bootstrap {} {}{}", quantity.task, quantity.metric, suffix);
+    if (quantity.IsMean()) return fmt::format("bootstrap {}{}", quantity.task, suffix);
+    if (!quantity.task.empty()) {
+      return fmt::format("bootstrap {} {}", quantity.task, quantity.metric);
+    }
+    if (paired) return "block bootstrap " + quantity.protocol;
+    if (quantity.group == Group::kPerplexity) return "bootstrap perplexity";
+    return fmt::format("block bootstrap {} {}", quantity.protocol, quantity.metric);
+  }
+
+  // Throws with what differs.
+  void RefuseOtherData(const Quantity& quantity, const ComparedNames& names,
+                       const Measurement& reference, const Measurement& cell) {
+    for (const MetricValue& source : quantity.sources) {
+      if (source.task.empty()) {
+        const std::string series = DescribeMetric(source.metric, source.unit).series;
+        RequireComparable(scores_.Windows(reference.id, source.protocol, series).value(),
+                          scores_.Windows(cell.id, source.protocol, series).value(), names);
+      } else {
+        RequireComparable(scores_.Task(reference.id, source.protocol, source.task).value(),
+                          scores_.Task(cell.id, source.protocol, source.task).value(), names);
       }
     }
-    for (auto& [id, tests] : by_reference) {
+  }
+
+  // Holm's correction over the tasks that are reported together: with the same protocol, reference
+  // and, where metrics were asked for, metric.
+  void CorrectTests(std::vector<StatisticsRow>& rows) const {
+    std::map<std::vector<std::string>, std::vector<PairedStatistics*>> families;
+    for (StatisticsRow& row : rows) {
+      const std::string metric = selection_.options().metrics.empty() ? "" : row.metric;
+      for (PairedStatistics& paired : row.comparisons) {
+        if (paired.test) families[{row.protocol, metric, paired.id}].push_back(&paired);
+      }
+    }
+    for (auto& [family, tests] : families) {
       std::vector<double> p;
       for (const PairedStatistics* paired : tests) p.push_back(paired->test->p);
       const std::vector<double> adjusted = HolmAdjusted(p);
@@ -163,129 +285,57 @@ class Reporter {
     }
   }
 
-  void AddMean(const Measurement& cell, const NamedMean& mean,
-               const std::vector<TaskScores>& scores, const std::vector<Reference>& references,
-               std::vector<StatisticsRow>& rows) {
-    const auto value = MeanOfScores(mean, scores);
-    const auto outcomes = OutcomesOfMean(mean, scores);
-    if (!value || !outcomes) return;
-    StatisticsRow row{.protocol = value->protocol,
-                      .task = mean.id,
-                      .metric = MeanMetric().name,
-                      .value = value->value,
-                      .standard_error = value->standard_error};
-    row.interval = BootstrapMeanOfMeans(*outcomes, Bootstrap("bootstrap " + mean.id));
-    row.interval_method = "bootstrap";
-    for (const Reference& reference : references) {
-      const auto& other = ScoresOfReference(*reference.cell, value->protocol);
-      if (!MeanOfScores(mean, other)) continue;
-      const MeanComparison compared =
-          CompareMeans(mean, other, scores, Comparison(cell, reference)).value();
-      row.comparisons.push_back({.against = reference.name,
-                                 .id = reference.cell->id,
-                                 .difference = compared.difference,
-                                 .standard_error = compared.standard_error,
-                                 .interval = compared.interval});
-      if (!reference.cell->dense) continue;
-      row.comparisons.back().retention = compared.retention;
-      row.comparisons.back().retention_above_chance = compared.chance_corrected_retention;
-    }
-    rows.push_back(std::move(row));
-  }
-
-  // --- Texts: perplexity and agreement ---
-
-  void AddTexts(const Measurement& cell, const std::string& protocol,
-                const std::vector<Reference>& references, std::vector<StatisticsRow>& rows) {
-    for (const MetricValue& value : cell.values) {
-      if (value.protocol != protocol || !selection_.ReportsText(value)) continue;
-      const Kind kind = KindOf(value);
-      if (kind == Kind::kTextPerplexity) rows.push_back(TextRow(cell, value, references));
-      if (kind == Kind::kAgreement) rows.push_back(AgreementRow(cell, value, references));
-    }
-  }
-
-  StatisticsRow TextRow(const Measurement& cell, const MetricValue& value,
-                        const std::vector<Reference>& references) {
-    StatisticsRow row = StoredRow(value, StatisticsRow::Group::kPerplexity);
-    // Of pages, by words and bytes, there are none: sums of pages of unequal length are not resampled.
-    const std::string series = DescribeMetric(value.metric, value.unit).series;
-    if (series.empty()) return row;
-    const auto windows = scores_.Windows(cell.id, value.protocol, series);
-    if (!windows) return row;
-    row.nll = MeanOf(windows->losses);
-    row.standard_error = value.value * StandardErrorOfMean(windows->losses);
-    const Interval interval =
-        BlockBootstrapMean(windows->losses, 0, Bootstrap("bootstrap perplexity"));
-    row.interval = {std::exp(interval.low), std::exp(interval.high)};
-    row.interval_method = "block bootstrap";
-    for (const Reference& reference : references) {
-      const auto other = scores_.Windows(reference.cell->id, value.protocol, series);
-      // Another model's tokenizer makes other windows.
-      if (!other || !AgreesIn({"model"}, cell, *reference.cell)) continue;
-      row.comparisons.push_back(
-          OfLosses(reference, CompareLosses(*other, *windows, 0, Comparison(cell, reference))));
-    }
-    return row;
-  }
-
-  StatisticsRow AgreementRow(const Measurement& cell, const MetricValue& value,
-                             const std::vector<Reference>& references) {
-    StatisticsRow row = StoredRow(value, StatisticsRow::Group::kAgreement);
-    const std::string series = DescribeMetric(value.metric, value.unit).series;
-    if (series.empty()) return row;
-    const auto windows = scores_.Windows(cell.id, value.protocol, series);
-    if (!windows) return row;
-    row.interval = BlockBootstrapMean(
-        windows->losses, 0, Bootstrap("block bootstrap " + value.protocol + " " + value.metric));
-    row.interval_method = "block bootstrap";
-    for (const Reference& reference : references) {
-      // The dense model agrees with itself: what differs from it is the value.
-      if (reference.cell->dense || !AgreesIn({"model"}, cell, *reference.cell)) continue;
-      const auto other = scores_.Windows(reference.cell->id, value.protocol, series);
-      if (!other) continue;
-      row.comparisons.push_back(
-          OfLosses(reference, CompareLosses(*other, *windows, 0, Comparison(cell, reference))));
-      row.comparisons.back().ratio.reset();
-      row.comparisons.back().ratio_interval.reset();
-    }
-    return row;
-  }
-
-  static PairedStatistics OfLosses(const Reference& reference, const LossComparison& compared) {
-    return {.against = reference.name,
-            .id = reference.cell->id,
-            .difference = compared.mean_difference,
-            .standard_error = compared.standard_error,
-            .interval = compared.interval,
-            .ratio = compared.ratio,
-            .ratio_interval = compared.ratio_interval};
-  }
-
-  BootstrapOptions Bootstrap(const std::string& purpose) const {
-    return {.draws = options_.draws, .purpose = purpose};
-  }
-  ComparisonOptions Comparison(const Measurement& cell, const Reference& reference) const {
-    return {.reference_name = reference.name, .other_name = cell.id, .draws = options_.draws};
-  }
-
-  static constexpr size_t kKeptReferences = 4;
   const StatisticsSelection& selection_;
-  const StatisticsOptions& options_;
   StoredScores& scores_;
-  std::map<std::pair<std::string, std::string>, std::vector<TaskScores>> references_;
+  ScoreAverager averager_;
 };
+
+// Cells that differ in the keys averaged over alone, in the order of the first of each.
+std::vector<Cells> GroupsOf(const std::vector<Measurement>& measurements,
+                            const std::vector<std::string>& over) {
+  std::vector<Cells> groups;
+  std::map<std::map<std::string, std::string>, size_t> places;
+  for (const Measurement& cell : measurements) {
+    auto keys = cell.keys;
+    for (const std::string& key : over) keys.erase(key);
+    if (over.empty()) keys["id"] = cell.id;
+    const auto [place, is_new] = places.emplace(std::move(keys), groups.size());
+    if (is_new) groups.emplace_back();
+    groups[place->second].push_back(&cell);
+  }
+  return groups;
+}
+
+std::map<std::string, std::string> KeysOf(const Cells& cells,
+                                          const std::vector<std::string>& over) {
+  std::map<std::string, std::string> keys = cells.front()->keys;
+  for (const std::string& key : over) {
+    std::set<std::string> values;
+    for (const Measurement* cell : cells) {
+      const auto found = cell->keys.find(key);
+      if (found != cell->keys.end()) values.insert(found->second);
+    }
+    if (values.size() > 1) keys[key] = fmt::format("mean of {}", values.size());
+  }
+  return keys;
+}
 
 }  // namespace
 
 std::vector<CellStatistics> ComputeStatistics(const std::vector<Measurement>& measurements,
                                               StoredScores& scores,
                                               const StatisticsOptions& options) {
+  const std::vector<std::string> known = {"seed", "calibration", "ratio", "model", "dtype"};
+  for (const std::string& key : options.average) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw MakeError<ConfigError>("cannot average over '{}'{}", key, SuggestName(key, known));
+  }
   const StatisticsSelection selection(measurements, options);
   Reporter reporter(selection, scores);
   std::vector<CellStatistics> statistics;
-  for (const Measurement& cell : measurements) {
-    if (selection.ReportsCell(cell)) statistics.push_back(reporter.Report(cell));
+  for (const Cells& cells : GroupsOf(measurements, options.average)) {
+    if (!selection.ReportsCell(*cells.front())) continue;
+    statistics.push_back({IdOf(cells), KeysOf(cells, options.average), reporter.Report(cells)});
   }
   return statistics;
 }

@@ -17,7 +17,7 @@ namespace {
 using Statistics = std::vector<CellStatistics>;
 using Group = StatisticsRow::Group;
 
-std::string KeyOf(const Measurement& cell, const std::string& key) {
+std::string KeyOf(const CellStatistics& cell, const std::string& key) {
   const auto found = cell.keys.find(key);
   return found == cell.keys.end() ? "" : found->second;
 }
@@ -28,7 +28,7 @@ std::vector<std::string> KeysOf(const Statistics& statistics) {
   for (const char* key : {"dtype", "method", "ratio_kind", "ratio", "calibration", "seed"}) {
     std::set<std::string> values;
     for (const CellStatistics& cell : statistics) {
-      const std::string value = KeyOf(*cell.cell, key);
+      const std::string value = KeyOf(cell, key);
       if (!value.empty()) values.insert(value);
     }
     if (values.size() > 1 || std::string(key) == "method") keys.emplace_back(key);
@@ -103,7 +103,7 @@ std::string ToText(const Section& section, const std::vector<std::string>& keys)
   return ToText(table, TextStyle::kPlain) + "\n";
 }
 
-std::vector<std::string> LineKeys(const std::vector<std::string>& keys, const Measurement& cell,
+std::vector<std::string> LineKeys(const std::vector<std::string>& keys, const CellStatistics& cell,
                                   const std::vector<std::string>& more) {
   std::vector<std::string> values;
   for (const std::string& key : keys) values.push_back(KeyOf(cell, key));
@@ -120,7 +120,7 @@ Section ValueSection(const Statistics& statistics, const std::vector<std::string
     for (const StatisticsRow& row : cell.rows) {
       std::vector<std::string> fields = line(row);
       if (fields.empty()) continue;
-      section.lines.emplace_back(LineKeys(keys, *cell.cell, {row.protocol, row.task, row.metric}),
+      section.lines.emplace_back(LineKeys(keys, cell, {row.protocol, row.task, row.metric}),
                                  std::move(fields));
     }
   }
@@ -145,8 +145,7 @@ Section PairSection(const Statistics& statistics, const std::vector<std::string>
         for (const PairedStatistics& paired : row.comparisons) {
           if (row.group != group || paired.against != reference) continue;
           section.lines.emplace_back(
-              LineKeys(keys, *cell.cell, {row.protocol, reference, row.task, row.metric}),
-              line(paired));
+              LineKeys(keys, cell, {row.protocol, reference, row.task, row.metric}), line(paired));
         }
       }
     }
@@ -349,7 +348,7 @@ std::string StatisticsToCsv(const Statistics& statistics) {
   std::string out = CsvLine(heading);
   for (const CellStatistics& cell : statistics) {
     for (const StatisticsRow& row : cell.rows) {
-      std::vector<std::string> fields = LineKeys(keys, *cell.cell, {cell.cell->id, row.protocol});
+      std::vector<std::string> fields = LineKeys(keys, cell, {cell.id, row.protocol});
       const auto low = [](const auto& i) { return i ? fmt::format("{}", i->low) : ""; };
       const auto high = [](const auto& i) { return i ? fmt::format("{}", i->high) : ""; };
       for (std::string field :
@@ -386,8 +385,8 @@ std::string StatisticsToJson(const Statistics& statistics) {
   nlohmann::ordered_json cells = nlohmann::ordered_json::array();
   for (const CellStatistics& cell : statistics) {
     nlohmann::ordered_json json;
-    json["run"] = cell.cell->id;
-    json["keys"] = cell.cell->keys;
+    json["run"] = cell.id;
+    json["keys"] = cell.keys;
     json["statistics"] = nlohmann::ordered_json::array();
     for (const StatisticsRow& row : cell.rows) json["statistics"].push_back(ToJson(row));
     cells.push_back(std::move(json));

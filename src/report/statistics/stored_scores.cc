@@ -1,9 +1,25 @@
 #include "report/statistics/stored_scores.h"
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "results/score_samples.h"
 
 namespace condense {
+
+namespace {
+
+// Of the requests and what is asked of each document: scores with the same digest can be paired.
+std::string DigestOf(const TaskScores& scores) {
+  Sha256 hash;
+  hash.Update(scores.requests_sha256).UpdateU64(scores.documents.size());
+  for (const DocumentScore& document : scores.documents) {
+    hash.UpdateU64(static_cast<uint64_t>(document.index)).Update(document.sha256);
+    hash.UpdateU64(static_cast<uint64_t>(document.gold)).UpdateU64(document.choices.size());
+  }
+  return hash.Finish();
+}
+
+}  // namespace
 
 std::optional<TaskScores> StoredScores::Task(const std::string& id, const std::string& protocol,
                                              const std::string& task) {
@@ -50,6 +66,7 @@ std::optional<ScoreSeries> StoredScores::Load(const std::string& id, const Metri
   const auto scores = Task(id, value.protocol, value.task);
   const auto metric = scores ? MetricNamed(value.metric, *scores) : std::nullopt;
   if (!metric) return std::nullopt;
+  series.basis = DigestOf(*scores);
   series.values = Outcomes(*scores, *metric);
   if (*metric == TaskMetric::kPerplexity) {
     series.kind = ScoreSeries::Kind::kDocumentLosses;

@@ -6,7 +6,6 @@
 #include "base/strings.h"
 #include "experiment/tables.h"
 #include "report/measurements.h"
-#include "report/statistics/averaged_statistics.h"
 #include "report/statistics/statistics.h"
 #include "runner/command.h"
 
@@ -95,7 +94,8 @@ int Run(const Arguments& arguments) {
                             .tasks = ListOf(arguments, "tasks"),
                             .metrics = ListOf(arguments, "metric"),
                             .baseline = arguments.TextOr("baseline", ""),
-                            .reference = selection.reference};
+                            .reference = selection.reference,
+                            .average = ListOf(arguments, "average")};
   for (const CellDetail& cell : cells) {
     const std::string& id = cell.run.fingerprint;
     const bool known = std::any_of(selection.measurements.begin(), selection.measurements.end(),
@@ -104,15 +104,8 @@ int Run(const Arguments& arguments) {
     options.cells.push_back(id);
   }
   StoredScores scores(store);
-  AveragedStatistics averaged;
-  std::vector<CellStatistics> statistics;
-  if (arguments.Has("average")) {
-    averaged = ComputeAveragedStatistics(selection.measurements, scores, options,
-                                         ListOf(arguments, "average"));
-    statistics = averaged.statistics;
-  } else {
-    statistics = ComputeStatistics(selection.measurements, scores, options);
-  }
+  const std::vector<CellStatistics> statistics =
+      ComputeStatistics(selection.measurements, scores, options);
   std::cout << (arguments.Flag("json")  ? StatisticsToJson(statistics)
                 : arguments.Flag("csv") ? StatisticsToCsv(statistics)
                                         : StatisticsToText(statistics));

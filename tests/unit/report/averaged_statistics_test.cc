@@ -1,5 +1,5 @@
 // Averages over draws, from a database of fabricated scores, against sums by hand.
-#include "report/statistics/averaged_statistics.h"
+#include "report/statistics/statistics.h"
 
 #include <gmock/gmock.h>
 
@@ -56,11 +56,11 @@ class AveragedStatisticsTest : public testing::Test {
                                 StatisticsOptions options = {},
                                 const std::vector<std::string>& over = {"seed"}) {
     options.draws = 2000;
-    measurements_ = MeasurementsOf(results_.store(), experiment_);
+    options.average = over;
     StoredScores scores(results_.store());
-    averaged_ = ComputeAveragedStatistics(measurements_, scores, options, over);
-    for (const CellStatistics& cell : averaged_.statistics) {
-      if (cell.cell->keys.at("model") == model && cell.cell->keys.at("method") == method) {
+    statistics_ = ComputeStatistics(MeasurementsOf(results_.store(), experiment_), scores, options);
+    for (const CellStatistics& cell : statistics_) {
+      if (cell.keys.at("model") == model && cell.keys.at("method") == method) {
         return cell;
       }
     }
@@ -69,8 +69,7 @@ class AveragedStatisticsTest : public testing::Test {
 
   FabricatedResults results_;
   int64_t experiment_ = 0;
-  std::vector<Measurement> measurements_;
-  AveragedStatistics averaged_;
+  std::vector<CellStatistics> statistics_;
 };
 
 TEST_F(AveragedStatisticsTest, AveragesWhatEachDocumentSaysOverTheDraws) {
@@ -78,8 +77,8 @@ TEST_F(AveragedStatisticsTest, AveragesWhatEachDocumentSaysOverTheDraws) {
   Answer(Draw("a", "modegpt", 0), "11000000");
   Answer(Draw("a", "modegpt", 1), "10100010");
   const CellStatistics& cell = Compute("a", "modegpt", {.metrics = {"acc"}});
-  EXPECT_EQ(cell.cell->keys.at("seed"), "mean of 2");
-  EXPECT_EQ(cell.cell->keys.at("ratio"), "0.2");
+  EXPECT_EQ(cell.keys.at("seed"), "mean of 2");
+  EXPECT_EQ(cell.keys.at("ratio"), "0.2");
   ASSERT_EQ(cell.rows.size(), 1u);
   const StatisticsRow& row = cell.rows[0];
   const std::vector<double> outcomes = {1, .5, .5, 0, 0, 0, .5, 0};
@@ -160,7 +159,7 @@ TEST_F(AveragedStatisticsTest, ComparesTheAgreementOfTwoMethods) {
   EXPECT_NEAR(cell.rows[0].comparisons[0].difference, (-.15 - .3 - .1) / 3, 1e-12);
   EXPECT_LT(cell.rows[0].comparisons[0].interval.high, 0);
   EXPECT_FALSE(cell.rows[0].comparisons[0].ratio);
-  EXPECT_THAT(StatisticsToText(averaged_.statistics),
+  EXPECT_THAT(StatisticsToText(statistics_),
               HasSubstr("Paired differences of agreement with the dense model"));
 }
 
@@ -176,8 +175,8 @@ TEST_F(AveragedStatisticsTest, AveragesOverModelsThatScoredTheSameDocuments) {
   const CellStatistics& cell =
       Compute("mean of 2", "modegpt", {.metrics = {"acc", "perplexity"}}, {"seed", "model"});
   const std::string warnings = testing::internal::GetCapturedStderr();
-  EXPECT_EQ(averaged_.cells.size(), 3u);
-  EXPECT_EQ(cell.cell->keys.at("seed"), "mean of 2");
+  EXPECT_EQ(statistics_.size(), 3u);
+  EXPECT_EQ(cell.keys.at("seed"), "mean of 2");
   ASSERT_EQ(cell.rows.size(), 1u);
   EXPECT_DOUBLE_EQ(cell.rows[0].value, (1 + 3 + 1 + 1) / 16.0);
   EXPECT_DOUBLE_EQ(cell.rows[0].comparisons.at(0).difference, -2 / 16.0);

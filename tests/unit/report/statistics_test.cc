@@ -44,9 +44,8 @@ class StatisticsTest : public testing::Test {
 
   std::vector<CellStatistics> Compute(StatisticsOptions options = {}) {
     options.draws = kDraws;
-    measurements_ = MeasurementsOf(results_.store(), experiment_);
     StoredScores scores(results_.store());
-    return ComputeStatistics(measurements_, scores, options);
+    return ComputeStatistics(MeasurementsOf(results_.store(), experiment_), scores, options);
   }
 
   static const StatisticsRow& RowOf(const CellStatistics& cell, const std::string& task,
@@ -71,7 +70,6 @@ class StatisticsTest : public testing::Test {
             sliced_ = FabricatedResults::Run("a", "slicegpt", 0.2),
             modegpt_ = FabricatedResults::Run("a", "modegpt", 0.2);
   int64_t experiment_ = 0;
-  std::vector<Measurement> measurements_;
 };
 
 TEST_F(StatisticsTest, ReportsEachTaskUnderItsUsualMetric) {
@@ -165,6 +163,51 @@ TEST_F(StatisticsTest, ComparesAnyTwoCells) {
   const auto& comparisons = RowOf(statistics[0], "bundle_facts", "acc_norm").comparisons;
   ASSERT_EQ(comparisons.size(), 1u);
   EXPECT_EQ(comparisons[0].id, modegpt_.fingerprint);
+}
+
+TEST_F(StatisticsTest, RefusesOtherDataBehindOneName) {
+  const auto refusal = [&]() -> std::string {
+    try {
+      Compute({.protocols = {"other-bos"}});
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  TaskScores scores = FabricatedScores("piqa", "1100", "other-bos");
+  results_.Add(dense_, scores);
+  results_.Add(sliced_, scores);
+  EXPECT_EQ(refusal(), "accepted");
+  scores.documents[3].gold = 0;
+  results_.Add(modegpt_, scores);
+  EXPECT_THAT(refusal(), HasSubstr("piqa: dense and a/modegpt/0.20 cannot be compared: the right "
+                                   "choices of document 3 and document 3 differ"));
+}
+
+TEST_F(StatisticsTest, RefusesOtherWindowsOfOneModel) {
+  results_.AddLosses(dense_, "bundled-stories-256", {3, 4});
+  results_.AddLosses(modegpt_, "bundled-stories-256", {3, 4, 5});
+  try {
+    Compute({.protocols = {"bundled-stories-256"}});
+    FAIL() << "accepted";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("they scored 2 windows with ids of SHA-256 ids and 3"));
+  }
+}
+
+TEST_F(StatisticsTest, MeansAreThoseOfTheStoredValues) {
+  const auto statistics = Compute();
+  std::vector<StoredTaskValue> values;
+  for (const MeanTerm& term : FindMean("mean5-bundled").terms) {
+    const TaskScores scores =
+        FabricatedScores(term.task, Answers(58 + 2 * static_cast<int>(values.size()), 80));
+    const TaskValue value = ValueOf(scores, term.metric);
+    values.push_back(
+        {"lmeval-bos", term.task, StoredName(term.metric), value.value, value.standard_error});
+  }
+  const StatisticsRow& row = RowOf(statistics[2], "mean5-bundled", "mean");
+  EXPECT_EQ(row.value, CompleteMeans(values).at(0).value);
+  EXPECT_EQ(row.standard_error, CompleteMeans(values).at(0).standard_error);
 }
 
 TEST_F(StatisticsTest, ShowsAgreementAndValuesWithoutScores) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "stats/means.h"
 #include "unit/stats/fixture.h"
 
 namespace condense {
@@ -25,15 +26,22 @@ std::pair<TaskScores, TaskScores> Pair(const std::string& task, size_t both, siz
   return {SomeScores(task, reference), SomeScores(task, other)};
 }
 
+MeanEstimate EstimateDifference(const ScoreGroups& reference, const ScoreGroups& other,
+                                Resampling resampling = Resampling::kDocuments) {
+  return EstimateMean(Differences(reference, other), resampling, {.purpose = "comparison test"});
+}
+
 TEST(Comparison, CountsWhatIsLostAndGained) {
   const auto [dense, compressed] = Pair("piqa", 300, 25, 10, 500);
-  const TaskComparison result = CompareTask(dense, compressed, kAcc);
-  EXPECT_EQ(result.test.lost, 25);
-  EXPECT_EQ(result.test.gained, 10);
-  EXPECT_NEAR(result.test.p, 0.016674, 5e-7);
-  EXPECT_EQ(result.reference.value, 0.65);
-  EXPECT_EQ(result.other.value, 0.62);
-  EXPECT_DOUBLE_EQ(result.difference, -0.03);
+  const std::vector<double> reference = Outcomes(dense, kAcc), other = Outcomes(compressed, kAcc);
+  const McNemar test = McNemarTest(reference, other);
+  EXPECT_EQ(test.lost, 25);
+  EXPECT_EQ(test.gained, 10);
+  EXPECT_NEAR(test.p, 0.016674, 5e-7);
+  EXPECT_EQ(MeanOfMeans({reference}), 0.65);
+  EXPECT_EQ(MeanOfMeans({other}), 0.62);
+  const MeanEstimate result = EstimateDifference({reference}, {other});
+  EXPECT_DOUBLE_EQ(result.mean, -0.03);
   // Differences of -1, 0, 1: variance (35 - 15^2 / 500) / 499.
   const double error = std::sqrt((35 - 225.0 / 500) / 499 / 500);
   EXPECT_NEAR(result.standard_error, error, 1e-15);
@@ -41,136 +49,117 @@ TEST(Comparison, CountsWhatIsLostAndGained) {
   EXPECT_NEAR(result.interval.high, -0.03 + 1.96 * error, 0.003);
   // Paired: narrower than the two standard errors together would have it.
   EXPECT_LT(result.standard_error,
-            0.5 * std::hypot(result.reference.standard_error, result.other.standard_error));
+            0.5 * std::hypot(StandardErrorOfMeans({reference}), StandardErrorOfMeans({other})));
 }
 
 TEST(Comparison, OfAModelWithItselfIsNothing) {
-  const TaskScores scores = Pair("piqa", 30, 5, 0, 50).first;
-  const TaskComparison result = CompareTask(scores, scores, kAccNorm);
-  EXPECT_EQ(result.test.p, 1);
-  EXPECT_EQ(result.difference, 0);
+  const std::vector<double> outcomes = Outcomes(Pair("piqa", 30, 5, 0, 50).first, kAccNorm);
+  EXPECT_EQ(McNemarTest(outcomes, outcomes).p, 1);
+  const MeanEstimate result = EstimateDifference({outcomes}, {outcomes});
+  EXPECT_EQ(result.mean, 0);
   EXPECT_EQ(result.interval.low, 0);
   EXPECT_EQ(result.interval.high, 0);
 }
 
 TEST(Comparison, CorrectsOverTheTasksOfATable) {
-  std::vector<TaskScores> dense, compressed;
-  std::vector<MeanTerm> terms;
+  std::vector<double> p;
   const std::pair<size_t, size_t> discordant[] = {{25, 10}, {3, 3}, {12, 0}};
   for (const auto& [lost, gained] : discordant) {
-    const std::string task = "task" + std::to_string(dense.size());
-    auto [first, second] = Pair(task, 20, lost, gained, 100);
-    dense.push_back(first);
-    compressed.push_back(second);
-    terms.push_back({task, kAcc});
+    const auto [first, second] = Pair("task", 20, lost, gained, 100);
+    p.push_back(McNemarTest(Outcomes(first, kAcc), Outcomes(second, kAcc)).p);
   }
-  const auto results = CompareTasks(dense, compressed, terms);
-  ASSERT_EQ(results.size(), 3u);
-  EXPECT_DOUBLE_EQ(results[0].holm_p, 2 * results[0].test.p);
-  EXPECT_EQ(results[1].holm_p, 1);
-  EXPECT_DOUBLE_EQ(results[2].holm_p, 3 * 0.00048828125);
+  const std::vector<double> adjusted = HolmAdjusted(p);
+  EXPECT_DOUBLE_EQ(adjusted[0], 2 * p[0]);
+  EXPECT_EQ(adjusted[1], 1);
+  EXPECT_DOUBLE_EQ(adjusted[2], 3 * 0.00048828125);
 }
 
 TEST(Comparison, OfMeansResamplesPairs) {
-  std::vector<TaskScores> dense, compressed;
+  ScoreGroups dense, compressed;
   for (const MeanTerm& term : FindMean("mean5").terms) {
-    auto [first, second] = Pair(term.task, 200, 40, 20, 400);
-    dense.push_back(first);
-    compressed.push_back(second);
+    const auto [first, second] = Pair(term.task, 200, 40, 20, 400);
+    dense.push_back(Outcomes(first, term.metric));
+    compressed.push_back(Outcomes(second, term.metric));
   }
-  const auto result = CompareMeans(FindMean("mean5"), dense, compressed);
-  ASSERT_TRUE(result.has_value());
-  EXPECT_DOUBLE_EQ(result->reference.value, 0.6);
-  EXPECT_DOUBLE_EQ(result->other.value, 0.55);
-  EXPECT_NEAR(result->difference, -0.05, 1e-15);
+  EXPECT_DOUBLE_EQ(MeanOfMeans(dense), 0.6);
+  EXPECT_DOUBLE_EQ(MeanOfMeans(compressed), 0.55);
+  const MeanEstimate result = EstimateDifference(dense, compressed);
+  EXPECT_NEAR(result.mean, -0.05, 1e-15);
   const double one = std::sqrt((60 - 400.0 / 400) / 399 / 400);
-  EXPECT_NEAR(result->standard_error, one / std::sqrt(5.0), 1e-15);
-  EXPECT_NEAR(result->interval.low, -0.05 - 1.96 * one / std::sqrt(5.0), 0.001);
-  EXPECT_NEAR(result->interval.high, -0.05 + 1.96 * one / std::sqrt(5.0), 0.001);
-  EXPECT_NEAR(result->retention.value(), 100 * 0.55 / 0.6, 1e-12);
-  EXPECT_NEAR(result->chance_corrected_retention.value(), 50, 1e-9);  // two choices everywhere
+  EXPECT_NEAR(result.standard_error, one / std::sqrt(5.0), 1e-15);
+  EXPECT_NEAR(result.interval.low, -0.05 - 1.96 * one / std::sqrt(5.0), 0.001);
+  EXPECT_NEAR(result.interval.high, -0.05 + 1.96 * one / std::sqrt(5.0), 0.001);
+}
 
-  compressed.pop_back();
-  EXPECT_THROW(CompareMeans(FindMean("mean5"), dense, compressed), ConfigError);
-  dense.pop_back();
-  EXPECT_FALSE(CompareMeans(FindMean("mean5"), dense, compressed).has_value());
+std::string Refusal(const TaskScores& reference, const TaskScores& other) {
+  try {
+    RequireComparable(reference, other, {"dense", "slicegpt 20%"});
+  } catch (const Error& error) {
+    return std::string(error.Class()) + ": " + error.what();
+  }
+  return "no error";
 }
 
 TEST(Comparison, RefusesScoresOfOtherThingsAndSaysWhich) {
   const auto [dense, good] = Pair("piqa", 30, 5, 5, 60);
-  const auto message = [&, &dense = dense](const TaskScores& other) -> std::string {
-    try {
-      CompareTask(dense, other, kAcc, {.reference_name = "dense", .other_name = "slicegpt 20%"});
-    } catch (const Error& error) {
-      return std::string(error.Class()) + ": " + error.what();
-    }
-    return "no error";
-  };
-  EXPECT_EQ(message(good), "no error");
+  EXPECT_EQ(Refusal(dense, good), "no error");
 
   TaskScores other = good;
   other.requests_sha256 = "something else";
-  EXPECT_THAT(message(other), HasSubstr("data: piqa: dense and slicegpt 20% cannot be compared"));
-  EXPECT_THAT(message(other), HasSubstr("something else"));
+  EXPECT_THAT(Refusal(dense, other),
+              HasSubstr("data: piqa: dense and slicegpt 20% cannot be compared"));
+  EXPECT_THAT(Refusal(dense, other), HasSubstr("something else"));
   other = good;
   other.protocol = "lmeval-nobos";
-  EXPECT_THAT(message(other), HasSubstr("config: piqa: dense was scored under protocol lmeval-bos, "
-                                        "slicegpt 20% under lmeval-nobos"));
+  EXPECT_THAT(Refusal(dense, other),
+              HasSubstr("config: piqa: dense was scored under protocol lmeval-bos, "
+                        "slicegpt 20% under lmeval-nobos"));
   other = good;
   other.task = "arc_easy";
-  EXPECT_THAT(message(other), HasSubstr("config: dense was scored on task piqa"));
+  EXPECT_THAT(Refusal(dense, other), HasSubstr("config: dense was scored on task piqa"));
   other = good;
   other.documents.pop_back();
-  EXPECT_THAT(message(other), HasSubstr("data: piqa: "));
-  EXPECT_THAT(message(other), HasSubstr("60 documents against 59"));
+  EXPECT_THAT(Refusal(dense, other), HasSubstr("data: piqa: "));
+  EXPECT_THAT(Refusal(dense, other), HasSubstr("60 documents against 59"));
   other = good;
   other.documents[7].sha256 = SomeDigest(99);
-  EXPECT_THAT(message(other), HasSubstr("the requests of document 7 and document 7 differ"));
+  EXPECT_THAT(Refusal(dense, other), HasSubstr("the requests of document 7 and document 7 differ"));
   other = good;
   other.documents[7].index = 61;
-  EXPECT_THAT(message(other), HasSubstr("the places in the file of document 7 and document 61"));
+  EXPECT_THAT(Refusal(dense, other),
+              HasSubstr("the places in the file of document 7 and document 61"));
   other = good;
   other.documents[7].gold = 0;
-  EXPECT_THAT(message(other), HasSubstr("the right choices of document 7"));
-}
-
-TEST(Comparison, NamesATaskThatOneSideLacks) {
-  const auto [dense, other] = Pair("piqa", 3, 1, 1, 8);
-  const std::vector<TaskScores> scores = {dense};
-  const std::vector<MeanTerm> terms = {{"piqa", kAcc}, {"boolq", kAcc}};
-  EXPECT_THROW(CompareTasks(scores, scores, terms), ConfigError);
+  EXPECT_THAT(Refusal(dense, other), HasSubstr("the right choices of document 7"));
 }
 
 TEST(LossComparison, IsTightBecauseItIsPaired) {
   Random random(1, "losses");
-  WindowLosses dense{"wikitext2-2048", "ids", {}}, compressed = dense;
+  std::vector<double> dense, compressed;
   for (int i = 0; i < 140; ++i) {
-    dense.losses.push_back(1.7 + 0.3 * random.Normal());
-    compressed.losses.push_back(dense.losses.back() + 0.2 + 0.01 * random.Normal());
+    dense.push_back(1.7 + 0.3 * random.Normal());
+    compressed.push_back(dense.back() + 0.2 + 0.01 * random.Normal());
   }
-  const LossComparison result = CompareLosses(dense, compressed);
-  EXPECT_EQ(result.count, 140);
-  EXPECT_NEAR(result.mean_difference, 0.2, 0.003);
+  const MeanEstimate result = EstimateDifference({dense}, {compressed}, Resampling::kWindows);
+  EXPECT_NEAR(result.mean, 0.2, 0.003);
   EXPECT_NEAR(result.standard_error, 0.01 / std::sqrt(140.0), 1e-4);
-  EXPECT_DOUBLE_EQ(result.ratio, std::exp(result.mean_difference));
   EXPECT_NEAR(result.interval.high - result.interval.low, 2 * 1.96 * result.standard_error, 0.001);
-  EXPECT_DOUBLE_EQ(result.ratio_interval.low, std::exp(result.interval.low));
-  EXPECT_LT(result.ratio_interval.high - result.ratio_interval.low, 0.006);
+  EXPECT_LT(std::exp(result.interval.high) - std::exp(result.interval.low), 0.006);
 }
 
-TEST(LossComparison, OfAModelWithItselfIsOne) {
-  const WindowLosses dense{"wikitext2-2048", "ids", {1, 2, 3}};
-  const LossComparison result = CompareLosses(dense, dense);
-  EXPECT_EQ(result.ratio, 1);
-  EXPECT_EQ(result.ratio_interval.low, 1);
-  EXPECT_EQ(result.ratio_interval.high, 1);
+TEST(LossComparison, OfAModelWithItselfIsNothing) {
+  const MeanEstimate result = EstimateDifference({{1, 2, 3}}, {{1, 2, 3}}, Resampling::kWindows);
+  EXPECT_EQ(result.mean, 0);
+  EXPECT_EQ(result.interval.low, 0);
+  EXPECT_EQ(result.interval.high, 0);
 }
 
 TEST(LossComparison, RefusesOtherTexts) {
   const WindowLosses dense{"wikitext2-2048", "ids", {1, 2}};
-  EXPECT_THROW(CompareLosses(dense, {"wikitext2-4096", "ids", {1, 2}}), ConfigError);
-  EXPECT_THROW(CompareLosses(dense, {"wikitext2-2048", "other", {1, 2}}), DataError);
-  EXPECT_THROW(CompareLosses(dense, {"wikitext2-2048", "ids", {1}}), DataError);
+  EXPECT_NO_THROW(RequireComparable(dense, {"wikitext2-2048", "ids", {3, 4}}));
+  EXPECT_THROW(RequireComparable(dense, {"wikitext2-4096", "ids", {1, 2}}), ConfigError);
+  EXPECT_THROW(RequireComparable(dense, {"wikitext2-2048", "other", {1, 2}}), DataError);
+  EXPECT_THROW(RequireComparable(dense, {"wikitext2-2048", "ids", {1}}), DataError);
 }
 
 TEST(LossComparison, OfLikelihoodsIsTheRatioOfThePerplexities) {
@@ -178,10 +167,12 @@ TEST(LossComparison, OfLikelihoodsIsTheRatioOfThePerplexities) {
   for (int i = 0; i < 50; ++i) dense.documents.push_back(SomeDocument(i, 0, {-1.0 - i % 3}));
   TaskScores worse = dense;
   for (int i = 0; i < 50; ++i) worse.documents[i].choices[0].log_likelihood -= 0.1 + 0.01 * (i % 7);
-  const LossComparison result = CompareLikelihoods(dense, worse);
-  EXPECT_NEAR(result.ratio, ValueOf(worse, kPerplexity).value / ValueOf(dense, kPerplexity).value,
-              1e-12);
-  EXPECT_GT(result.ratio_interval.low, 1.1);
+  // A loss is a negative log-likelihood, so the two sides change places.
+  const MeanEstimate result =
+      EstimateDifference({Outcomes(worse, kPerplexity)}, {Outcomes(dense, kPerplexity)});
+  EXPECT_NEAR(std::exp(result.mean),
+              ValueOf(worse, kPerplexity).value / ValueOf(dense, kPerplexity).value, 1e-12);
+  EXPECT_GT(std::exp(result.interval.low), 1.1);
 }
 
 }  // namespace

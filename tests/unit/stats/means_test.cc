@@ -94,31 +94,6 @@ TEST(Means, AreFoundByTheirId) {
   }
 }
 
-TEST(Means, OfScoresEqualThoseOfStoredValues) {
-  std::vector<TaskScores> scores;
-  std::vector<StoredTaskValue> values;
-  for (const MeanTerm& term : FindMean("mean5-bundled").terms) {
-    std::vector<bool> right(50 + 10 * scores.size(), false);
-    std::fill_n(right.begin(), 30, true);
-    scores.push_back(SomeScores(term.task, right));
-    const TaskValue value = ValueOf(scores.back(), term.metric);
-    values.push_back({"lmeval-bos", term.task, std::string(StoredName(term.metric)), value.value,
-                      value.standard_error});
-  }
-  const auto mean = MeanOfScores(FindMean("mean5-bundled"), scores);
-  ASSERT_TRUE(mean.has_value());
-  EXPECT_EQ(mean->value, CompleteMeans(values).at(0).value);
-  EXPECT_EQ(mean->standard_error, CompleteMeans(values).at(0).standard_error);
-  EXPECT_EQ(OutcomesOfMean(FindMean("mean5-bundled"), scores)->at(4).size(), 90u);
-  EXPECT_EQ(MeanOfScores(FindMean("mean5"), scores), std::nullopt);
-
-  scores[2].protocol = "lmeval-nobos";
-  EXPECT_THROW(MeanOfScores(FindMean("mean5-bundled"), scores), ConfigError);
-  scores[2].protocol = "lmeval-bos";
-  scores.push_back(scores[2]);
-  EXPECT_THROW(MeanOfScores(FindMean("mean5-bundled"), scores), ConfigError);
-}
-
 TEST(ChanceLevel, IsKnownForEveryTaskOfAMean) {
   EXPECT_NEAR(*KnownChanceLevel("arc_easy"), 0.2502, 5e-5);
   EXPECT_NEAR(*KnownChanceLevel("arc_challenge"), 0.2502, 5e-5);

@@ -17,7 +17,7 @@ case ${1:-} in
   ?*) fail "unknown option $1" "scripts/check_packages.sh --help lists the options" ;;
 esac
 cd "$ROOT"
-[ "$(id -u)" -eq 0 ] || fail "a fresh system can be made by root alone" "run this with sudo"
+[ "$(id -u)" -eq 0 ] || fail "only root can make a fresh system" "run this with sudo"
 command -v debootstrap >/dev/null || fail "debootstrap is not on the PATH" "install the package debootstrap"
 
 PACKAGES=build/packages

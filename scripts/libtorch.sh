@@ -43,8 +43,8 @@ find_existing_libtorch() {
     if [ ! -e "$folder/lib/libtorch_cpu.so" ] || [ ! -e "$folder/include/ATen/ATen.h" ]; then continue; fi
     FOUND_VERSION=
     has_version "$folder" "$LIBTORCH_NEEDED" ||
-      fail "CMAKE_PREFIX_PATH names LibTorch of version $FOUND_VERSION in $folder; needed is $LIBTORCH_NEEDED.x" \
-        "take that folder out of CMAKE_PREFIX_PATH to have ${LIBTORCH#libtorch-} downloaded, or name another"
+      fail "CMAKE_PREFIX_PATH names LibTorch $FOUND_VERSION in $folder, but $LIBTORCH_NEEDED.x is needed" \
+        "remove that folder from CMAKE_PREFIX_PATH, so that ${LIBTORCH#libtorch-} is downloaded, or name another one"
     EXISTING=$folder
     return
   done <<<"${prefixes//:/;};"
@@ -134,7 +134,7 @@ install_libtorch() {
   flock -n 9 || { printf 'LibTorch: waiting for another setup\n'; flock 9; }
   if complete "$target" "$wheels"; then return; fi
   if [ -n "${SUDO_USER:-}" ] && [ "$(id -u)" -eq 0 ]; then
-    warn "LibTorch goes to $cache, where $SUDO_USER's builds will not look: better run this as $SUDO_USER, without sudo"
+    warn "LibTorch goes to $cache, where $SUDO_USER's builds will not look: run this as $SUDO_USER, without sudo"
   fi
   find_pip
   check_room "$([ -n "$CUDA" ] && echo 6500 || echo 1300)" "$cache"

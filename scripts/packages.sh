@@ -50,7 +50,7 @@ install_packages() {
     mapfile -t missing < <(missing_packages)
     fail "these packages could not be installed: ${missing[*]}" \
       "the lines above are apt-get's; Debian 12 has all of these packages in its section main" \
-      "mend that, or install them by hand, and run $0 again"
+      "fix the cause, or install them by hand, and run $0 again"
   fi
   rm -f "$log"
   trap - EXIT

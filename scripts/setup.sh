@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what Condense is built from: Debian packages and LibTorch 2.11.0. Running it again is free.
+# Installs what Condense is built from: Debian packages and LibTorch 2.11.0. A second run changes nothing.
 #
 #   scripts/setup.sh [--cuda] [--no-packages] [--quiet]
 #
 #   --cuda         adds the libraries of the GPU back end (3.4 GB on disk in all, 0.5 GB without)
 #   --no-packages  leaves the system's packages alone
-#   --quiet        says only what was changed or went wrong
+#   --quiet        prints only what was changed or went wrong
 #
-# Packages are installed by apt-get, with sudo where you are not root. LibTorch comes from the wheel of
+# apt-get installs the packages, with sudo unless you are root. LibTorch comes from the wheel of
 # PyTorch, pinned by SHA-256, and is unpacked into $CONDENSE_CACHE (otherwise $XDG_CACHE_HOME/condense or
 # ~/.cache/condense), which all clones share. A LibTorch 2.x found through CMAKE_PREFIX_PATH is used
 # instead. pip does the download, so its own settings (PIP_INDEX_URL, PIP_FIND_LINKS, proxies) apply.

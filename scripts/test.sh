@@ -93,7 +93,7 @@ if [ -s "$TEMPORARY/ctest.xml" ]; then
   PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
 fi
 if [ -n "$CTEST_FAILED" ] && [ "$failed" -eq 0 ]; then
-  printf 'FAILED  ctest, which says why above\n'
+  printf 'FAILED  ctest; its output above says why\n'
   FAILED=$((FAILED + 1))
 fi
 

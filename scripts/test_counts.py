@@ -3,7 +3,7 @@
 
     scripts/test_counts.py CTEST_JUNIT RESULTS_FOLDER [--failures]
 
-CTEST_JUNIT is what `ctest --output-junit` wrote: one entry a test program. A program that left
+CTEST_JUNIT is what `ctest --output-junit` wrote: one entry per test program. A program that left
 RESULTS_FOLDER/<name>.xml (GoogleTest's format) counts with the cases in there, any other as one case.
 A program that failed although all its cases passed (it crashed, or ran out of time) is one failure more.
 With --failures the failed cases are named first.

@@ -45,7 +45,7 @@ class NodeBuilder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (AtKey()) Fail(mark, "an alias cannot be a key");
     const auto known = anchors_.find(anchor);
-    if (known == anchors_.end()) Fail(mark, "an alias stands inside the value it names");
+    if (known == anchors_.end()) Fail(mark, "an alias inside the value that it names");
     CountValues(mark, known->second.size);
     Node node = known->second.node;
     node.key_where_ = open_.empty() ? Location{} : open_.back().key_where;
@@ -207,7 +207,7 @@ void RequireCleanText(const std::string& text, const std::string& file) {
     }
     const size_t content = line.find_first_not_of(" \t");
     if (content != std::string::npos && line.find('\t') < content) {
-      throw MakeError<ConfigError>("{}:{}: a tab in the indentation; YAML wants spaces", file,
+      throw MakeError<ConfigError>("{}:{}: a tab in the indentation; YAML needs spaces", file,
                                    number);
     }
   }
@@ -216,15 +216,14 @@ void RequireCleanText(const std::string& text, const std::string& file) {
 // yaml-cpp's messages name its own states; these name what the user most likely did.
 std::string Explained(const std::string& message) {
   static const std::map<std::string, std::string> kExplained{
-      {"illegal map value",
-       "':' where none can stand; check the indentation, or quote text with ': '"},
+      {"illegal map value", "unexpected ':'; check the indentation, or quote text with ': '"},
       {"end of map not found", "expected KEY: VALUE; check the indentation, or quote the text"},
       {"end of sequence not found", "expected a list item ('- '); check the indentation"},
       {"end of sequence flow not found", "the list is not closed with ']'"},
       {"end of map flow not found", "the map is not closed with '}'"},
-      {"illegal flow end", "a bracket closes what was not opened"},
+      {"illegal flow end", "a closing bracket without an opening one"},
       {"illegal EOF in scalar", "a quote is not closed"},
-      {"illegal block entry", "'-' where no list item can stand"},
+      {"illegal block entry", "unexpected '-'; no list item can stand here"},
       {"unknown token", "text cannot start with this character; quote it"},
   };
   const auto known = kExplained.find(message);
@@ -243,7 +242,7 @@ Node Node::ParseText(std::string_view text, std::string file) {
     parser.HandleNextDocument(builder);
     if (parser.HandleNextDocument(second)) {
       throw MakeError<ConfigError>(
-          "{}: text after the end of the YAML document; check the indentation, and start no second "
+          "{}: text after the end of the YAML document; check the indentation, and remove a second "
           "document ('---')",
           second.start().Text());
     }

@@ -48,7 +48,7 @@ size_t TakeIndex(std::string_view path, size_t& position) {
   size_t index = 0;
   const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
   if (error != std::errc() || stop != digits.data() + digits.size()) {
-    BadPath(path, "between [ and ] belongs the number of an item, from 0");
+    BadPath(path, "expected the number of an item, from 0, between [ and ]");
   }
   position = end + 1;
   return index;
@@ -97,7 +97,7 @@ void Node::Set(std::string_view path, Node value) {
       return node.items_[*step.index];
     }
     if (node.IsSequence()) {
-      throw MakeError<ConfigError>("cannot set '{}': {} is a list; name an item, as in [0]", path,
+      throw MakeError<ConfigError>("cannot set '{}': {} is a list; name an item, such as [0]", path,
                                    here);
     }
     if (!node.IsMap()) node.BecomeMap();

@@ -122,7 +122,7 @@ std::optional<double> ReadDouble(const Node& node, Problems& problems) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) {
-    AddExpectedNumber(node, "a number that a double can hold", problems);
+    AddExpectedNumber(node, "a number within the range of a double", problems);
     return std::nullopt;
   }
   return value == 0 ? 0.0 : value;

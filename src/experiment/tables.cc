@@ -182,10 +182,10 @@ ExperimentRecord StoredExperiment(const ExperimentSpec& spec, const ResultsStore
   const std::string name =
       spec.profile.empty() ? spec.name : fmt::format("{} ({})", spec.name, spec.profile);
   if (!last) {
-    throw MakeError<ConfigError>("{}: holds no results of experiment {}; run it first: runner {}",
+    throw MakeError<ConfigError>("{}: no results of experiment {}; run it first: runner {}",
                                  store.path().string(), name, spec.file.string());
   }
-  LogWarning("{} has changed since it was run; what is shown is its last run", name);
+  LogWarning("{} has changed since it was run; its last run is shown", name);
   return *last;
 }
 

@@ -61,7 +61,7 @@ fs::path Arguments::Database() const { return TextOr("db", "results/results.sqli
 int Arguments::Threads() const {
   const int64_t threads = Integer("threads").value_or(0);
   if (threads < 0 || threads > 4096) {
-    throw MakeError<ConfigError>("--threads {}: expected 1 ... 4096, or 0 for one for each core",
+    throw MakeError<ConfigError>("--threads {}: expected 1 to 4096, or 0 for one per core",
                                  threads);
   }
   return static_cast<int>(threads);
@@ -76,8 +76,8 @@ fs::path ModelFolder(const Arguments& arguments) {
 void RefuseIdleIdsType(const Arguments& arguments, const std::string& ids_file) {
   if (!arguments.Has("ids-type") || (!ids_file.empty() && !EndsWith(ids_file, ".npy"))) return;
   throw ConfigError(ids_file.empty()
-                        ? "--ids-type goes with raw ids alone; leave it out"
-                        : "--ids-type goes with raw ids; a .npy file states its own type");
+                        ? "--ids-type applies only to raw ids; leave it out"
+                        : "--ids-type applies only to raw ids; a .npy file states its own type");
 }
 
 void RequireOneOf(const Arguments& arguments, const std::vector<std::string>& options) {

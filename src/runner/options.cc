@@ -38,7 +38,8 @@ Option ProfileOption() {
 }
 
 Option StoredSetOption() {
-  return TextsOption("set", "KEY=VALUE", "the same changes as in the run (may be repeated)");
+  return TextsOption("set", "KEY=VALUE",
+                     "a change that the experiment was run with (may be repeated)");
 }
 
 Option IdsTypeOption() {

@@ -190,10 +190,9 @@ int Dispatch(const std::vector<std::string>& arguments) {
   for (const Command& command : AllCommands()) names.push_back(command.name);
   const auto nearest = NearestName(first, names);
   throw MakeError<ConfigError>("unknown command '{}'{}", first,
-                               nearest
-                                   ? fmt::format("; did you mean '{}'?", *nearest)
-                                   : "; runner --help lists them, and an experiment is named by "
-                                     "its file, as experiments/table1.yaml");
+                               nearest ? fmt::format("; did you mean '{}'?", *nearest)
+                                       : "; runner --help lists all commands; an experiment is "
+                                         "given as a file, such as experiments/table1.yaml");
 }
 
 }  // namespace
@@ -202,7 +201,8 @@ int RunProgram(const std::vector<std::string>& arguments) {
   try {
     return Dispatch(arguments);
   } catch (const Interrupted&) {
-    return Complain("interrupted; finished results are stored, the next run resumes there", 130);
+    return Complain("interrupted; finished results are stored, and the next run resumes from them",
+                    130);
   } catch (const Error& error) {
     return Complain(error.what(), error.ExitCode());
   } catch (const std::bad_alloc&) {
@@ -211,8 +211,9 @@ int RunProgram(const std::vector<std::string>& arguments) {
     // LibTorch appends the place in its sources, which helps only whoever repairs the error.
     const std::string text = error.what();
     LogDebug("{}", text);
-    return Complain(
-        "internal error, please report it with --verbose: " + text.substr(0, text.find('\n')), 1);
+    return Complain("internal error, please report it with the output of --verbose: " +
+                        text.substr(0, text.find('\n')),
+                    1);
   }
 }
 

@@ -71,7 +71,7 @@ SampleFile::SampleFile(fs::path path, const Identity& identity) : path_(std::mov
   std::vector<std::string> lines = Split(text, '\n');
   if (lines.front() != header) {
     throw MakeError<ConfigError>(
-        "{}: was left by an evaluation of another model, protocol or set of tasks; remove it, or "
+        "{}: left by an evaluation of another model, protocol or set of tasks; remove it, or "
         "name another file with --samples",
         part_.string());
   }
@@ -83,14 +83,14 @@ SampleFile::SampleFile(fs::path path, const Identity& identity) : path_(std::mov
     try {
       done_[line.at("task")].push_back(FromJson(line));
     } catch (const Json::exception&) {
-      throw MakeError<DataError>("{}:{}: is no line of scores; remove the file to begin anew",
+      throw MakeError<DataError>("{}:{}: not a line of scores; remove the file to start over",
                                  part_.string(), i + 1);
     }
     whole += lines[i] + "\n";
     ++documents;
   }
   WriteFileAtomically(part_, whole);
-  LogInfo("{}: going on after {} documents", part_.string(), documents);
+  LogInfo("{}: resuming after {} documents", part_.string(), documents);
 }
 
 std::vector<DocumentScore> SampleFile::Done(const std::string& task) const {

@@ -1,5 +1,5 @@
 // The scores of documents as JSON lines, one document a line, and what of them is finished while an
-// evaluation runs, so that an interrupted one goes on.
+// evaluation runs, so that an interrupted one resumes.
 #pragma once
 
 #include <filesystem>

@@ -46,7 +46,7 @@ const StoredTaskValue* FindValue(std::span<const StoredTaskValue> values,
       continue;
     }
     if (found != nullptr && found->value != value.value) {
-      throw MakeError<DataError>("{} of {} under protocol {} is there twice, as {} and as {}",
+      throw MakeError<DataError>("{} of {} under protocol {} has two values, {} and {}",
                                  value.metric, value.task, protocol, found->value, value.value);
     }
     found = &value;

@@ -110,7 +110,7 @@ void TaskSpec::Validate(const Node& at, Problems& problems) const {
   }
   for (const TaskFilter filter : context_filters) {
     if (!MakesList(filter)) continue;
-    problems.Add(at, fmt::format("context_filters: '{}' makes a list", EnumName(filter)));
+    problems.Add(at, fmt::format("context_filters: '{}' gives a list", EnumName(filter)));
   }
   for (const std::string& digest : sha256) {
     if (!IsDigest(digest)) {

@@ -39,7 +39,7 @@ TaskFilter ParseFilter(std::string_view name) {
 void CheckFilters(const std::vector<TaskFilter>& filters, std::string_view path) {
   for (size_t i = 0; i + 1 < filters.size(); ++i) {
     if (MakesList(filters[i])) {
-      throw MakeError<ConfigError>("'{}': filter '{}' makes a list and has to be the last", path,
+      throw MakeError<ConfigError>("'{}': filter '{}' gives a list and has to be the last", path,
                                    EnumName(filters[i]));
     }
   }

@@ -21,7 +21,7 @@ class AgreementEvaluator final : public Evaluator {
     void Fields(V&& field) {
       field("protocols", protocols, "perplexity protocols whose windows are compared", Required{},
             NonEmpty{});
-      field("windows", windows, "only the first ones, instead of the protocol's own number",
+      field("windows", windows, "number of windows; the protocol's own number unless given",
             Range::AtLeast(1));
     }
     void Validate(const Node& at, Problems& problems) const {

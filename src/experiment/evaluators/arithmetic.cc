@@ -27,8 +27,9 @@ class ArithmeticEvaluator final : public Evaluator {
 
     template <class V>
     void Fields(V&& field) {
-      field("positions", positions, "tokens of the pass whose multiplications are counted",
-            Required{}, NonEmpty{}, Range(1, 1 << 20));
+      field("positions", positions,
+            "tokens of the forward pass whose multiply-accumulates are counted", Required{},
+            NonEmpty{}, Range(1, 1 << 20));
     }
     void Validate(const Node& at, Problems& problems) const {
       RefuseRepeated(
@@ -78,7 +79,7 @@ class ArithmeticEvaluator final : public Evaluator {
 
 CONDENSE_REGISTER(
     Evaluator, ArithmeticEvaluator, "arithmetic", /*version=*/1,
-    "Multiplications of a pass, and bytes of keys and values, from the shapes alone.");
+    "Multiply-accumulates of a pass and bytes of the key/value cache, from the shapes alone.");
 
 }  // namespace
 }  // namespace condense

@@ -35,7 +35,7 @@ class CostEvaluator final : public Evaluator {
 
     template <class V>
     void Fields(V&& field) {
-      field("start", start, "what is there before: nothing", Required{});
+      field("start", start, "state before the compression: cold, nothing is prepared", Required{});
     }
   };
   explicit CostEvaluator(const Params&) {}
@@ -80,7 +80,7 @@ class CostEvaluator final : public Evaluator {
 };
 
 CONDENSE_REGISTER(Evaluator, CostEvaluator, "cost", /*version=*/1,
-                  "Time and memory of a compression that finds nothing prepared, by phase.");
+                  "Time and memory of a compression from a cold start, by phase.");
 
 }  // namespace
 }  // namespace condense

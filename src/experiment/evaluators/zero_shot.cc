@@ -47,9 +47,9 @@ class ZeroShotEvaluator final : public Evaluator {
 
     template <class V>
     void Fields(V&& field) {
-      field("tasks", tasks, "tasks of configs/tasks", Required{}, NonEmpty{});
+      field("tasks", tasks, "tasks, see `runner list tasks`", Required{}, NonEmpty{});
       field("protocols", protocols, "lmeval-bos, lmeval-nobos, lmeval-0.3", NonEmpty{});
-      field("limit", limit, "only the first documents of each task", Range::AtLeast(1));
+      field("limit", limit, "only this many documents of each task", Range::AtLeast(1));
     }
     void Validate(const Node& at, Problems& problems) const {
       RefuseRepeated(at, "tasks", tasks, problems);

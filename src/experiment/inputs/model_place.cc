@@ -95,7 +95,7 @@ fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector
   }
   std::error_code ignored;
   if (fs::is_directory(folder_or_name, ignored)) {
-    throw MakeError<DataError>("{}: holds no config.json, so it is not a model folder",
+    throw MakeError<DataError>("{}: not a model folder, because it has no config.json",
                                folder_or_name);
   }
   throw MakeError<ConfigError>("--model {}: neither a folder nor the name of a model{}",

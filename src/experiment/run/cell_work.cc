@@ -177,9 +177,9 @@ void CellWork::OpenNoted(MadeModel& model) {
   try {
     model.opened.emplace(results_ / noted->artefact, bench_.load());
     if (model.opened->digest() == noted->artefact_sha256) return;
-    LogInfo("{}: is not the model that was stored; making it again", noted->artefact);
+    LogInfo("{}: differs from the model that was stored; computing it again", noted->artefact);
   } catch (const DataError& error) {
-    LogDebug("{}; making it again", error.what());
+    LogDebug("{}; computing it again", error.what());
   }
   model.opened.reset();
 }

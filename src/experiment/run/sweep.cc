@@ -171,7 +171,7 @@ class Sweep {
   }
 
   void Wait(const PlannedCell& cell) {
-    if (!waiting_) LogInfo("{}: another process works on it; waiting", cell.name);
+    if (!waiting_) LogInfo("{}: another process is computing it; waiting", cell.name);
     waiting_ = true;
     CheckInterrupt();
     std::this_thread::sleep_for(kPoll);

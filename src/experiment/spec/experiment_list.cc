@@ -17,7 +17,7 @@ struct ListFields {
   template <class V>
   void Fields(V&& field) {
     field("title", title, "what the experiments have in common", Required{}, NonEmpty{});
-    field("description", description, "the same in a sentence", NonEmpty{});
+    field("description", description, "what they have in common, in a sentence", NonEmpty{});
     field("experiments", experiments, "names of experiments, or files", Required{}, NonEmpty{});
   }
 };
@@ -39,7 +39,7 @@ void AddEntry(const Node& entry, const fs::path& list, ExperimentList& into, Pro
     if (std::find(into.files.begin(), into.files.end(), file) != into.files.end()) {
       problems.Add(entry, fmt::format("{} is listed twice", entry.Describe()));
     } else if (IsExperimentList(Node::ParseFile(file))) {
-      problems.Add(entry, "is a list itself; name its experiments");
+      problems.Add(entry, "is itself a list of experiments; name its experiments instead");
     }
     into.files.push_back(file);
   } catch (const Error& error) {
@@ -68,7 +68,7 @@ std::vector<ExperimentSpec> ReadExperiments(const SpecSource& source) {
   if (!IsExperimentList(Node::ParseFile(source.file))) return {ReadExperiment(source)};
   if (!source.overrides.empty()) {
     throw MakeError<ConfigError>(
-        "--set {}: {} lists experiments, and an override changes one; run that one by its own name",
+        "--set {}: {} is a list of experiments; --set changes a single one, so run that one itself",
         source.overrides.front(), source.file.string());
   }
   std::vector<ExperimentSpec> specs;

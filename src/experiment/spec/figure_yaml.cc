@@ -72,8 +72,8 @@ class KeyCheck {
   void CheckUnused(const char* list, const std::string& key) {
     if (!Contains(used_, key)) return;
     problems_.Add(*at_.Find(list),
-                  fmt::format("'{}' tells the points of a line apart, and cannot tell lines or "
-                              "panels apart too",
+                  fmt::format("'{}' distinguishes the points of a line, so it cannot distinguish "
+                              "lines or panels",
                               key));
   }
 
@@ -158,10 +158,11 @@ void ExperimentFigure::Validate(const Node& at, Problems& problems) const {
                 problems);
   }
   if (by_layer && y[0].kind != ValueColumn::Kind::kValue) {
-    problems.Add(*at.Find("y"), "the dense model has no values of modules to refer to");
+    problems.Add(*at.Find("y"),
+                 "relative to the dense model is not possible here: it has no values of modules");
   }
   if (!points.empty() && !x.key.empty()) {
-    problems.Add(*at.Find("points"), fmt::format("goes with a metric as x; here it is {}", x.key));
+    problems.Add(*at.Find("points"), fmt::format("needs a metric as x, but x is {}", x.key));
     return;
   }
   KeyCheck keys(at, by_layer, problems);
@@ -173,7 +174,7 @@ void ExperimentFigure::Validate(const Node& at, Problems& problems) const {
     keys.CheckUnused("x", PointKeysOf(*this).front());
   }
   if (by_layer && !Contains(panels, "module") && !Contains(series, "module")) {
-    problems.Add(at, "with x: layer, 'module' must be one of the panels or of the series");
+    problems.Add(at, "with x: layer, 'module' must be among the panels or the series");
   }
 }
 

@@ -19,7 +19,7 @@ struct MethodFrame {
   template <class V>
   void Fields(V&& field) {
     field("match", match, "what a ratio counts");
-    field("allocator", allocator, "how much is removed where");
+    field("allocator", allocator, "how the ratio is spread over layers and modules");
     field("label", label, "name of the row", NonEmpty{});
     field("ratios", ratios, "instead of the experiment's", NonEmpty{}, Range(0, 1).OpenAbove());
     field("published_as", published_as,
@@ -121,7 +121,7 @@ class MethodReader {
     const auto twin = std::find_if(methods_.begin(), methods_.end(), same);
     if (twin != methods_.end()) {
       problems_.Add(entry, fmt::format("two rows are called '{}' (the other one: {}); give this "
-                                       "one a label of its own",
+                                       "one its own label",
                                        method.label, twin->where.Text()));
       return;
     }
@@ -138,7 +138,7 @@ class MethodReader {
 void AblationSpec::Validate(const Node& at, Problems& problems) const {
   if (!set.IsMap() || set.entries().empty()) {
     problems.Add(KeyOr(at, "set"),
-                 "expected a map of option paths to values, as {rounding.mlp: 8}");
+                 "expected a map of option paths to values, such as {rounding.mlp: 8}");
   }
 }
 

@@ -68,7 +68,8 @@ struct AblationSpec {
   void Fields(V&& field) {
     field("name", name, "added to the label of the method", Required{}, NonEmpty{});
     field("methods", methods,
-          "labels of the methods concerned; all that remove something otherwise", NonEmpty{});
+          "labels of the methods that are changed; otherwise all that remove something",
+          NonEmpty{});
     field("set", set, "options by their dotted path, and their values", Required{});
   }
   void Validate(const Node& at, Problems& problems) const;

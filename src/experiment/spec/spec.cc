@@ -22,7 +22,7 @@ Node ApplyProfile(const Node& root, const std::string& wanted, std::string& chos
   const std::vector<std::string> known = ProfilesOf(root);
   if (known.empty()) {
     if (wanted.empty()) return root;
-    throw MakeError<ConfigError>("{}: has no profiles, but --profile {} was given",
+    throw MakeError<ConfigError>("{}: the file has no profiles, but --profile {} was given",
                                  root.where().file, wanted);
   }
   const auto has = [&](const std::string& name) {
@@ -56,7 +56,7 @@ void CheckWhole(const Node& root, const ExperimentSpec& spec, Problems& problems
     }
     if (method.uses_calibration && spec.calibration.empty()) {
       problems.Add(KeyOrRoot(root, "calibration"),
-                   fmt::format("method '{}' needs a calibration set, as calibration: [{}]",
+                   fmt::format("method '{}' needs a calibration set, such as calibration: [{}]",
                                method.label, "bundled-128x256"));
     }
   }
@@ -77,7 +77,7 @@ void CheckTables(const Node& root, const ExperimentSpec& spec, Problems& problem
   if (const Node* table = root.Find("table")) {
     check_methods(*table, spec.table_entry);
   } else if (const Node* more = root.Find("more_tables")) {
-    problems.Add(*more, "further tables need a table to be further to");
+    problems.Add(*more, "more_tables needs a table beside it");
   }
   for (const auto& [name, entry] : spec.more_tables) {
     const Node& table = *root.Find("more_tables")->Find(name);
@@ -85,8 +85,8 @@ void CheckTables(const Node& root, const ExperimentSpec& spec, Problems& problem
     const bool plain =
         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
     if (!plain || name.empty() || name == "published") {
-      problems.Add(table, fmt::format("'{}' becomes part of a file's name: small letters, digits "
-                                      "and _ are expected, and 'published' is taken",
+      problems.Add(table, fmt::format("'{}' becomes part of a file name: use small letters, "
+                                      "digits and _, and not 'published'",
                                       name));
     }
     if (entry.title.empty()) problems.Add(table, "a further table needs a title");

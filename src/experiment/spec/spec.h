@@ -67,7 +67,7 @@ struct ExperimentSpec {
   template <class V>
   void Fields(V&& field) {
     field("title", title, "heading of the table and the figure", Required{}, NonEmpty{});
-    field("description", description, "the published table that this regenerates, in a sentence",
+    field("description", description, "one sentence: which published table it regenerates",
           NonEmpty{});
     field("models", models, "checkpoints", Required{}, NonEmpty{});
     field("methods", method_entries, "methods: a name, or {use: NAME, OPTION: VALUE}", Required{},
@@ -76,17 +76,18 @@ struct ExperimentSpec {
     field("ratios", ratios, "fractions to remove", Range(0, 1).OpenAbove());
     field("calibration", calibration, "calibration sets");
     field("score_calibration", score_calibration,
-          "set that scores layers, where it is not the calibration set");
-    field("seeds", seeds, "replace the seed of each calibration set");
-    field("dtype", dtype, "what models are computed in");
+          "calibration set on which layers are scored; the cell's own unless given");
+    field("seeds", seeds, "seeds that replace those of the calibration sets");
+    field("dtype", dtype, "number type of the computation");
     field("storage", storage,
-          "dtype of compressed models on disk; that of the computation unless given");
+          "number type of compressed models on disk; that of the computation unless given");
     field("artefacts", artefacts, "whether compressed models stay on disk after their evaluation");
     field("allow_overlap", allow_overlap,
-          "accept calibration text that shares runs with evaluated text");
+          "accept calibration text that overlaps with evaluated text");
     field("table", table_entry, "rows, columns and cell of the table");
     field("more_tables", more_tables, "further tables of the same cells, by name");
-    field("figure", figure_entry, "axes, lines and panels of the figure; at least one of the two");
+    field("figure", figure_entry,
+          "axes, lines and panels of the figure; needed where there is no table");
   }
 
   // --- Not keys of the file ---

@@ -108,22 +108,25 @@ struct ColumnOptions {
       problems.Add(at, fmt::format("{} belongs to a task; name it with task: NAME", metric));
     }
     if (!task.empty() && metric.empty()) {
-      problems.Add(*at.Find("task"), "goes with metric");
+      problems.Add(*at.Find("task"), "is allowed only with metric");
     } else if (!task.empty() && IsOfTask(metric)) {
       CheckTask(*at.Find("task"), task, problems);
     }
     if (!heading.empty() && !tasks.empty()) {
-      problems.Add(*at.Find("heading"), "several columns; give each task a label under labels");
+      problems.Add(
+          *at.Find("heading"),
+          "names one column, but tasks makes several; give each task a label under labels");
     }
   }
   void ValidateKind(const Node& at, Problems& problems) const {
     const bool retains = retention != RetentionKind::kNone;
     if (retains && !metric.empty() && !IsAccuracy(metric)) {
-      problems.Add(*at.Find("retention"), "is for accuracies and their means");
+      problems.Add(*at.Find("retention"), "applies only to accuracies and their means");
     }
-    if (relative && retains) problems.Add(*at.Find("retention"), "does not go with relative");
+    if (relative && retains)
+      problems.Add(*at.Find("retention"), "cannot be combined with relative");
     if (show == Show::kError && (relative || retains)) {
-      problems.Add(*at.Find("show"), "shares of the dense model have no standard error");
+      problems.Add(*at.Find("show"), "values relative to the dense model have no standard error");
     }
   }
 };

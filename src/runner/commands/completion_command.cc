@@ -20,7 +20,7 @@ Command CompletionCommand() {
       .summary = "print a completion script for bash, zsh or fish",
       .usage = "runner completion bash|zsh|fish",
       .details =
-          "The installed program has its completions already. Otherwise, for the present shell:\n"
+          "`cmake --install` installs the completions. To load them into the current shell only:\n"
           "bash: source <(runner completion bash)\n"
           "zsh: source <(runner completion zsh), after compinit\n"
           "fish: runner completion fish | source",

@@ -21,12 +21,12 @@ std::vector<Option> Options() {
                  {.listed = {"methods"}}),
       NumberOption("ratio", "R", "fraction to remove, in [0, 1)"),
       TextOption("match", "WHAT",
-                 "what the ratio counts: block (default): weights of the blocks; total: all "
-                 "parameters; total_abs: as many parameters as block removes, of all; nominal: the "
-                 "paper's own definition",
+                 "what the ratio counts: block (default), the weights of the blocks; total, all "
+                 "parameters; total_abs, all parameters, but with the ratio taken of the block "
+                 "weights; nominal, the paper's own definition",
                  {.words = EnumChoices<Match>()}),
       TextOption("allocator", "NAME",
-                 "how the removal is spread over layers and modules, see `runner list allocators`",
+                 "how the ratio is spread over layers and modules, see `runner list allocators`",
                  {.listed = {"allocators"}}),
       TextOption("calibration", "SET",
                  "calibration set, see `runner list calibrations`; or text:FILE or ids:FILE",
@@ -53,7 +53,7 @@ MethodSpec MethodOf(const Arguments& arguments) {
   }
   for (const std::string& assignment : arguments.Texts("set")) {
     if (StartsWith(assignment, "use=")) {
-      throw MakeError<ConfigError>("--set {}: the method is named by --method", assignment);
+      throw MakeError<ConfigError>("--set {}: the method is given by --method", assignment);
     }
   }
   ApplyOverrides(node, arguments.Texts("set"));

@@ -139,10 +139,10 @@ void PrintJson(const ProtocolMeasurement& measured, const ProtocolText& text, DT
 }
 
 // An option that would be ignored is refused.
-void RefuseOutside(const Arguments& arguments, const char* where,
+void RefuseOptions(const Arguments& arguments, const char* reason,
                    const std::vector<const char*>& options) {
   for (const char* option : options) {
-    if (arguments.Has(option)) throw MakeError<ConfigError>("--{} goes {}", option, where);
+    if (arguments.Has(option)) throw MakeError<ConfigError>("--{} {}", option, reason);
   }
 }
 
@@ -151,7 +151,7 @@ int PrintAgreement(const Arguments& arguments, const ModelSource& model, const T
   const std::filesystem::path folder =
       RequireModelFolder(arguments.Text("dense"), arguments.ModelRoots());
   if (LoadTokenizer(folder)->digest() != tokenizer.digest()) {
-    throw MakeError<ConfigError>("--dense {}: has another tokenizer than the model",
+    throw MakeError<ConfigError>("--dense {}: its tokenizer differs from that of --model",
                                  folder.string());
   }
   const StoredModel dense(folder, load);
@@ -185,11 +185,12 @@ int PrintAgreement(const Arguments& arguments, const ModelSource& model, const T
 
 int Run(const Arguments& arguments) {
   if (arguments.Has("tasks")) {
-    RefuseOutside(arguments, "with a text, not with --tasks",
+    RefuseOptions(arguments, "cannot be combined with --tasks",
                   {"text", "ids", "ids-type", "window", "special", "dense"});
     return EvaluateTasks(arguments);
   }
-  RefuseOutside(arguments, "with --tasks", {"limit", "samples", "max-length", "batch-tokens"});
+  RefuseOptions(arguments, "applies only to --tasks",
+                {"limit", "samples", "max-length", "batch-tokens"});
   const std::filesystem::path folder = ModelFolder(arguments);
   const DType dtype = ParseDType(arguments.TextOr("dtype", "float32"));
   const auto tokenizer = LoadTokenizer(folder);
@@ -223,10 +224,11 @@ Command EvaluateCommand() {
           "FILE --window N) [--dense DIR]\n"
           "       runner evaluate --model DIR --tasks NAMES [--data DIR] [--protocol NAME]",
       .details =
-          "Perplexity: the tokens are cut into windows without overlap, the incomplete window at\n"
-          "the end is left out, and the mean loss of the windows is exponentiated. With --dense:\n"
-          "how far the next-token distributions are from those of that model. With --tasks:\n"
-          "zero-shot accuracy as lm-evaluation-harness computes it.",
+          "Prints the perplexity: the tokens are cut into windows without overlap, an incomplete\n"
+          "window at the end is left out, and the result is the exponential of the windows' mean\n"
+          "loss. With --dense it prints how far the next-token distributions are from those of the\n"
+          "dense model. With --tasks it prints zero-shot accuracies as lm-evaluation-harness\n"
+          "computes them.",
       .example = "runner evaluate --model llama2-mini --tasks arc_easy,piqa --data DIR --json",
       .options = Options(),
       .run = Run};

@@ -18,10 +18,12 @@ std::vector<Option> Options() {
       ProfileOption(),
       TextsOption(
           "set", "KEY=VALUE",
-          "the same changes as in the run; values under figure may differ (may be repeated)"),
-      ChoiceOption("format", "FORMAT", {"files", "text", "csv", "gnuplot"},
-                   "files (default); or print the figure as text, its numbers as csv, or the "
-                   "gnuplot script"),
+          "a change that the experiment was run with; values under figure may differ (may be "
+          "repeated)"),
+      ChoiceOption(
+          "format", "FORMAT", {"files", "text", "csv", "gnuplot"},
+          "files (default): write them; text, csv or gnuplot: print the figure as text, its "
+          "numbers, or the gnuplot script"),
       TextOption("out", "DIR", "folder of the files (default: figures/ beside the database)",
                  {.folders = true}),
   };
@@ -58,8 +60,9 @@ Command FigureCommand() {
       .summary = "draw the figure of an experiment from the database",
       .usage = "runner figure EXPERIMENT.yaml [--out DIR] [--format files|text|csv|gnuplot]",
       .details =
-          "Computes nothing. Writes NAME.svg, NAME.pdf and NAME.csv, which holds the numbers\n"
-          "drawn; or prints the figure. Cells that were not run or failed are named and left out.",
+          "Computes nothing. Writes NAME.svg, NAME.pdf and NAME.csv; the CSV file holds the numbers\n"
+          "that are drawn. With --format text, csv or gnuplot it prints instead. Cells that failed or\n"
+          "were not run are left out and named.",
       .example = "runner figure experiments/figure1.yaml --format text",
       .options = Options(),
       .positional = {"experiment"},

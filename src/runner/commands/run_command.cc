@@ -25,20 +25,21 @@ std::vector<Option> Options() {
   return {
       ExperimentOption(),
       ProfileOption(),
-      TextsOption("set", "KEY=VALUE",
-                  "change a value of the experiment, as in ratios=[0.2] or methods[1].match=total "
-                  "(may be repeated)"),
+      TextsOption(
+          "set", "KEY=VALUE",
+          "change a value of the experiment, such as ratios=[0.2] or methods[1].match=total "
+          "(may be repeated)"),
       Flag("dry-run", "print what would be computed, and why; compute nothing"),
       ChoiceOption("rerun", "WHICH", {"failed", "all"},
                    "compute again the cells that failed, or all cells"),
       Flag("fail-fast", "stop at the first cell that fails"),
       TextOption("tables", "DIR",
                  "folder for the tables as .md, .tex and .csv (default: tables/ beside the "
-                 "database, for the unchanged bundled profile only)",
+                 "database; a changed experiment or another profile has no default)",
                  {.folders = true}),
       TextOption("figures", "DIR",
                  "folder for the figure as .svg, .pdf and .csv (default: figures/ beside the "
-                 "database, for the unchanged bundled profile only)",
+                 "database; a changed experiment or another profile has no default)",
                  {.folders = true}),
   };
 }
@@ -90,7 +91,8 @@ void PrintTables(const Arguments& arguments, const ExperimentSpec& spec, const R
   const auto place = PlaceOf(arguments, spec, store, "tables");
   if (!place) return;
   if (!complete) {
-    LogWarning("the table has gaps; {} was left as it was", (place->folder / spec.name).string());
+    LogWarning("the table has gaps, so the files {}.* were not written",
+               (place->folder / spec.name).string());
     return;
   }
   for (const NamedTable& table : tables) {
@@ -103,12 +105,13 @@ void DrawFigure(const Arguments& arguments, const ExperimentSpec& spec, const Re
   const auto place = PlaceOf(arguments, spec, store, "figures");
   if (!place) {
     LogInfo(
-        "the figure is not drawn: --figures DIR says where, for a changed experiment or another "
-        "profile");
+        "no figure was drawn: a changed experiment, or a profile other than bundled, needs "
+        "--figures DIR");
     return;
   }
   if (!complete) {
-    LogWarning("the figure has gaps; {} was left as it was", (place->folder / spec.name).string());
+    LogWarning("the figure has gaps, so the files {}.* were not written",
+               (place->folder / spec.name).string());
     return;
   }
   WriteExperimentFigure(ExperimentFigureOf(spec, store, experiment), place->folder, place->name);
@@ -139,7 +142,7 @@ int DryRun(const Arguments& arguments, const std::vector<ExperimentSpec>& specs)
     for (const PlannedCell& cell : plans[i].cells) cells.insert(cell.canonical);
   }
   if (specs.size() > 1) {
-    std::cout << fmt::format("{} experiments: {} cells, {} of them different\n", specs.size(),
+    std::cout << fmt::format("{} experiments: {} cells, {} of them distinct\n", specs.size(),
                              listed, cells.size());
   }
   RequireInputs(plans.back());
@@ -196,10 +199,11 @@ Command RunCommand() {
       .summary = "run an experiment, print its tables and draw its figure",
       .usage = "runner EXPERIMENT.yaml [options]",
       .details =
-          "Computes every cell of the experiment that the database does not hold yet, stores each\n"
-          "as soon as it is finished, prints the tables and draws the figure. It can be stopped at\n"
-          "any time; the next run resumes where it stopped. A file that lists experiments, such as\n"
-          "experiments/all.yaml, runs them one after the other. `run` itself may be left out.",
+          "Computes the cells of the experiment that the database does not hold yet, and stores each\n"
+          "as soon as it is finished. Then it prints the tables and draws the figure. It can be\n"
+          "stopped at any time; the next run resumes where it stopped. A file that lists\n"
+          "experiments, such as experiments/all.yaml, runs them one after the other. `run` itself\n"
+          "may be left out.",
       .example = "runner experiments/table1.yaml --set ratios=[0.2,0.4]",
       .options = Options(),
       .positional = {"experiment"},

@@ -46,9 +46,10 @@ Command ScoreCommand() {
       .summary = "print log-likelihoods of continuations",
       .usage = "runner score --model DIR --requests FILE.jsonl [--protocol NAME]",
       .details =
-          "Prints one line per request, in order: {\"log_likelihood\": -12.3, \"tokens\": 4,\n"
-          "\"greedy\": false}: the sum of the log-likelihoods of the continuation's tokens in nats,\n"
-          "their number, and whether each of them is the likeliest token.",
+          "Prints one line per request, in order, such as\n"
+          "{\"log_likelihood\": -12.3, \"tokens\": 4, \"greedy\": false}. log_likelihood is summed over the\n"
+          "tokens of the continuation, in nats; tokens is their number; greedy says whether each of\n"
+          "them is the likeliest token.",
       .example = "runner score --model llama2-mini --requests requests.jsonl",
       .options = Options(),
       .run = Run};

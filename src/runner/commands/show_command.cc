@@ -69,7 +69,7 @@ void PrintStages(const CellDetail& detail) {
     if (stage.peak_rss_bytes) {
       text += fmt::format("  peak {}", HumanBytes(static_cast<uint64_t>(*stage.peak_rss_bytes)));
     }
-    if (stage.cached) text += "  (made for another cell)";
+    if (stage.cached) text += "  (reused from another cell)";
     if (!stage.artefact.empty()) text += "  " + stage.artefact;
     std::cout << text << "\n";
   }

@@ -19,8 +19,7 @@ std::vector<Option> Options() {
       StoredSetOption(),
       TextsOption("cell", "FINGERPRINT",
                   "only this cell; its first characters are enough (may be repeated). Without an "
-                  "experiment: this cell compared with its dense model, or several cells with the "
-                  "first"),
+                  "experiment, one cell is compared with its dense model, several with the first"),
       TextOption("baseline", "METHOD",
                  "compare with this method too, at the same model, ratio, calibration set and seed",
                  {.listed = {"methods"}}),
@@ -100,7 +99,7 @@ int Run(const Arguments& arguments) {
     const std::string& id = cell.run.fingerprint;
     const bool known = std::any_of(selection.measurements.begin(), selection.measurements.end(),
                                    [&](const Measurement& m) { return m.id == id; });
-    if (!known) throw MakeError<ConfigError>("--cell {}: is no cell of the experiment", id);
+    if (!known) throw MakeError<ConfigError>("--cell {}: not a cell of the experiment", id);
     options.cells.push_back(id);
   }
   StoredScores scores(store);

@@ -63,8 +63,8 @@ void Print(const std::vector<NamedTable>& tables, const std::string& format) {
   }
   if (left_out > 0) {
     LogWarning(
-        "{} of {} tables have no place in this CSV: --name prints another one, and --format md, "
-        "tex and text show published values",
+        "CSV holds one table, without published values; {} of {} tables were left out. --name NAME "
+        "prints another one; --format md, tex and text print all",
         left_out, tables.size());
   }
 }
@@ -97,7 +97,7 @@ Command TableCommand() {
   return {.name = "table",
           .summary = "print the tables of an experiment from the database",
           .usage = "runner table EXPERIMENT.yaml [--name NAME] [--format text|md|tex|csv]",
-          .details = "Computes nothing. Cells that were not run or failed are left empty.",
+          .details = "Computes nothing. Cells that failed or were not run are left empty.",
           .example = "runner table experiments/table1.yaml --format md",
           .options = Options(),
           .positional = {"experiment"},

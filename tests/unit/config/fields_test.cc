@@ -234,8 +234,8 @@ TEST(Fields, NumbersAreFiniteDecimals) {
     EXPECT_THAT(ErrorOf("title: x\nratio: " + std::string(word)), testing::Ne("no error")) << word;
   }
   EXPECT_EQ(ErrorAt("ratio", ".nan"), "expected a finite number, found '.nan'");
-  EXPECT_THAT(ErrorAt("ratio", "1e400"), HasSubstr("a number that a double can hold"));
-  EXPECT_THAT(ErrorAt("ratio", "1e-400"), HasSubstr("a number that a double can hold"));
+  EXPECT_THAT(ErrorAt("ratio", "1e400"), HasSubstr("a number within the range of a double"));
+  EXPECT_THAT(ErrorAt("ratio", "1e-400"), HasSubstr("a number within the range of a double"));
   EXPECT_THAT(ErrorAt("ratio", "00.5"), HasSubstr("without leading zeros"));
   EXPECT_THAT(ErrorAt("ratio", "'0.5'"), HasSubstr("remove the quotes"));
   EXPECT_EQ(Read("{title: x, ratio: +5E-1}").ratio, 0.5);

@@ -107,7 +107,7 @@ TEST(Node, RefusesWhatItDoesNotSupport) {
   EXPECT_THAT(ParseError("a: !path x"), HasSubstr("the tag '!path' is not supported"));
   EXPECT_THAT(ParseError("? [1]\n: 2"), HasSubstr("a list or map cannot be a key"));
   EXPECT_THAT(ParseError(": 3"), HasSubstr("a key is missing"));
-  EXPECT_THAT(ParseError("a: &x [*x]"), HasSubstr("an alias stands inside the value it names"));
+  EXPECT_THAT(ParseError("a: &x [*x]"), HasSubstr("an alias inside the value that it names"));
   EXPECT_THAT(ParseError("a: 1\n---\nb: 1"), HasSubstr("t.yaml:2:1: text after the end"));
   EXPECT_THAT(ParseError("- a\nb: 1"), HasSubstr("t.yaml:2:1: text after the end"));
 }
@@ -122,11 +122,11 @@ TEST(Node, RefusesAliasesThatExpandWithoutBound) {
 }
 
 TEST(Node, SyntaxErrorsSayWhereAndWhatToLookFor) {
-  EXPECT_THAT(ParseError("a: 1\n b: 2"), HasSubstr("t.yaml:2:3: not YAML: ':' where none can"));
+  EXPECT_THAT(ParseError("a: 1\n b: 2"), HasSubstr("t.yaml:2:3: not YAML: unexpected ':'"));
   EXPECT_THAT(ParseError("a: b: c"), HasSubstr("t.yaml:1:5: not YAML"));
   EXPECT_THAT(ParseError("a: [1, 2"), HasSubstr("the list is not closed with ']'"));
   EXPECT_THAT(ParseError("a: {b: 2"), HasSubstr("the map is not closed with '}'"));
-  EXPECT_THAT(ParseError("a: ]"), HasSubstr("t.yaml:1:4: not YAML: a bracket closes"));
+  EXPECT_THAT(ParseError("a: ]"), HasSubstr("t.yaml:1:4: not YAML: a closing bracket"));
   EXPECT_THAT(ParseError("a: 'x"), HasSubstr("a quote is not closed"));
   EXPECT_THAT(ParseError("a: @x"), HasSubstr("t.yaml:1:4: not YAML: text cannot start"));
   EXPECT_THAT(ParseError("a: *x"), HasSubstr("the referenced anchor is not defined"));
@@ -134,7 +134,7 @@ TEST(Node, SyntaxErrorsSayWhereAndWhatToLookFor) {
 }
 
 TEST(Node, RefusesTabsInTheIndentationOnly) {
-  EXPECT_EQ(ParseError("a:\n\tb: 1"), "t.yaml:2: a tab in the indentation; YAML wants spaces");
+  EXPECT_EQ(ParseError("a:\n\tb: 1"), "t.yaml:2: a tab in the indentation; YAML needs spaces");
   EXPECT_THAT(ParseError("a:\n  \tb: 1"), HasSubstr("t.yaml:2: a tab"));
   EXPECT_EQ(At(Parse("a:\t1\t# one\n\t\nb: 'x\ty'"), "b").text(), "x\ty");
 }
@@ -247,11 +247,11 @@ TEST(Overrides, AllMistakesAreReportedAtOnceAndNothingIsHalfDone) {
             "--set a: expected KEY=VALUE\n"
             "--set =1: '' is not a path like a.b or a.b[2]: a key is missing\n"
             "--set l[2]=0: cannot set 'l[2]': 'l' has 2 items, counted from 0\n"
-            "--set l.x=0: cannot set 'l.x': 'l' is a list; name an item, as in [0]\n"
+            "--set l.x=0: cannot set 'l.x': 'l' is a list; name an item, such as [0]\n"
             "--set a[0]=1: cannot set 'a[0]': 'a' is a map, not a list\n"
             "--set a..b=1: 'a..b' is not a path like a.b or a.b[2]: a key is missing\n"
-            "--set l[x]=1: 'l[x]' is not a path like a.b or a.b[2]: between [ and ] belongs the "
-            "number of an item, from 0\n"
+            "--set l[x]=1: 'l[x]' is not a path like a.b or a.b[2]: expected the number of an "
+            "item, from 0, between [ and ]\n"
             "--set l[0=1: 'l[0' is not a path like a.b or a.b[2]: ']' is missing\n"
             "--set new.x[0]=1: cannot set 'new.x[0]': 'new.x' is nothing, not a list\n"
             "--set a.b=[1: the value:1:1: a list or map cannot be a key (or it is not closed)\n"

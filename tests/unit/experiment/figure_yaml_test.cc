@@ -80,11 +80,12 @@ TEST(FigureYaml, RefusesWhatDoesNotGoTogether) {
   EXPECT_THAT(Refusal("{x: ratio, y: [perplexity, nll]}"), HasSubstr("y: expected one metric"));
   EXPECT_THAT(Refusal("{x: {mean: mean5}, y: perplexity}"), HasSubstr("one stored metric"));
   EXPECT_THAT(Refusal("{x: layer, y: perplexity}"), HasSubstr("a metric of modules"));
-  EXPECT_THAT(Refusal("{x: layer, y: kept-params}"), HasSubstr("'module' must be one of"));
+  EXPECT_THAT(Refusal("{x: layer, y: kept-params}"), HasSubstr("'module' must be among"));
   EXPECT_THAT(Refusal("{x: ratio, y: nll, panels: [module]}"),
               HasSubstr("unknown figure key 'module'"));
-  EXPECT_THAT(Refusal("{x: ratio, y: nll, points: [ratio]}"), HasSubstr("goes with a metric as x"));
-  EXPECT_THAT(Refusal("{x: ratio, y: nll, panels: [ratio]}"), HasSubstr("cannot tell lines or"));
+  EXPECT_THAT(Refusal("{x: ratio, y: nll, points: [ratio]}"), HasSubstr("needs a metric as x"));
+  EXPECT_THAT(Refusal("{x: ratio, y: nll, panels: [ratio]}"),
+              HasSubstr("cannot distinguish lines or"));
   EXPECT_THAT(Refusal("{x: ratio, y: nll, panels: [method]}"), HasSubstr("'method' is used twice"));
   EXPECT_THAT(Refusal("{x: ratio, y: nll, y_axis: {scale: log, low: 0}}"),
               HasSubstr("y_axis.low: must be above 0 on a logarithmic axis"));

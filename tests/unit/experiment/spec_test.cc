@@ -264,7 +264,7 @@ TEST_F(ExperimentListTest, RefusesWhatIsNoExperiment) {
               HasSubstr("experiments[1]: 'tabel1' is neither an experiment file nor the name of "
                         "one; did you mean 'table1'?"));
   EXPECT_THAT(RefusalOfList("[a, a.yaml]"), HasSubstr("'a.yaml' is listed twice"));
-  EXPECT_THAT(RefusalOfList("[all]"), HasSubstr("is a list itself"));
+  EXPECT_THAT(RefusalOfList("[all]"), HasSubstr("is itself a list"));
   EXPECT_THAT(RefusalOfList("[]"), HasSubstr("must not be empty"));
   EXPECT_THAT(RefusalOfList("[[a]]"), HasSubstr("expected the name of an experiment"));
   const auto file = configs_.Experiment("l", "title: L\nexperiments: [a, b]\n");

@@ -93,11 +93,13 @@ TEST(TableYaml, RefusesWhatDoesNotGoTogether) {
   EXPECT_THAT(Refusal("{metric: acc}"), HasSubstr("name it with task: NAME"));
   EXPECT_THAT(Refusal("{}"), HasSubstr("give one of metric, mean and tasks"));
   EXPECT_THAT(Refusal("{mean: mean5, tasks: mean5}"), HasSubstr("give one of"));
-  EXPECT_THAT(Refusal("{mean: mean5, task: piqa}"), HasSubstr("cell.task: goes with metric"));
+  EXPECT_THAT(Refusal("{mean: mean5, task: piqa}"),
+              HasSubstr("cell.task: is allowed only with metric"));
   EXPECT_THAT(Refusal("{tasks: mean5, heading: x}"), HasSubstr("under labels"));
-  EXPECT_THAT(Refusal("{metric: perplexity, retention: true}"), HasSubstr("is for accuracies"));
+  EXPECT_THAT(Refusal("{metric: perplexity, retention: true}"),
+              HasSubstr("applies only to accuracies"));
   EXPECT_THAT(Refusal("{mean: mean5, retention: true, relative: true}"),
-              HasSubstr("does not go with relative"));
+              HasSubstr("cannot be combined with relative"));
   EXPECT_THAT(Refusal("{mean: mean5, retention: true, show: error}"),
               HasSubstr("have no standard error"));
 }

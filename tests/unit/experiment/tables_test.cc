@@ -138,9 +138,9 @@ more_tables: {Big: {cell: perplexity}, published: {title: B, cell: perplexity}}
   } catch (const ConfigError& error) {
     const std::string message = error.what();
     EXPECT_THAT(message, HasSubstr("no method is labelled 'slicgpt'; did you mean 'slicegpt'?"));
-    EXPECT_THAT(message, HasSubstr("'Big' becomes part of a file's name"));
+    EXPECT_THAT(message, HasSubstr("'Big' becomes part of a file name"));
     EXPECT_THAT(message, HasSubstr("a further table needs a title"));
-    EXPECT_THAT(message, HasSubstr("'published' becomes part of a file's name"));
+    EXPECT_THAT(message, HasSubstr("'published' becomes part of a file name"));
   }
 }
 

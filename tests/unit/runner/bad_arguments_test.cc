@@ -65,7 +65,7 @@ TEST_F(BadArguments, CommandsAndOptions) {
       {{"compress", "--model", "llama3-mini"}, 2, "--method is missing; usage: runner compress"},
       {{"inspect", ""}, 2, "--model is empty"},
       {{"inspect", Missing()}, 2, "neither a folder nor the name of a model"},
-      {{"inspect", folder_.path().string()}, 3, "holds no config.json"},
+      {{"inspect", folder_.path().string()}, 3, "it has no config.json"},
       {{Missing() + ".yaml"}, 3, "no such experiment file"},
       {{"experiments/tabel1.yaml"}, 3, "did you mean 'table1'?"},
       {{"run", "table1", "--profile", "papr"}, 2, "did you mean 'paper'?"},
@@ -85,7 +85,7 @@ TEST_F(BadArguments, ThreadsAndDevices) {
         .Wait();
   };
   EXPECT_EQ(with("--threads", "0").exit_code, 0);
-  EXPECT_THAT(with("--threads", "-1").err, HasSubstr("--threads -1: expected 1 ... 4096"));
+  EXPECT_THAT(with("--threads", "-1").err, HasSubstr("--threads -1: expected 1 to 4096"));
   EXPECT_EQ(with("--threads", "-1").exit_code, 2);
   EXPECT_EQ(with("--threads", "abc").exit_code, 2);
   EXPECT_THAT(with("--device", "tpu").err, HasSubstr("allowed: cpu, cuda, cuda:N"));
@@ -117,7 +117,7 @@ TEST_F(BadArguments, Texts) {
       {evaluate({"--text", text, "--window", "-5"}), 2, "--window -5: expected at least 2"},
       {evaluate({"--text", text}), 2, "--window N is missing"},
       {evaluate({"--text", text, "--window", "64", "--ids-type", "int32"}), 2,
-       "--ids-type goes with"},
+       "--ids-type applies only to"},
       {evaluate({"--text", text, "--window", "64", "--dtype", "int8"}), 2, "known: bfloat16"},
       {evaluate({"--text", "", "--window", "64"}), 2, "--text is empty"},
       {evaluate({"--protocol", "wikitext2-2048"}), 3, "wikitext2/test.txt"},
@@ -237,8 +237,9 @@ TEST_F(BadArguments, Compression) {
       {compress("modegpt", "0.2", text, brief), 2, "has 8 tokens, but at least"},
       {compress("slicegpt", "0.2", text, {"--length", "2000"}), 2, "the model has 1024 positions"},
       {compress("slicegpt", "0.2", text, {"--samples", "0"}), 2, "0 samples of 256 ids"},
-      {compress("slicegpt", "0.2", text, {"--ids-type", "int32"}), 2, "--ids-type goes with raw"},
-      {compress("slicegpt", "0.2", text, {"--set", "use=modegpt"}), 2, "named by --method"},
+      {compress("slicegpt", "0.2", text, {"--ids-type", "int32"}), 2,
+       "--ids-type applies only to raw"},
+      {compress("slicegpt", "0.2", text, {"--set", "use=modegpt"}), 2, "given by --method"},
       {compress("slicegpt", "0.2", text, {"--seed", "-1"}), 2, "--seed -1"},
       {compress("slicegpt", "0.2", "text:"), 2, "no file is given"},
       {compress("slicegpt", "0.2", fmt::format("text:{}", File("empty", ""))), 3,

@@ -97,7 +97,7 @@ TEST_F(ExperimentRun, AListRunsEachCellOnceAndWritesAllTables) {
                                     "more_tables: {bytes: {title: Bytes, cell: file_bytes}}\n"
                                     "arithmetic: [64]\n");
   file_ = configs_.Experiment("list", "title: Both\nexperiments: [tiny, tables]\n");
-  EXPECT_THAT(Run({"--dry-run"}).out, HasSubstr("2 experiments: 20 cells, 10 of them different"));
+  EXPECT_THAT(Run({"--dry-run"}).out, HasSubstr("2 experiments: 20 cells, 10 of them distinct"));
   const ProgramResult first = Run();
   ASSERT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("Bytes\n"));
@@ -476,7 +476,7 @@ TEST_F(FigureRun, SaysThatAChangedExperimentIsNotDrawnUnasked) {
   const ProgramResult run =
       Run("figure: {x: block-params, y: perplexity}\n", {"--set", "ratios=[0.2]"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_THAT(run.err, HasSubstr("the figure is not drawn: --figures DIR"));
+  EXPECT_THAT(run.err, HasSubstr("no figure was drawn"));
   EXPECT_FALSE(std::filesystem::exists(results_ / "figures"));
 }
 

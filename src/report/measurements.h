@@ -1,4 +1,4 @@
-// From the results database to measurements that a table can show.
+// Measurements for tables and figures, from the results database.
 #pragma once
 
 #include <map>
@@ -10,14 +10,14 @@
 
 namespace condense {
 
-// What tells cells apart: model, dtype, method (the experiment's label, if it has one), params,
-// ratio, ratio_kind, calibration, seed, and the further axes of the experiment by name. Keys that do
-// not apply to a cell are absent.
+// The keys that identify a cell: model, dtype, method (the experiment's label, if it has one),
+// params, ratio, ratio_kind, calibration, seed, and the further axes of the experiment by name.
+// Keys that do not apply to a cell are absent.
 std::map<std::string, std::string> KeysOf(const ExperimentCell& cell);
 
-// The cells of an experiment in its order, with the keys above. Relative values refer to the method
-// "dense" without transforms. A value is there if its stage was finished, whatever became of the
-// rest of the run.
+// The cells of an experiment in its order, with the keys above. The method "dense" without
+// transforms is the reference of relative values. A value exists once its stage has finished, even
+// if a later stage of the run failed.
 Measurement MeasurementOf(const ResultsStore& store, const ExperimentCell& cell);
 std::vector<Measurement> MeasurementsOf(const ResultsStore& store, int64_t experiment_id);
 

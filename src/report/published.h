@@ -1,10 +1,10 @@
-// Values that papers print, beside ours (configs/published). Nothing is computed from them.
+// Published values (configs/published), shown beside ours. Nothing is computed from them.
 //
 // A published value belongs to one of our cells if model, method, ratio, kind of ratio, metric and
-// calibration agree; one of an ablation if the cell says that it repeats it (key `published_as`).
-// Its protocol decides whether the two may be compared: a value of another
-// protocol is never printed, one whose source states none is printed and not compared
-// (protocols.md 0.1). Values of confidence `weak` are not read at all.
+// calibration agree; a value of an ablation if the cell names it (key `published_as`). Whether the
+// two are compared depends on the protocol: a value of another protocol is never printed, and one
+// whose source states no protocol is printed but not compared (protocols.md 0.1). Values of
+// confidence `weak` are ignored.
 #pragma once
 
 #include <filesystem>
@@ -32,9 +32,9 @@ struct PublishedValue {
   std::string note;
 };
 
-// How far ours may be from a published value to count as reproduced (protocols.md 9):
+// The largest difference from a published value that counts as reproduced (protocols.md 9):
 // relative x published + absolute, in printed units. An empty field fits everything; the first
-// entry that fits counts.
+// entry that fits applies.
 struct Tolerance {
   std::string model, method, metric, task, protocol, calibration;
   std::optional<double> ratio;
@@ -50,8 +50,8 @@ struct PublishedData {
 // (parameters and multiplications) and tolerances.csv of a folder. DataError with file and line.
 PublishedData ReadPublished(const std::filesystem::path& folder);
 
-// A row for each published value that belongs to a cell of `table`, which was built from
-// `measurements`: ours, published, difference, verdict. Without rows if there is none.
+// One row per published value that belongs to a cell of `table`, which was built from
+// `measurements`: ours, published, difference, verdict. No rows if there are none.
 Table PublishedTable(const Table& table, const std::vector<Measurement>& measurements,
                      const PublishedData& published);
 

@@ -23,7 +23,7 @@ std::optional<double> NumberIn(const CsvTable& csv, size_t row, const char* colu
   throw MakeError<DataError>("{}: {}: '{}' is not a number", csv.Place(row), column, text);
 }
 
-// Their names have a hyphen where ours have an underscore.
+// Published names have hyphens where ours have underscores.
 std::string OwnMethod(std::string method) {
   std::replace(method.begin(), method.end(), '-', '_');
   return method;
@@ -47,7 +47,7 @@ bool IsUsable(const CsvTable& csv, size_t row) {
   return confidence != "weak" && csv.Field(row, "note").find("do not use") == std::string::npos;
 }
 
-// What all files have in common.
+// The columns that all files have.
 PublishedValue ValueOf(const CsvTable& csv, size_t row) {
   const std::string paper = csv.Field(row, "paper");
   const std::string table = csv.HasColumn("table") ? csv.Field(row, "table") : "";
@@ -68,7 +68,7 @@ PublishedValue ValueOf(const CsvTable& csv, size_t row) {
   return value;
 }
 
-// A reader of one file gives the values of a row that tables can show, and none for the others.
+// Reads a row of one file; none for values that tables cannot show.
 using RowReader = std::optional<PublishedValue> (*)(const CsvTable& csv, size_t row);
 
 std::optional<PublishedValue> PerplexityOf(const CsvTable& csv, size_t row) {

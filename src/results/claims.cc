@@ -1,4 +1,4 @@
-// The part of ResultsStore that hands work to processes: claims, results, failures.
+// The part of ResultsStore that assigns work to processes: claims, results, failures.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -22,7 +22,7 @@ WorkState ReadWork(Database& database, const char* table, int64_t id) {
   return *state;
 }
 
-// Running work without a living process goes back to where it was: to done if it was a repetition.
+// Running work whose process has died returns to its earlier state: done if it was being repeated.
 WorkStatus StatusWithoutOwner(const WorkState& state) {
   return state.has_result ? WorkStatus::kDone : WorkStatus::kStale;
 }
@@ -32,7 +32,7 @@ void SetStatus(Database& database, const char* table, int64_t id, WorkStatus sta
 }
 
 void LinkStage(Database& database, int64_t run_id, int64_t stage_id, bool cached) {
-  // A run that computed the stage itself stays the one that did.
+  // A run that computed the stage itself is not marked as having reused it.
   database.Insert("run_stages", {{"run_id", run_id}, {"stage_id", stage_id}, {"cached", cached}},
                   "ON CONFLICT (run_id, stage_id) DO UPDATE SET cached = min(cached, "
                   "excluded.cached)");
@@ -122,8 +122,10 @@ bool ResultsStore::EndWork(const char* table, int64_t id, WorkStatus status,
       {id, ToText(status), status == WorkStatus::kDone, error_class, message, UtcNow(), self_.host,
        self_.process});
   if (changed == 0) {
-    LogWarning("{}: another process has taken over row {} of {}; what this one did is not recorded",
-               path().string(), id, table);
+    LogWarning(
+        "{}: another process has taken over row {} of {}; the work of this process is not "
+        "recorded",
+        path().string(), id, table);
   }
   return changed == 1;
 }
@@ -155,8 +157,8 @@ bool ResultsStore::KeepPart(int64_t stage_id, const std::vector<SampleRecord>& p
   CONDENSE_CHECK(!part.empty(), "a part of stage {} without samples", stage_id);
   Transaction transaction(*database_);
   if (!OwnsStage(stage_id)) {
-    LogWarning("{}: another process has taken over stage {}; the part is not kept", path().string(),
-               stage_id);
+    LogWarning("{}: another process has taken over stage {}; this part of it is not stored",
+               path().string(), stage_id);
     return false;
   }
   const int64_t sequence =

@@ -20,15 +20,14 @@ std::string Explain(int code, int system_error, const std::string& message) {
                     system_error == EFBIG;
   if (full && (code == SQLITE_FULL || code == SQLITE_IOERR)) {
     return fmt::format(
-        "no room to write ({}); free some space and start again, finished results are kept",
+        "out of space ({}); free some space and start again; finished results are stored",
         system_error != 0 ? std::strerror(system_error) : message);
   }
   switch (code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return "another process holds the results database locked; wait for it or stop it, then "
-             "start "
-             "again";
+      return "another process has locked the results database; wait for it to finish or stop it, "
+             "then start again";
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
@@ -37,17 +36,18 @@ std::string Explain(int code, int system_error, const std::string& message) {
     case SQLITE_CANTOPEN:
       return fmt::format("cannot be opened ({}); check the path and the permissions", message);
     case SQLITE_NOTADB:
-      return "is not a results database; move the file away, or name another one with --db";
+      return "is not a results database; move the file away, or choose another one with --db";
     case SQLITE_CORRUPT:
       return fmt::format(
-          "the results database is damaged ({}); restore a copy, or move it away to begin anew",
+          "the results database is damaged ({}); restore a backup, or move the file away to start "
+          "afresh",
           message);
     case SQLITE_IOERR:
       return fmt::format("cannot be read or written ({}{}{})", message,
                          system_error != 0 ? ": " : "",
                          system_error != 0 ? std::strerror(system_error) : "");
     case SQLITE_CONSTRAINT:
-      return fmt::format("the results database refuses a record: {}", message);
+      return fmt::format("the results database rejects a record: {}", message);
     default:
       return fmt::format("results database: {} (code {})", message, code);
   }
@@ -103,8 +103,8 @@ std::unique_ptr<SQLite::Database> Connect(const std::filesystem::path& path,
     return connection;
   } catch (const SQLite::Exception& error) {
     // A write-ahead log needs its index file; in a read-only folder or on a full disk it cannot be
-    // made. With nothing in the log the file is complete and nobody can be writing, so it may be
-    // read as it lies.
+    // made. With an empty log the file is complete and nobody can be writing, so it can be read as
+    // it is.
     const int code = error.getErrorCode() & 0xFF;
     if (code != SQLITE_CANTOPEN && code != SQLITE_READONLY && code != SQLITE_IOERR) throw;
     std::error_code none;

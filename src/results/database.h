@@ -1,5 +1,5 @@
 // A thin layer over SQLite for this folder alone: values and rows by name, immediate transactions,
-// and every failure as a DataError that says what to do. It knows no tables.
+// and every failure as a DataError that says what to do. It does not know the schema.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// A thread that tells other machines that the claims of one store are still worked on.
+// A thread that shows other machines that the claims of one store are still active.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@ namespace condense {
 
 class Heartbeat {
  public:
-  // Touches the claims whose owner is `process` on its own connection. Never throws: a beat that
-  // fails is logged and the next one tries again.
+  // Updates the heartbeat of the claims of `process`, on a connection of its own. Never throws: a
+  // failed update is logged, and the next one tries again.
   Heartbeat(std::filesystem::path database, std::string process, std::chrono::milliseconds every);
   ~Heartbeat();
   Heartbeat(const Heartbeat&) = delete;

@@ -9,7 +9,7 @@
 namespace condense {
 namespace {
 
-// Collects what `convert` makes of each row.
+// Converts each row.
 template <class Convert>
 auto Collect(Database& database, const std::string& sql, const std::vector<SqlValue>& values,
              Convert convert) {
@@ -32,7 +32,7 @@ auto First(Database& database, const std::string& sql, const std::vector<SqlValu
   return std::move(records.front());
 }
 
-// A database that an older program wrote and nobody has opened for writing since lacks new tables.
+// A database of an older version that has not been opened for writing since lacks new tables.
 bool HasTable(Database& database, const char* name) {
   return database.Integer("SELECT 1 FROM sqlite_master WHERE name = ?1", {name}).has_value();
 }
@@ -60,7 +60,8 @@ std::string RequireOneFingerprint(Database& database, std::string_view prefix) {
                                  database.path().string(), prefix);
   }
   throw MakeError<ConfigError>(
-      "several cells have a fingerprint that begins with '{}', e.g. {} and {}; give more of it",
+      "several cells have a fingerprint that begins with '{}', e.g. {} and {}; give more "
+      "characters",
       prefix, found[0], found[1]);
 }
 

@@ -1,8 +1,9 @@
-// What the results database holds, as plain structs. SQL and its types stay inside src/results.
+// The contents of the results database as plain structs. SQL and its types stay inside src/results.
 //
-// A *run* is one cell of an experiment: one model treated by one method with one setting. A *stage*
-// is a piece of work with a content key (calibrate, compress, evaluate, ...); several runs may
-// share one. Metrics, samples and layers belong to the stage that produced them.
+// A *run* is one cell of an experiment: one model, compressed by one method with one setting. A
+// *stage* is a step of it (calibrate, compress, evaluate, ...), identified by a digest of
+// everything it depends on. Several runs may share a stage. Metrics, samples and layers belong to
+// the stage that computed them.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +20,24 @@ namespace condense {
 enum class WorkStatus { kPlanned, kRunning, kDone, kFailed, kStale };
 const char* ToText(WorkStatus status);  // "planned", "running", "done", "failed", "stale"
 
-// A process that works on a run or a stage.
+// The process that is working on a run or a stage.
 struct Owner {
   std::string host;
   int64_t pid = 0;
-  std::string process;  // tells a process from a later one with the same pid; see process.h
+  std::string process;  // distinguishes it from a later process with the same pid; see process.h
 };
 
-// The state that runs and stages have in common; written by the store alone.
+// The state that runs and stages have in common. Only the store writes it.
 struct WorkState {
   WorkStatus status = WorkStatus::kPlanned;
   int attempt = 0;
-  // A finished result exists, even if the work is being repeated at the moment.
+  // A finished result exists, even while the work is being repeated.
   bool has_result = false;
   std::optional<int64_t> environment_id;
-  std::optional<Owner> owner;  // while running; who finished it afterwards
+  std::optional<Owner> owner;  // of the running work; afterwards, who finished it
   int64_t heartbeat = 0;       // seconds since 1970 (UTC)
   std::string error_class, error_message;
-  std::string started, finished;  // UTC, empty if it did not happen
+  std::string started, finished;  // UTC; empty if not yet
 };
 
 struct ExperimentRecord {
@@ -49,7 +50,7 @@ struct ExperimentRecord {
 struct RunRecord {
   int64_t id = 0;
   std::string fingerprint;  // content key, unique
-  std::string canonical;    // the text of which the fingerprint is the digest
+  std::string canonical;    // the text whose digest the fingerprint is
   std::string model, dtype;
   std::string method;                   // registered name
   std::string method_params;            // canonical text
@@ -60,7 +61,7 @@ struct RunRecord {
   WorkState state;
 };
 
-// The digest of a file or text that went into a run: kind is weights, config, tokenizer, data,
+// The digest of a file or text that a run depends on. `kind` is weights, config, tokenizer, data,
 // calibration, ...
 struct InputRecord {
   std::string kind, name, sha256;
@@ -70,9 +71,9 @@ struct InputRecord {
 // A run as part of an experiment.
 struct ExperimentCell {
   RunRecord run;
-  std::string label;   // how the experiment calls the method, if not by its registered name
+  std::string label;   // the experiment's name for the method, if not the registered one
   std::string origin;  // "experiments/table1.yaml:12"
-  // What else the experiment's cells differ in, by name; kAxisOff where it does not concern this one.
+  // The further axes of the experiment and this cell's values; kAxisOff where one does not apply.
   std::map<std::string, std::string> axes;
   std::vector<InputRecord> inputs;  // read by RegisterExperiment; CellsOfExperiment leaves it empty
 };
@@ -82,12 +83,12 @@ struct StageRecord {
   int64_t id = 0;
   std::string key;   // content key, unique
   std::string kind;  // calibrate, compress, save, evaluate, ...
-  std::string name;  // what is shown: "evaluate bundled-256"
+  std::string name;  // as shown: "evaluate bundled-256"
   std::optional<double> seconds;
   std::optional<int64_t> peak_rss_bytes;
   std::string artefact;  // path relative to the results folder
   std::string artefact_sha256;
-  bool cached = false;  // in the context of a run: computed before, for another run
+  bool cached = false;  // as part of a run: it was computed earlier, for another run
   WorkState state;
 };
 
@@ -105,8 +106,7 @@ struct MetricRecord {
   std::string basis;
 };
 
-// A value of a metric of the catalogue. Of a value that its stage measured on texts or tasks, the
-// caller adds error, count and basis.
+// A value of a metric of the catalogue. The caller adds error, count and basis where there are any.
 MetricRecord RecordOf(const Metric& metric, double value, std::string protocol,
                       std::string task = "");
 
@@ -116,10 +116,10 @@ struct SampleRecord {
   SampleArray values;
 };
 
-// What a stage measured on one task (or text) under one protocol.
+// The samples of a stage on one task or text under one protocol.
 struct StoredSamples {
   std::string stage_key, protocol, task;
-  std::string basis;  // of its metrics: the digest of what was scored
+  std::string basis;  // as its metrics have it: the digest of what was scored
   std::vector<SampleRecord> records;
 };
 
@@ -129,9 +129,9 @@ struct LayerRecord {
   std::string kept_sha256;                       // of the kept indices
   std::optional<double> damping, condition, relative_error, seconds;
   std::string allocation = "{}";  // JSON: removed fraction by module
-  // Query heads and key/value heads; none where an older program stored the layer.
+  // Query heads and key/value heads; none in layers stored by older versions.
   std::optional<int64_t> heads, kv_heads;
-  std::string ranks = "{}";  // JSON: rank of each linear map that is stored as two factors
+  std::string ranks = "{}";  // JSON: rank of each linear map stored as two factors
 };
 
 struct EnvironmentRecord {
@@ -154,7 +154,7 @@ struct ProtocolRecord {
   std::string sha256;  // of params
 };
 
-// Everything known about one cell, for `runner show`.
+// Everything the database holds about one cell, for `runner show`.
 struct CellDetail {
   struct Membership {
     ExperimentRecord experiment;

@@ -24,7 +24,7 @@ namespace {
 // Every SQLite file begins with these 16 bytes, the last one being zero.
 constexpr std::string_view kSqliteMagic("SQLite format 3\0", 16);
 
-// Says what is wrong before SQLite is asked, in the words of a person.
+// Checks the file before SQLite does, for clearer messages.
 void RequireDatabaseFile(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) {
     throw MakeError<DataError>("{}: is a folder, expected a results database", path.string());
@@ -37,7 +37,7 @@ void RequireDatabaseFile(const std::filesystem::path& path) {
   if (file.gcount() == 0) return;  // an empty file is an empty database
   if (file.gcount() < static_cast<std::streamsize>(head.size()) || head != kSqliteMagic) {
     throw MakeError<DataError>(
-        "{}: is not a results database (not a SQLite file); move it away, or name another file "
+        "{}: is not a results database (not a SQLite file); move it away, or choose another file "
         "with "
         "--db",
         path.string());
@@ -48,7 +48,7 @@ void RequireWritableFile(const std::filesystem::path& path) {
   RequireWritable(path.parent_path());
   if (std::filesystem::exists(path) && ::access(path.c_str(), W_OK) != 0) {
     throw MakeError<DataError>(
-        "{}: is read-only; check the permissions, or name another file with "
+        "{}: is read-only; check the permissions, or choose another file with "
         "--db",
         path.string());
   }
@@ -110,7 +110,7 @@ ResultsStore::~ResultsStore() {
   try {
     ReleaseClaims();
   } catch (const Error& error) {
-    // The claims are found abandoned by the next start.
+    // The next start finds that the claims have expired.
     LogDebug("releasing claims: {}", error.what());
   }
 }
@@ -122,7 +122,7 @@ ResultsStore ResultsStore::Open(const std::filesystem::path& path, OpenMode mode
     RequireDatabaseFile(path);
   } else if (!writable) {
     throw MakeError<DataError>(
-        "{}: there is no results database; run an experiment first, or name one with --db",
+        "{}: there is no results database; run an experiment first, or choose one with --db",
         path.string());
   }
   if (writable) RequireWritableFile(path);
@@ -228,7 +228,7 @@ std::string ResultsStore::FileDigest(const std::filesystem::path& file) {
   if (!digest.empty()) return digest;
   digest = Sha256File(file);
   if (inspect() != before) {
-    throw MakeError<DataError>("{}: changed while it was read; start again when it is complete",
+    throw MakeError<DataError>("{}: changed while it was read; start again once it is complete",
                                file.string());
   }
   database_->Insert(

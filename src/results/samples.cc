@@ -87,7 +87,7 @@ SampleArray DecodeSamples(std::string_view bytes, std::string_view place) {
   std::visit(
       [&](auto& vector) {
         const uint64_t raw = ZSTD_getFrameContentSize(frame.data(), frame.size());
-        // Compared by division, so that a lying header cannot overflow the product.
+        // Compared by division, so that a wrong header cannot overflow the product.
         const bool sizes_agree = raw % sizeof vector[0] == 0 &&
                                  raw / sizeof vector[0] == header.elements && header.columns > 0 &&
                                  header.elements % header.columns == 0;

@@ -12,9 +12,8 @@ constexpr int kApplicationId = 0x434e4453;  // "CNDS", tells these files from ot
 // Raise it with a migration that changes what queries read.
 constexpr int kOldestReadable = 1;
 
-// A piece of work that one process claims: the columns that runs and stages share (WorkState).
-// `has_result` stays set while finished work is repeated, so that nothing is lost if that is
-// killed.
+// Work that a process claims: the columns that runs and stages share (WorkState). `has_result`
+// stays set while finished work is repeated, so that nothing is lost if the repetition is killed.
 constexpr const char* kWorkColumns = R"sql(
   status TEXT NOT NULL DEFAULT 'planned'
       CHECK (status IN ('planned', 'running', 'done', 'failed', 'stale')),
@@ -156,15 +155,15 @@ CREATE TABLE stage_parts (
 ) STRICT;
 )sql";
 
-// Shapes that widths alone do not tell.
+// Shapes that widths alone do not describe.
 constexpr const char* kVersion3 = R"sql(
 ALTER TABLE layers ADD COLUMN heads INTEGER;
 ALTER TABLE layers ADD COLUMN kv_heads INTEGER;
 ALTER TABLE layers ADD COLUMN ranks TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(ranks));
 )sql";
 
-// Axes that have no column in `runs`, such as transforms. Their values are the experiment's words, so
-// they belong to its cells, as labels do.
+// Axes that have no column in `runs`, such as transforms. Their values are named by the experiment,
+// so they belong to its cells, as labels do.
 constexpr const char* kVersion4 = R"sql(
 CREATE TABLE cell_axes (
   experiment_id INTEGER NOT NULL,
@@ -195,7 +194,7 @@ void RequireOwnFile(Database& database) {
     return;
   if (database.Integer("PRAGMA application_id") == kApplicationId) return;
   throw MakeError<DataError>(
-      "{}: is a SQLite database of another program; name another file with --db",
+      "{}: is a SQLite database of another program; choose another file with --db",
       database.path().string());
 }
 
@@ -204,7 +203,7 @@ void RefuseNewer(Database& database, int found, int known) {
   throw MakeError<DataError>(
       "{}: is a results database of version {}, this program knows versions up to {}; use the "
       "newer "
-      "program that wrote it, or name another file with --db",
+      "program that wrote it, or choose another file with --db",
       database.path().string(), found, known);
 }
 

@@ -1,11 +1,12 @@
 // Bootstrap intervals (protocols.md 3.8) with the project's generator (2.8, 10.4).
 //
 // A resample of n documents is n independent uniform indices. The mean of a group depends only on
-// how often each *value* was drawn, so where outcomes take few values (0/1; -1/0/1 for differences)
-// no index is formed: with the values sorted, an index lies below k with probability k/n, and 64
-// such events are decided at once by comparing random binary fractions with the digits of k/n, one
-// digit a 64-bit word, until all 64 differ from it. That is the same distribution exactly, costs
-// about 8 words for 64 documents, and uses integers alone: the numbers are equal on every machine.
+// how often each *value* is drawn, so where outcomes take few values (0/1; -1/0/1 for differences)
+// no indices are generated. With the values sorted, an index lies below k with probability k/n. 64
+// such events are decided together: random binary fractions are compared with the digits of k/n,
+// one 64-bit word per digit, until all 64 differ from it. The distribution is exactly the same, the
+// cost is about 8 words per 64 documents, and only integers are used, so the numbers are equal on
+// every machine.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -21,7 +22,7 @@ namespace {
 
 constexpr size_t kFewValues = 4;
 
-// Unbiased index below n (Lemire 2019), from one word nearly always.
+// Unbiased index below n (Lemire 2019); nearly always takes one word.
 uint32_t IndexBelow(Random& random, uint32_t n) {
   uint64_t product = uint64_t{random.NextU32()} * n;
   if (static_cast<uint32_t>(product) < n) {
@@ -31,7 +32,7 @@ uint32_t IndexBelow(Random& random, uint32_t n) {
   return static_cast<uint32_t>(product >> 32);
 }
 
-// The binary digits of k/n behind the point, each as a word of zeros or ones. 0 < k < n.
+// The binary digits of k/n after the point, each as a word of zeros or ones. 0 < k < n.
 class Fraction {
  public:
   Fraction(uint64_t k, uint64_t n) : remainder_(k), n_(n) {}
@@ -91,8 +92,8 @@ class CountingResampler {
   }
 
  private:
-  // One index for each bit of `lanes`. A fraction is below the limit if at the first digit where
-  // they differ it has the 0.
+  // One index per bit of `lanes`. A fraction is below the limit if it has the 0 at the first digit
+  // where they differ.
   void AddLanes(Random& random, uint64_t lanes, std::array<uint64_t, kFewValues>& below) {
     std::array<uint64_t, kFewValues> equal;
     equal.fill(lanes);
@@ -176,7 +177,7 @@ Interval BlockBootstrapMean(std::span<const double> series, int64_t block,
   const auto n = static_cast<int64_t>(series.size());
   CONDENSE_CHECK(block >= 0, "blocks of {}", block);
   const int64_t length = std::min(n, block == 0 ? UsualBlock(n) : block);
-  // sums[i]: of the first i values of the series written twice, so that blocks run round its end.
+  // sums[i]: of the first i values of the series repeated twice, so that blocks can wrap around.
   std::vector<double> sums(static_cast<size_t>(2 * n) + 1);
   for (size_t i = 0; i + 1 < sums.size(); ++i) sums[i + 1] = sums[i] + series[i % series.size()];
   Random random(options.seed, options.purpose);

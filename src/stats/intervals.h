@@ -47,13 +47,13 @@ std::vector<double> HolmAdjusted(std::span<const double> p);
 struct BootstrapOptions {
   int64_t draws = 10000;
   uint64_t seed = 0;
-  std::string_view purpose;  // of the sub-seed (protocols.md 2.8), such as "bootstrap mean5"
+  std::string_view purpose;  // names the random stream (protocols.md 2.8): "bootstrap mean5"
   double coverage = 0.95;
 };
-// Percentile interval for the mean of the means of groups; documents are drawn anew within each.
-// One group gives the interval of its mean. Differences of paired outcomes give a paired bootstrap.
-// Every group has a stream of its own, so the numbers do not depend on threads, and the draws of a
-// group do not depend on the groups behind it. No group may be empty.
+// Percentile interval for the mean of the means of groups; documents are resampled within each
+// group. One group gives the interval of its mean. Differences of paired outcomes give a paired
+// bootstrap. Every group has its own random stream, so the result does not depend on threads, and
+// the draws of a group do not depend on later groups. No group may be empty.
 Interval BootstrapMeanOfMeans(std::span<const std::vector<double>> groups,
                               const BootstrapOptions& options);
 // Circular moving-block bootstrap for the mean of a correlated series (losses of neighbouring

@@ -1,8 +1,8 @@
-// The named means over tasks (protocols.md 3.6) as data, and what is reported beside them.
+// The named means over tasks (protocols.md 3.6), chance levels and retention.
 //
-// A mean is the plain mean of task values and exists only where every task was scored under one
-// protocol. Tasks are matched by their whole name: "hellaswag-sample1000" and "arc_easy@first-100"
-// are other tasks than "hellaswag" and "arc_easy" and enter no mean.
+// A mean is the unweighted mean of task values. It exists only where every task was scored under
+// the same protocol. Tasks are matched by their full name: "hellaswag-sample1000" and
+// "arc_easy@first-100" are not "hellaswag" and "arc_easy" and are part of no mean.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,8 @@ struct NamedMean {
   std::vector<MeanTerm> terms;
 };
 
-// What every named mean is: an accuracy. It is computed from stored metrics, not stored.
+// The metric of every named mean: an accuracy, which is computed from stored metrics and not
+// stored.
 const Metric& MeanMetric();
 
 const std::vector<NamedMean>& NamedMeans();
@@ -45,8 +46,8 @@ struct MeanValue {
   double standard_error = 0;  // sqrt(sum se^2) / number of tasks
 };
 
-// Every named mean all of whose tasks are present, protocol by protocol in the order of `values`.
-// DataError when one metric of one task is there twice with different values.
+// All named means whose tasks are complete, by protocol in the order of `values`. DataError when
+// one metric of one task occurs twice with different values.
 std::vector<MeanValue> CompleteMeans(std::span<const StoredTaskValue> values);
 
 // Expected accuracy of guessing on the whole task as published; none for a task without choices and
@@ -57,8 +58,7 @@ double ChanceLevel(const NamedMean& mean);
 
 // 100 value / dense; none where dense is 0.
 std::optional<double> Retention(double value, double dense);
-// 100 (value - chance) / (dense - chance); none where dense is not above chance, because the share
-// of nothing means nothing.
+// 100 (value - chance) / (dense - chance); none where dense is not above chance.
 std::optional<double> ChanceCorrectedRetention(double value, double dense, double chance);
 
 }  // namespace condense

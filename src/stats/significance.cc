@@ -1,4 +1,4 @@
-// Tests of paired outcomes, and the correction for many of them (protocols.md 3.8).
+// Tests of paired outcomes, and the correction for multiple tests (protocols.md 3.8).
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -9,9 +9,9 @@
 namespace condense {
 namespace {
 
-// C(n, m) / 2^n, kept as a fraction and a power of two: for thousands of trials it may be far below
-// the smallest double while products on the way are far above the largest. Only products and
-// quotients, so the result is the same on every machine; its relative error is about m roundings.
+// C(n, m) / 2^n, as a fraction and a power of two: for thousands of trials it may be far below the
+// smallest double, and intermediate products far above the largest. Only products and quotients are
+// used, so the result is the same on every machine. Its relative error is about m roundings.
 double BinomialTerm(int64_t n, int64_t m) {
   double fraction = 1;
   int64_t exponent = -n;

@@ -28,7 +28,7 @@ const Metric& kTaskPerplexity = RegisterMetric({.name = "ppl",
                                                 .label = "perplexity",
                                                 .kind = Metric::Kind::kTaskPerplexity});
 
-// In a task whose choices have fixed meanings, so many equal predictions are a collapse.
+// In a task whose choices have fixed meanings, this share of equal predictions is a collapse.
 constexpr double kMajorityPredictions = 0.95;
 
 double Divisor(const ChoiceScore& choice, TaskMetric metric) {

@@ -1,5 +1,5 @@
-// What a model said to the documents of a task, and the metrics that follow from it
-// (protocols.md 3.3, 3.7). No model is needed to compute any of them again.
+// A model's scores on the documents of a task, and the metrics that follow from them
+// (protocols.md 3.3, 3.7). They can be recomputed without the model.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,9 @@ struct ChoiceScore {
 struct DocumentScore {
   int64_t index = 0;   // place in the task's file, from 0
   std::string sha256;  // of the document's requests
-  int64_t gold = 0;    // the right choice; 0 where there is a single one
+  int64_t gold = 0;    // the right choice; 0 where there is only one
   std::vector<ChoiceScore> choices;
-  bool truncated = false;  // the context lost ids on its left
+  bool truncated = false;  // the context was cut on its left
 };
 
 struct TaskScores {
@@ -42,15 +42,15 @@ struct TaskScores {
 // greedy:    every id of the one choice is the argmax (LAMBADA's accuracy)
 // ppl:       exp(-mean log-likelihood of the one choice)
 enum class TaskMetric { kAcc, kAccNorm, kAccBytes, kAccTok, kGreedy, kPerplexity };
-// Under which it is stored: greedy is stored as "acc", as the harness does.
+// The metric under which it is stored: greedy is stored as "acc", as in lm-evaluation-harness.
 const Metric& StoredMetric(TaskMetric metric);
 inline const std::string& StoredName(TaskMetric metric) { return StoredMetric(metric).name; }
 // The metric behind a stored name: "acc" of a task with one choice a document is kGreedy.
 std::optional<TaskMetric> MetricNamed(std::string_view stored, const TaskScores& scores);
 
-// The choice that a metric takes; ties go to the lowest index. Not for kGreedy and kPerplexity.
+// The choice that a metric selects; ties go to the lowest index. Not for kGreedy and kPerplexity.
 int64_t Prediction(const DocumentScore& document, TaskMetric metric);
-// 1 or 0 for each document; the log-likelihood for kPerplexity.
+// 1 or 0 per document; the log-likelihood for kPerplexity.
 std::vector<double> Outcomes(const TaskScores& scores, TaskMetric metric);
 
 struct TaskValue {

@@ -20,7 +20,7 @@ using Place = std::vector<const Measurement*>;
 
 // --- Layers
 
-// A measurement for each layer and module of each measurement.
+// One measurement per layer and module of each measurement.
 std::vector<Measurement> ByLayer(const FigureSpec& spec,
                                  const std::vector<Measurement>& measurements) {
   std::vector<Measurement> parts;
@@ -35,7 +35,7 @@ std::vector<Measurement> ByLayer(const FigureSpec& spec,
       part.values.front().task.clear();
       parts.push_back(part);
     }
-    // Stays as a gap.
+    // It is reported as a gap.
     if (!part.keys.contains("layer") && !measurement.dense) parts.push_back(measurement);
   }
   return parts;
@@ -161,7 +161,7 @@ class FigureBuilder {
   }
 
  private:
-  // The table whose rows are the lines, and whose columns the points.
+  // A table whose rows are the lines and whose columns are the points.
   static TableSpec LayoutSpec(const FigureSpec& spec) {
     TableSpec table;
     table.noun = "figure";
@@ -205,8 +205,8 @@ class FigureBuilder {
     return Join(shown, ", ");
   }
 
-  // What has no place among the points (a method without calibration, where that is what varies) is
-  // a gap.
+  // A measurement without one of the point keys is a gap (a method without calibration, where
+  // calibration varies).
   std::vector<Measurement> WithPointKeys(const std::vector<Measurement>& measurements) {
     std::vector<Measurement> placed;
     for (const Measurement& measurement : measurements) {
@@ -290,7 +290,7 @@ class FigureBuilder {
     return figure_.panels.back();
   }
 
-  // The dense measurement that agrees in every panel key which it has.
+  // The dense measurement that agrees in every panel key that it has.
   std::optional<double> DenseOf(const FigurePanel& panel) {
     for (const Measurement& dense : measurements_) {
       if (!dense.dense) continue;
@@ -319,7 +319,7 @@ class FigureBuilder {
                                                              : FigureSpec::Width::kSingle);
   }
 
-  // The style of the first key value that has one of its own, if no other series took it.
+  // The named style of the first of its key values that has one which no other series uses.
   void GiveStyles() {
     std::vector<SeriesStyle> taken;
     const auto is_free = [&](const SeriesStyle& style) {

@@ -1,9 +1,9 @@
-// A figure: which measurements are drawn as which points of which lines.
+// A figure: which point of which line each measurement is.
 //
-// BuildFigure() arranges measurements the way a table does, and refuses what a table refuses: lines
-// of two protocols, two different measurements at one point. What comes out are numbers with their
-// intervals over seeds (protocols.md 2.8); figure_render.h writes them as CSV and as a script for
-// gnuplot, figure_gnuplot.h has that drawn. It knows no database and no models.
+// BuildFigure() arranges measurements as a table does, and rejects what a table rejects: lines that
+// mix two protocols, two different measurements at one point. The result is numbers with their
+// intervals over seeds (protocols.md 2.8). figure_render.h writes them as CSV and as a gnuplot
+// script; figure_gnuplot.h runs gnuplot. Nothing here depends on the database or on models.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@
 
 namespace condense {
 
-// What the horizontal position is: a key that is a number, or a stored metric.
+// What the x axis shows: a key with numeric values, or a stored metric.
 struct FigureSource {
   std::string key;        // "ratio", "layer"; else empty
   MetricSelector select;  // without mean
@@ -38,8 +38,8 @@ struct FigureSpec {
   FigureSource x;
   ValueColumn y;
   std::vector<std::string> series = {"method"}, panels = {"model"};
-  // Keys that tell the points of one line apart. Measurements of one point differ in the seed
-  // alone.
+  // Keys that distinguish the points of one line. Measurements of one point differ only in the
+  // seed.
   std::vector<std::string> points = {"ratio"};
   FigureAxis x_axis, y_axis;
   Dense dense = Dense::kLine;
@@ -47,7 +47,7 @@ struct FigureSpec {
   std::optional<Width> width;                 // default: double where there are several panels
   std::optional<int> columns;                 // panels side by side; default: up to three
   std::map<std::string, std::string> labels;  // printed instead of keys, key values and metrics
-  // By key value; what is not named takes a style that is free.
+  // By key value. Series that are not named get an unused style.
   std::map<std::string, SeriesStyle> styles;
 };
 
@@ -89,14 +89,13 @@ struct Figure {
   int columns = 1;
   std::vector<FigureSeries> series;
   std::vector<FigurePanel> panels;
-  // What belongs into the figure and could not be drawn, a sentence each.
+  // What belongs in the figure but could not be drawn, one sentence each.
   std::vector<std::string> gaps;
 };
 
-// Panels and series keep the order in which their key values first occur among the measurements.
-// With x = layer, a measurement stands for one of each layer and module that y is stored of, and
-// has the keys `layer` and `module`. ConfigError for a figure that must not be drawn, or would be
-// empty.
+// Panels and series are in the order in which their key values first occur among the measurements.
+// With x = layer, every measurement is split by layer and module, which become the keys `layer` and
+// `module`. ConfigError for a misleading or empty figure.
 Figure BuildFigure(const FigureSpec& spec, const std::vector<Measurement>& measurements,
                    ScoreSource* scores = nullptr);
 

@@ -50,7 +50,7 @@ struct LogTicks {
   int labels = 0;
 };
 
-// Mantissas that get a number; all from 1 to 9 get a small tick.
+// Mantissas that get a label; all from 1 to 9 get a small tick.
 LogTicks TicksOfDecades(double low, double high, const std::vector<int>& labelled, int every) {
   LogTicks result;
   for (int power = static_cast<int>(std::floor(std::log10(low)));

@@ -1,5 +1,5 @@
-// Range and ticks of an axis. They are chosen here, not by gnuplot, so that a logarithmic axis of
-// half a decade has numbers too, and the same figure has the same ticks with every version of it.
+// Range and ticks of an axis. They are chosen here and not by gnuplot, so that a logarithmic axis
+// of half a decade has labels too, and every version of gnuplot draws the same ticks.
 #pragma once
 
 #include <string>
@@ -19,9 +19,9 @@ struct DrawnAxis {
   std::vector<AxisTick> ticks;  // ascending, all within the range
 };
 
-// `values` are what the axis has to hold, in the units of the axis: `factor` times those stored.
-// With `whole`, ticks are whole numbers and the range ends half a step beyond the values. A
-// logarithmic axis passes over values that are not positive; ConfigError if there is no other.
+// `values` must lie on the axis, in its units: `factor` times the stored ones. With `whole`, ticks
+// are whole numbers and the range ends half a step beyond the values. A logarithmic axis ignores
+// values that are not positive; ConfigError if there are no others.
 DrawnAxis LayOutAxis(const FigureAxis& axis, const std::vector<double>& values, double factor,
                      bool whole);
 

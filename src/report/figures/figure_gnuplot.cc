@@ -25,7 +25,7 @@ constexpr const char* kName = "figure";
 constexpr const char* kScript = "figure.gp";
 constexpr const char* kMessages = "messages";
 
-// A folder of this process alone, gone with it.
+// A temporary folder, deleted at the end of the scope.
 class ScratchFolder {
  public:
   ScratchFolder() {
@@ -49,8 +49,8 @@ class ScratchFolder {
   fs::path path_;
 };
 
-// What the program runs in: the search path and no more of the user's, and a time that does not
-// pass.
+// The environment of gnuplot: the user's search path and nothing else of the user's, and a fixed
+// time.
 std::vector<std::string> Environment(const fs::path& home) {
   std::vector<std::string> environment = {"HOME=" + home.string(), "LC_ALL=C", "TZ=UTC",
                                           "SOURCE_DATE_EPOCH=946684800"};
@@ -68,7 +68,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
-// The first lines of what gnuplot said.
+// The first lines of gnuplot's messages.
 std::string Messages(const fs::path& folder) {
   std::string text = ReadFile(folder / kMessages);
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
@@ -120,8 +120,8 @@ std::string Output(const std::string& program, const fs::path& folder, const std
       program, ending.substr(1), Messages(folder));
 }
 
-// The cairo of Debian 12 writes the time whatever SOURCE_DATE_EPOCH says. Another date of the same
-// length leaves all offsets of the file as they are.
+// The cairo of Debian 12 ignores SOURCE_DATE_EPOCH. A replacement of the same length keeps all
+// offsets of the file valid.
 void FixDate(std::string& pdf) {
   const std::string key = "/CreationDate (D:", date = "20000101000000";
   const size_t at = pdf.find(key);
@@ -137,7 +137,7 @@ std::string XmlText(const std::string& text) {
   return out;
 }
 
-// Every SVG of gnuplot is called "Gnuplot"; screen readers and browsers show the name.
+// gnuplot titles every SVG "Gnuplot"; screen readers and browsers show the title.
 void NameSvg(const std::string& title, std::string& svg) {
   const std::string name = "<title>Gnuplot</title>";
   const size_t at = svg.find(name);

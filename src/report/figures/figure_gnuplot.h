@@ -1,6 +1,6 @@
-// Figures as files. gnuplot is run as a program of its own, in an empty folder, without the user's
-// settings; what it leaves is made independent of the time of day, so that the same numbers give
-// the same bytes (with the same version of gnuplot and the same fonts).
+// Figures as files. gnuplot runs as a separate process in an empty folder, without the user's
+// settings. Dates are removed from its output, so that the same numbers give the same bytes (with
+// the same version of gnuplot and the same fonts).
 #pragma once
 
 #include <filesystem>
@@ -20,10 +20,9 @@ struct DrawnFigure {
 // DataError if gnuplot is missing or fails; the message says what to do.
 DrawnFigure DrawWithGnuplot(const Figure& figure, const std::string& program = "gnuplot");
 
-// <folder>/<name>.svg, .pdf and .csv. Where gnuplot is missing or fails, the files there are left
-// as they were, what it was asked to draw is written as <name>.gp (numbers included, so that
-// nothing is lost), and the DataError says how to go on from there. A <name>.gp of an earlier
-// failure is removed when all went well.
+// Writes <folder>/<name>.svg, .pdf and .csv. If gnuplot is missing or fails, existing files stay as
+// they were, the script is written to <name>.gp with all numbers, and the DataError says how to run
+// it. After success, a <name>.gp of an earlier failure is deleted.
 void WriteFigure(const Figure& figure, const std::filesystem::path& folder, const std::string& name,
                  const std::string& program = "gnuplot");
 

@@ -75,7 +75,7 @@ double PlaceLegend(const Figure& figure, FigurePage& page) {
   const int count = static_cast<int>(page.legend.size());
   const double room = page.width - 2 * kEdge + kLegendGap;
   const int most = std::clamp(static_cast<int>(room / step), 1, count);
-  // Rows of equal length look better than full ones and a rest.
+  // Rows of equal length look better than full rows and a short one.
   const int rows = (count + most - 1) / most, columns = (count + rows - 1) / rows;
   const double left = std::max(kEdge, 0.5 * (page.width - columns * step + kLegendGap));
   const double height = rows * kLine + kEdge;

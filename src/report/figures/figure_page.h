@@ -1,5 +1,5 @@
-// Where everything of a figure goes: sizes, margins, the legend, the axes of each panel. In points
-// of 1/72 inch from the lower left corner, so that nothing depends on how gnuplot measures text.
+// The layout of a figure: sizes, margins, legend, and the axes of each panel. In points of 1/72
+// inch from the lower left corner, so that nothing depends on how gnuplot measures text.
 #pragma once
 
 #include <string>
@@ -36,8 +36,8 @@ struct FigurePage {
   std::vector<LegendEntry> legend;
 };
 
-// The page points to the styles of the figure. ConfigError where a logarithmic axis has nothing to
-// show.
+// The figure must outlive the page, which points to its styles. ConfigError where a logarithmic
+// axis has nothing to show.
 FigurePage LayOutFigure(const Figure& figure);
 
 }  // namespace condense

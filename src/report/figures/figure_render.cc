@@ -14,7 +14,7 @@ namespace {
 
 using Interval = FigureSpec::Interval;
 
-// What gnuplot reads of a number: every digit.
+// A number for gnuplot, with every digit.
 std::string Number(double value) { return fmt::format("{}", value); }
 std::string Coordinate(double value) { return fmt::format("{:.3f}", value); }
 std::string Fraction(double value) { return fmt::format("{:.6f}", value); }
@@ -71,8 +71,8 @@ std::string Column(int column, double factor) {
   return factor == 1 ? fmt::format("{}", column) : fmt::format("(${}*{})", column, factor);
 }
 
-// Both ends of an interval, as gnuplot computes them. What reaches below a logarithmic axis ends
-// there.
+// Both ends of an interval, as gnuplot computes them. One that reaches below a logarithmic axis is
+// cut there.
 struct IntervalEnds {
   std::string low, high;
 };
@@ -207,7 +207,7 @@ std::string GnuplotText(const std::string& text) {
 std::string FigureCsv(const Figure& figure) {
   std::vector<std::string> heading = figure.panel_keys;
   heading.insert(heading.end(), figure.series_keys.begin(), figure.series_keys.end());
-  // A key that is the x of the figure is not repeated.
+  // The key on the x axis is not repeated.
   const bool keyed = figure.point_keys == std::vector<std::string>{figure.x_name};
   if (!keyed) heading.insert(heading.end(), figure.point_keys.begin(), figure.point_keys.end());
   for (const std::string& name : {figure.x_name, figure.y_name}) heading.push_back(name);

@@ -1,5 +1,5 @@
-// A figure as text: its numbers as CSV, and a script that has gnuplot draw it. The script holds the
-// numbers itself and needs no other file.
+// A figure as text: its numbers as CSV, and a gnuplot script that draws it. The script contains the
+// numbers and needs no other file.
 #pragma once
 
 #include <string>
@@ -8,16 +8,15 @@
 
 namespace condense {
 
-// A line for each point drawn, every digit, in stored units; those of the dense model have no x.
+// One line per drawn point, every digit, in stored units; points of the dense model have no x.
 std::string FigureCsv(const Figure& figure);
 
-// Writes <name>.svg and <name>.pdf into the folder in which gnuplot 5.4 or later runs it. Nothing
-// is taken from the settings of whoever runs it. ConfigError where a logarithmic axis has nothing
-// to show.
+// The script writes <name>.svg and <name>.pdf into the folder where gnuplot 5.4 or later runs it,
+// independent of the user's settings. ConfigError where a logarithmic axis has nothing to show.
 std::string GnuplotScript(const Figure& figure, const std::string& name);
 
-// A text between single quotes. Text is drawn as it is (`noenhanced`), so quotes and line ends are
-// all there is to escape.
+// A text in single quotes. Text is drawn literally (`noenhanced`), so only quotes and line ends are
+// escaped.
 std::string GnuplotText(const std::string& text);
 
 }  // namespace condense

@@ -1,6 +1,6 @@
-// How a series looks: colour, shape of the points and dashes, so that lines can be told apart by
-// any one of them: on screen, in print without colours, and by colour-blind readers. The colours
-// are those of Okabe and Ito, without the yellow that white paper swallows.
+// The style of a series: colour, shape of the points, and dashes. Any one of them distinguishes the
+// lines: on screen, in black-and-white print, and for colour-blind readers. The colours are those
+// of Okabe and Ito without yellow, which is hard to see on white.
 #pragma once
 
 #include <string>
@@ -40,8 +40,8 @@ std::string GnuplotColor(SeriesColor color);
 std::string GnuplotPoint(SeriesPoint point);
 std::string GnuplotDash(SeriesDash dash);
 
-// Styles for series that have none of their own, by a number. Neighbours differ in everything, and
-// no pair of colour and point is repeated below kSpareStyles.
+// Styles for series without a named one, by number. Neighbours differ in colour, shape and dashes,
+// and no pair of colour and shape repeats below kSpareStyles.
 inline constexpr size_t kSpareStyles = 105;
 SeriesStyle SpareStyle(size_t index);
 

@@ -35,8 +35,8 @@ class ScoreAverager {
  public:
   explicit ScoreAverager(ScoreSource& scores) : scores_(scores) {}  // must outlive this
 
-  // None where a cell has no scores, or has them of other documents or windows than the others; what
-  // some of them lack is warned of, once.
+  // None where a cell has no scores, or has them of other documents or windows than the others;
+  // what some of them lack is warned of, once.
   std::optional<AveragedScores> Average(const Cells& cells, const Quantity& quantity);
 
  private:

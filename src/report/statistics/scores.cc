@@ -29,8 +29,10 @@ bool AreYesOrNo(const ScoreSeries& series) {
 
 std::string DescribeFlag(const std::string& flag) {
   if (flag == "majority_class") return "majority class: the answers hardly depend on the question";
-  if (flag == "chance") return "chance: guessing lies within the 95% interval";
-  if (flag == "below_chance") return "below chance: the 95% interval lies below guessing";
+  if (flag == "chance") return "chance: the 95% interval includes the accuracy of guessing";
+  if (flag == "below_chance") {
+    return "below chance: the 95% interval lies below the accuracy of guessing";
+  }
   return flag;
 }
 

@@ -135,8 +135,8 @@ class Reporter {
             .metric = quantity.metric};
   }
 
-  // Where no scores are stored, or they tell nothing more: sums over pages of unequal length are not
-  // resampled.
+  // Where no scores are stored, or they tell nothing more: sums over pages of unequal length are
+  // not resampled.
   static StatisticsRow StoredRow(const Quantity& quantity) {
     StatisticsRow row = EmptyRow(quantity);
     row.value = quantity.sources.front().value;

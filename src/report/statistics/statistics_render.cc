@@ -22,7 +22,7 @@ std::string KeyOf(const CellStatistics& cell, const std::string& key) {
   return found == cell.keys.end() ? "" : found->second;
 }
 
-// Those that tell cells apart, model and method in any case.
+// The keys that differ between cells, and always model and method.
 std::vector<std::string> KeysOf(const Statistics& statistics) {
   std::vector<std::string> keys = {"model"};
   for (const char* key : {"dtype", "method", "ratio_kind", "ratio", "calibration", "seed"}) {
@@ -49,14 +49,14 @@ std::string Range(const Interval& interval, const std::function<std::string(doub
   return fmt::format("[{}, {}]", show(interval.low), show(interval.high));
 }
 
-// One table of the text: a line for each row, or for each comparison, of one group.
+// One table of the text: one line per row, or per comparison, of one group.
 struct Section {
   std::string title;
   std::vector<std::string> row_headings, headings;
   std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> lines;
 };
 
-// Key columns that hold nothing are left out.
+// Leaves out key columns without values.
 void DropEmptyKeys(Table& table) {
   for (size_t k = table.row_headings.size(); k-- > 0;) {
     const bool empty = std::all_of(table.rows.begin(), table.rows.end(),
@@ -71,7 +71,7 @@ void DropEmptyKeys(Table& table) {
   }
 }
 
-// Tests where averages are compared, flags where none is raised.
+// Leaves out columns without values: tests where averages are compared, flags where none is raised.
 void DropEmptyColumns(Table& table) {
   for (size_t c = table.columns.size(); c-- > 0;) {
     const bool empty = std::all_of(table.rows.begin(), table.rows.end(),
@@ -266,7 +266,7 @@ std::string StatisticsToText(const Statistics& statistics) {
   std::string text;
   text += ToText(
       ValueSection(statistics, keys,
-                   {"Accuracy in percent (Wilson's 95% interval; means and averages: bootstrap)",
+                   {"Accuracy in percent (95% intervals: Wilson; bootstrap for means and averages)",
                     {},
                     {"value", "error", "95% interval", "documents", "flags"},
                     {}},
@@ -283,7 +283,7 @@ std::string StatisticsToText(const Statistics& statistics) {
                   Group::kAccuracy, AccuracyPair),
       keys);
   text += ToText(ValueSection(statistics, keys,
-                              {"Perplexity (95% interval of the bootstrap; windows: in blocks)",
+                              {"Perplexity (95% bootstrap interval; block bootstrap over windows)",
                                {},
                                {"value", "95% interval", "nll", "count"},
                                {}},
@@ -309,7 +309,7 @@ std::string StatisticsToText(const Statistics& statistics) {
                               {}},
                              Group::kAgreement, AgreementPair),
                  keys);
-  if (!text.empty()) text.pop_back();  // the empty line behind the last section
+  if (!text.empty()) text.pop_back();  // the empty line after the last section
   return text;
 }
 

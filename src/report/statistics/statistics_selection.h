@@ -1,5 +1,4 @@
-// What `runner stats` looks at: the values of a cell that are reported, and the cells that it is
-// compared with.
+// Which values `runner stats` reports for a cell, and which cells it compares the cell with.
 #pragma once
 
 #include <string>
@@ -10,7 +9,7 @@
 namespace condense {
 
 struct Reference {
-  std::string name;  // "dense", the baseline's method, or the beginning of an id
+  std::string name;  // "dense", the baseline's method, or the first characters of an id
   const Measurement* cell = nullptr;
 };
 
@@ -34,7 +33,7 @@ class StatisticsSelection {
   const StatisticsOptions& options_;
 };
 
-// As the catalogue has it; of a metric that it lacks, what protocol and task say.
+// As in the catalogue; for an unknown metric, what follows from its protocol and task.
 Metric::Kind KindOf(const MetricValue& value);
 // Whether two cells have the same value of each of these keys, where both have it.
 bool AgreesIn(const std::vector<std::string>& keys, const Measurement& a, const Measurement& b);

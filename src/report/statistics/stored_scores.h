@@ -18,13 +18,13 @@ class StoredScores final : public ScoreSource {
  public:
   explicit StoredScores(const ResultsStore& store) : store_(store) {}  // must outlive this
 
-  // `id` is the fingerprint of a run. None where nothing is kept.
+  // `id` is the fingerprint of a run. None where no scores are stored.
   std::optional<TaskScores> Task(const std::string& id, const std::string& protocol,
                                  const std::string& task);
-  // Means of windows under a name such as "window_nll".
+  // The means of windows that are stored under a name such as "window_nll".
   std::optional<WindowLosses> Windows(const std::string& id, const std::string& protocol,
                                       const std::string& name);
-  // What is found is remembered.
+  // Results are cached.
   std::optional<ScoreSeries> Find(const std::string& id, const MetricValue& value) override;
 
  private:

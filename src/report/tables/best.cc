@@ -5,7 +5,7 @@
 namespace condense {
 namespace {
 
-// A row whose cell competes.
+// A row whose cell competes for the best mark.
 struct Competitor {
   size_t row = 0;
   TableCell* cell = nullptr;
@@ -41,7 +41,7 @@ void AddValues(const ScoreSeries& more, ScoreSeries& sum) {
   for (size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += more.values[i];
 }
 
-// The scores behind a cell, averaged over its seeds; empty if any of them are not kept.
+// The scores behind a cell, averaged over its seeds; empty if any of them are not stored.
 std::vector<ScoreSeries> ScoresOf(const BestSearch& search, const Competitor& competitor) {
   std::vector<ScoreSeries> scores;
   double seeds = 0;

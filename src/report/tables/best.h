@@ -1,4 +1,4 @@
-// Which cells of a column are marked as the best.
+// Marks the best cells of a column.
 #pragma once
 
 #include "report/tables/layout.h"
@@ -15,9 +15,9 @@ struct BestSearch {
   ScoreSource* scores = nullptr;  // may be null
 };
 
-// Marks the best value of each set of rows that differ in the compared keys alone, and with it what
-// prints the same or differs by no more than paired noise. Dense models do not compete. Returns
-// whether noise decided for any of them.
+// Marks the best value in each set of rows that differ only in the compared keys, and those that
+// are printed alike or do not differ significantly from it in a paired test. Dense models do not
+// compete. Returns whether a test decided for any of them.
 bool MarkBest(const BestSearch& search, size_t column, Table& table);
 
 }  // namespace condense

@@ -47,7 +47,7 @@ Keys RowOf(const TableSpec& spec, const Measurement& measurement) {
   return row;
 }
 
-// Empty where one of the column keys has no meaning: the dense column.
+// Empty where one of the column keys does not apply: the dense column.
 Keys ColumnOf(const TableSpec& spec, const Measurement& measurement) {
   Keys column;
   for (const std::string& key : spec.columns) {
@@ -58,7 +58,7 @@ Keys ColumnOf(const TableSpec& spec, const Measurement& measurement) {
   return column;
 }
 
-// Sorted key by key, each in the order in which its values first occur.
+// Sorted by one key after another, each in the order in which its values first occur.
 std::vector<Keys> InOrderOfAppearance(const std::vector<Keys>& tuples, size_t width) {
   std::vector<std::map<std::string, size_t>> ranks(width);
   std::vector<Keys> distinct;
@@ -78,7 +78,7 @@ std::vector<Keys> InOrderOfAppearance(const std::vector<Keys>& tuples, size_t wi
   return distinct;
 }
 
-// Two measurements may share a place if they are the same thing with different seeds.
+// Two measurements may share a place only if nothing but their seeds differs.
 void RequireSeedsOnly(const TableSpec& spec, const Measurement& a, const Measurement& b) {
   Keys differing;
   std::set<std::string> all;

@@ -1,4 +1,4 @@
-// Which place of a table each measurement goes to, and the checks that need no values.
+// Places each measurement in a table, and checks what can be checked without values.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ using Keys = std::vector<std::string>;
 struct Layout {
   std::vector<Keys> rows;     // ordered
   std::vector<Keys> columns;  // ordered; an empty one, if present, is first: the dense column
-  // [row][column]: the measurements there, one for each seed.
+  // [row][column]: the measurements there, one per seed.
   std::vector<std::vector<std::vector<const Measurement*>>> places;
 
   bool HasDenseColumn(const TableSpec& spec) const {
@@ -30,7 +30,7 @@ std::vector<std::string> CheckUniformKeys(const TableSpec& spec,
 
 // "model=llama2-mini, method=slicegpt, ratio=0.2": the keys of rows and columns.
 std::string DescribePlace(const TableSpec& spec, const Measurement& measurement);
-// The label of `value`; a ratio as a percentage.
+// The label of `value`, or the value itself; a ratio as a percentage.
 std::string ShownKey(const TableSpec& spec, const std::string& key, const std::string& value);
 
 }  // namespace condense

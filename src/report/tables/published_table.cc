@@ -15,12 +15,12 @@ std::string KeyOf(const Measurement& measurement, const std::string& key) {
   return found == measurement.keys.end() ? "" : found->second;
 }
 
-// Protocols of sources that do not say how they measured.
+// False for the protocol names of sources that do not state how they measured.
 bool IsStated(const std::string& protocol) {
   return protocol != "mixed" && protocol != "lmeval-unstated" && !StartsWith(protocol, "unknown");
 }
 
-// A method with changed options has a label of its own, and is not what a paper calls so.
+// A method with changed options has its own label and is not the published method.
 bool MethodsAgree(const Measurement& ours, const PublishedValue& published) {
   if (!published.ablation.empty()) {
     return published.ablation == KeyOf(ours, "published_as") && published.method == ours.method;
@@ -43,7 +43,7 @@ bool RatiosAgree(const Measurement& ours, const PublishedValue& published) {
   if (!published.ratio) return false;
   const bool kinds_agree =
       (kind == "block" && published.ratio_kind == "block-params") ||
-      // What is printed as SliceGPT's fraction of the parameters is that of its width.
+      // For SliceGPT, the published fraction of parameters is the fraction of its width.
       ((kind == "block" || kind == "total") && published.ratio_kind == "params" &&
        ours.method != "slicegpt") ||
       (kind == "total" && published.ratio_kind == "keep-params") ||
@@ -88,7 +88,7 @@ TableCell TextCell(std::string text) {
   return {.state = TableCell::State::kValue, .text = std::move(text)};
 }
 
-// One of our cells, with the column it stands in.
+// One of our cells and its column.
 struct OwnCell {
   const TableRow& row;
   const TableColumn& column;
@@ -166,7 +166,7 @@ class PublishedWriter {
     if (tolerance == nullptr) return "no tolerance defined";
     const double scale = own.format.style == NumberFormat::Style::kPercent ? 100 : 1;
     const double allowed = tolerance->relative * *value.value * scale + tolerance->absolute;
-    // A difference that prints as the tolerance is within it.
+    // A difference that is printed as equal to the tolerance is within it.
     if (std::abs(difference) * scale <= allowed + 1e-9) return "reproduced";
     return "off by " + FormatNumber(std::abs(difference), own.format);
   }

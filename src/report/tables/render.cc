@@ -12,8 +12,8 @@ namespace {
 
 using State = TableCell::State;
 
-// Row keys as printed: a key is left out where it repeats the row above. The last one, which always
-// shows, takes the mark of the row.
+// Row keys as printed: a key that repeats the row above is left out. The last key is always printed
+// and carries the mark of the row.
 std::vector<std::string> ShownKeys(const Table& table, size_t r) {
   std::vector<std::string> shown = table.rows[r].shown;
   for (size_t i = 0; r > 0 && i + 1 < shown.size(); ++i) {

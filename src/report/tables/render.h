@@ -1,5 +1,5 @@
-// A table as text. All four print the same rounded cells, except CSV, which is for further
-// computation: one line for each cell, every digit, and the fingerprints of the runs behind it.
+// A table as text. Markdown, LaTeX and plain text print the same rounded cells. CSV is for further
+// computation: one line per cell, every digit, and the fingerprints of the runs behind it.
 #pragma once
 
 #include <string>

@@ -38,7 +38,7 @@ Line LineOf(const Table& table, size_t r, TextStyle style) {
     std::string text = cell.text;
     if (!cell.mark.empty()) text += fmt::format("[{}]", cell.mark);
     if (style == TextStyle::kPlain) {
-      // The place of the asterisk is kept free in the other rows, so that the digits stay aligned.
+      // The other rows get a space in place of the asterisk, so that the digits stay aligned.
       if (cell.best) {
         text += "*";
       } else if (MarksBest(table, c)) {

@@ -34,7 +34,7 @@ std::string OneLine(std::string text) {
   return text;
 }
 
-// What the cells of one column have in common.
+// What all cells of a column share.
 struct ColumnContext {
   const ValueColumn& column;
   ValueReader& reader;
@@ -95,14 +95,14 @@ void ShowValues(const std::vector<ReadValue>& values, const ColumnContext& conte
   }
 }
 
-// The cell of all measurements (seeds) at one place.
+// The cell for all measurements (seeds) at one place.
 TableCell CellOf(const Place& place, const ColumnContext& context, Table& table) {
   TableCell cell;
   std::vector<ReadValue> values;
   std::vector<const Measurement*> failed;
   for (const Measurement* measurement : place) {
     cell.ids.push_back(measurement->id);
-    // A run that failed later may still have this value from a stage that was finished.
+    // A run that failed in a later stage still has this value.
     if (auto read = context.reader.Read(*measurement)) {
       FlagCell(context, *measurement, *read, cell, table);
       values.push_back(std::move(*read));
@@ -127,7 +127,7 @@ TableCell CellOf(const Place& place, const ColumnContext& context, Table& table)
   return cell;
 }
 
-// Adds one column for each column of the layout.
+// Adds one table column per column of the layout.
 class ColumnWriter {
  public:
   ColumnWriter(const TableSpec& spec, const std::vector<Measurement>& measurements,
@@ -163,8 +163,8 @@ class ColumnWriter {
     }
     if (noise_decided_) {
       notes.push_back(
-          "best: also what differs from it by no more than paired noise (McNemar's p above 0.05, "
-          "or zero in the 95% bootstrap interval)");
+          "best: also values that do not differ significantly from it in a paired test (McNemar's "
+          "p above 0.05, or zero inside the 95% bootstrap interval)");
     }
     return notes;
   }
@@ -173,7 +173,7 @@ class ColumnWriter {
   TableCell CellAt(size_t r, size_t c, const ColumnContext& context) {
     const Place& place = layout_.places[r][c];
     if (!place.empty()) return CellOf(place, context, table_);
-    // Nothing belongs into the dense column of a method, nor into the others of the dense model.
+    // A method has no value in the dense column, nor the dense model in the others.
     const bool dense_column = layout_.HasDenseColumn(spec_);
     const bool dense_row = dense_column && !layout_.places[r][0].empty();
     TableCell cell;
@@ -307,7 +307,7 @@ Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurem
       return cell.half_interval.has_value() && !cell.deviation.has_value();
     });
   });
-  if (seeds) table.notes.push_back("mean ± half the 95% t-interval over seeds");
+  if (seeds) table.notes.push_back("mean ± half width of the 95% t-interval over seeds");
   return table;
 }
 

@@ -1,9 +1,9 @@
-// A table: which measurements go where, and what is printed in each place.
+// A table: where each measurement goes, and what is printed there.
 //
-// BuildTable() refuses what would mislead (protocols.md 0.1): a column of two protocols, of two
-// kinds of ratio, of values scored on different data, of whole tasks and parts of them, or two
-// different measurements in one place. It knows no database and no models; the measurements come
-// from measurements.h, the raw scores behind them from scores.h.
+// BuildTable() rejects misleading tables (protocols.md 0.1): a column that mixes two protocols, two
+// kinds of ratio, values scored on different data, or whole tasks and parts of them; and two
+// different measurements in one place. It does not depend on the database or on models:
+// measurements come from measurements.h, the raw scores behind them from scores.h.
 #pragma once
 
 #include <map>
@@ -25,14 +25,14 @@ struct MetricValue {
   std::string unit;
 };
 
-// One run: its keys (model, method, ratio, seed, ...) and what was measured of it. A key that has
-// no meaning for it (the ratio of a dense model) is absent.
+// One run: its keys (model, method, ratio, seed, ...) and its values. A key that does not apply
+// (the ratio of a dense model) is absent.
 struct Measurement {
   enum class Status { kMissing, kDone, kFailed };
   std::string id;  // fingerprint of the run
   std::map<std::string, std::string> keys;
   std::string method;  // registered name; the key of this name may be a label
-  bool dense = false;  // the value that relative ones refer to
+  bool dense = false;  // relative values are divided by its values
   Status status = Status::kMissing;
   std::string error_class, error_message;
   std::vector<MetricValue> values;
@@ -41,14 +41,14 @@ struct Measurement {
 struct MetricSelector {
   std::string metric;
   std::string protocol;  // empty: the only one there is
-  std::string task;      // a part of it ("arc_easy@first-100") where that is all there is
+  std::string task;      // or a part of it ("arc_easy@first-100") where only that was scored
   // Id of a mean over tasks (stats/means.h), instead of metric and task. It exists where every task
-  // was scored under one protocol.
+  // was scored under the same protocol.
   std::string mean;
 };
 
-// What is known of the metric that a selector names: the catalogue's entry, or for a metric of
-// another program what follows from the unit under which it is stored.
+// The metric that a selector names: the catalogue's entry, or for a metric of another version of
+// the program what follows from its stored unit.
 Metric MetricOf(const MetricSelector& select, const std::vector<Measurement>& measurements = {});
 
 struct ValueColumn {
@@ -68,25 +68,25 @@ struct ValueColumn {
 
 struct TableSpec {
   enum class Best { kNone, kPerColumn };
-  std::string noun = "table";  // what messages call it
+  std::string noun = "table";  // in messages
   std::string title;
   std::vector<std::string> rows, columns;  // keys; without column keys each cell is one column
   std::vector<ValueColumn> cells;          // usually one
   std::vector<ValueColumn> extra;          // printed after the cells, never marked as best
-  // With the raw scores at hand, whatever cannot be told apart from the best is marked too
-  // (protocols.md 3.8).
+  // Where raw scores are stored, values that do not differ significantly from the best are marked
+  // too (protocols.md 3.8).
   Best best = Best::kPerColumn;
-  // The row keys along which the best is sought; default "method" if it is a row key, else the
-  // last.
+  // The row keys over which values compete for the best mark; default "method" if it is a row key,
+  // else the last one.
   std::vector<std::string> compare;
-  // Keys that must not vary in a table unless they are rows or columns; printed in the notes.
+  // Keys that must not vary within a table unless they are rows or columns; printed in the notes.
   std::vector<std::string> uniform = {"ratio_kind"};
-  std::map<std::string, std::string> labels;  // printed instead of key names and key values
+  std::map<std::string, std::string> labels;  // printed in place of key names and values
 };
 
 struct TableCell {
   enum class State { kBlank, kValue, kMissing, kFailed };
-  State state = State::kBlank;  // blank: nothing belongs here
+  State state = State::kBlank;  // blank: the place has no measurement by design
   std::string text;             // UTF-8, rounded
   bool best = false;
   std::string mark;  // of footnotes: "a", "a,c"
@@ -109,7 +109,7 @@ struct TableColumn {
 struct TableRow {
   std::vector<std::string> keys, shown;  // values of the row keys, and as printed
   bool starts_group = false;             // the first row key differs from the row above
-  std::string mark;                      // of footnotes that concern the whole row
+  std::string mark;                      // of footnotes about the whole row
   std::vector<TableCell> cells;
 };
 
@@ -122,18 +122,17 @@ struct Table {
   std::vector<std::pair<std::string, std::string>> footnotes;  // mark, text
 };
 
-// The mark of a footnote of this text, which is added unless the table has it.
+// The mark of the footnote with this text, which is added if the table does not have it yet.
 std::string MarkFor(const std::string& text, Table& table);
 // Marks are listed: "a", then "a,b".
 void AddMark(const std::string& mark, std::string& marks);
 
 class ScoreSource;
 
-// Rows and columns keep the order in which their key values first occur among the measurements. A
-// measurement without one of the column keys (dense) goes to a leading column of its own.
-// Measurements that differ in the key "seed" alone share a cell. `scores` may be null: then nothing
-// is flagged, and only what prints the same is equally good. ConfigError for a table that must not
-// be printed.
+// Rows and columns are in the order in which their key values first occur among the measurements. A
+// measurement without one of the column keys (dense) goes to a separate first column. Measurements
+// that differ only in the key "seed" share a cell. If `scores` is null, nothing is flagged, and
+// only values that are printed alike are equally good. ConfigError for a misleading table.
 Table BuildTable(const TableSpec& spec, const std::vector<Measurement>& measurements,
                  ScoreSource* scores = nullptr);
 

@@ -205,7 +205,7 @@ void ValueReader::RequireSameBasis(const MetricValue& value, const Measurement& 
       first->second.first, value.basis);
 }
 
-// The dense measurement that agrees in every row key which it has, other than the compared ones.
+// The dense measurement that agrees in every row key that it has, except the method.
 const Measurement* ValueReader::DenseOf(const Measurement& measurement) const {
   for (const Measurement& dense : measurements_) {
     if (!dense.dense) continue;

@@ -1,5 +1,5 @@
-// Reads one column of a table from measurements, and makes sure that all of its values may stand
-// side by side: one protocol, one basis, whole tasks or equal parts of them.
+// Reads the values of one column of a table, and makes sure that they are comparable: one protocol,
+// the same data, whole tasks or equal parts of them.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@ namespace condense {
 struct ReadValue {
   double value = 0;
   std::optional<double> standard_error;
-  std::vector<const MetricValue*> sources;  // one, or one for each task of a mean
+  std::vector<const MetricValue*> sources;  // one, or one per task of a mean
 };
 
 class ValueReader {
@@ -26,10 +26,10 @@ class ValueReader {
               const std::vector<Measurement>& measurements, ScoreSource* scores)
       : spec_(spec), column_(column), measurements_(measurements), scores_(scores) {}
 
-  // The value as it is compared and printed; none if it was not measured, or has no dense value to
-  // refer to. ConfigError if it does not go with those read before.
+  // The value as it is compared and printed; none if it was not measured or has no dense reference.
+  // ConfigError if it is not comparable with those read before.
   std::optional<ReadValue> Read(const Measurement& measurement);
-  // Why a mean is missing although some of its tasks are there; else empty.
+  // Why a mean is missing although some of its tasks were measured; else empty.
   std::string WhyMissing(const Measurement& measurement) const;
 
   const std::string& protocol() const { return protocol_; }  // of what was read

@@ -228,7 +228,7 @@ TEST(TaskTable, MarksWhatIsWithinPairedNoiseOfTheBest) {
   EXPECT_TRUE(table.rows[0].cells[0].best);
   EXPECT_TRUE(table.rows[1].cells[0].best);
   EXPECT_FALSE(table.rows[2].cells[0].best);
-  EXPECT_THAT(table.notes, testing::Contains(HasSubstr("paired noise")));
+  EXPECT_THAT(table.notes, testing::Contains(HasSubstr("paired test")));
   // Without the scores only the best itself is marked.
   EXPECT_FALSE(BuildTable(OneTask(), cells).rows[0].cells[0].best);
   // Nor when they were scored on something else, or are no longer there.
@@ -268,7 +268,7 @@ TEST(TaskTable, MarksFlagsWithAFootnoteEach) {
   EXPECT_EQ(table.rows[0].cells[0].flags, (Strings{"majority_class", "chance"}));
   ASSERT_EQ(table.footnotes.size(), 2u);
   EXPECT_THAT(table.footnotes[0].second, HasSubstr("majority class"));
-  EXPECT_THAT(table.footnotes[1].second, HasSubstr("guessing lies within"));
+  EXPECT_THAT(table.footnotes[1].second, HasSubstr("includes the accuracy of guessing"));
 }
 
 TEST(TaskTable, FailedAndMissingCellsStayAsTheyAre) {

@@ -119,12 +119,10 @@ TEST_F(Job, AMethodMayCarryTheStreamsThroughTheBlockItself) {
       task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
       if (!carries) return;
       task.TransformPaired([&](const Tensor& dense, const Tensor& input) {
-        return std::pair(task.dense->ForwardAttention(dense, task.context()),
-                         task.block.ForwardAttention(input, task.context()));
+        return std::pair(task.dense->ForwardAttention(dense), task.block.ForwardAttention(input));
       });
       task.TransformPaired([&](const Tensor& dense, const Tensor& input) {
-        return std::pair(task.dense->ForwardMlp(dense, task.context()),
-                         task.block.ForwardMlp(input, task.context()));
+        return std::pair(task.dense->ForwardMlp(dense), task.block.ForwardMlp(input));
       });
     });
     return seen;

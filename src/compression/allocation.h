@@ -1,8 +1,7 @@
 // How much is removed where: the fraction removed from each module of each layer (methods.md 2).
 #pragma once
 
-#include <functional>
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,38 +21,6 @@ struct ModuleSparsity {
 using Allocation = std::vector<ModuleSparsity>;  // one a layer
 // Fraction of all block weights that an allocation removes.
 double MeanSparsity(const ModelConfig& dense, const Allocation& allocation);
-
-class ModuleTrials;
-struct ModuleCurve;
-class StatisticsStore;
-
-struct AllocationRequest {
-  const ModelConfig& dense;
-  double target = 0;  // fraction of block weights to remove
-  // Statistics of the dense model over the set that scores the layers; for block influence and for
-  // trials.
-  StatisticsStore& statistics;
-  const ModuleTrials* trials = nullptr;  // null if the method offers none
-};
-
-class Allocator {
- public:
-  static constexpr const char* kKind = "allocator";
-  virtual ~Allocator() = default;
-  // MeanSparsity of the result equals the target (1e-12). ConfigError when the target cannot be
-  // met.
-  virtual Allocation Allocate(const AllocationRequest& request) const = 0;
-  // True when there is one allocation only, which answers no other target than its own; the
-  // framework then asks for the nominal ratio and does not look for another.
-  virtual bool IsFixed() const { return false; }
-  // What it measured, for the report.
-  virtual std::vector<ModuleCurve> Curves(const AllocationRequest&) const;
-};
-
-// Redistributes a proposal so that no entry exceeds `cap` and the mean is kept; entries below the
-// cap keep their proportions (methods.md 2, "Cap and redistribution"). ConfigError if the mean
-// exceeds the cap.
-std::vector<double> CapAndRedistribute(std::vector<double> removed, double cap);
 
 // --- From fractions to widths --------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
 #include "calibration/statistics.h"
 #include "calibration/statistics_store.h"
 #include "compression/allocation.h"
+#include "compression/allocator.h"
 #include "compression/module_trials.h"
 #include "model/activation_stream.h"
 #include "model/model_source.h"

@@ -2,7 +2,9 @@
 // LLaMA-2-7B's, so that the whole runs in seconds: cost grows with the cube.
 #include "bench/roofline.h"
 #include "calibration/statistics.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/query_key.h"
+#include "compression/solvers/refit.h"
+#include "compression/solvers/value_output.h"
 
 namespace condense {
 namespace {

@@ -191,7 +191,7 @@ void WholeMlp(benchmark::State& state) {
     fn({.inputs = all.inputs.slice(0, 0, std::nullopt, stride),
         .targets = all.targets.slice(0, 0, std::nullopt, stride)});
   };
-  const RefitOptions options{.steps = 1, .iterations = 1, .stride = 1};
+  const GaussNewtonOptions options{.steps = 1, .iterations = 1, .stride = 1};
   const double d = setting.width(), k = static_cast<double>(width);
   // Products of all rows with a matrix: three to evaluate the MLP, before and after, four for a
   // gradient, nine for the product with the curvature; and the Gram matrices of the rows. The
@@ -233,7 +233,7 @@ void WholeAttention(benchmark::State& state) {
     fn({.inputs = all.inputs.slice(0, 0, std::nullopt, stride),
         .targets = all.targets.slice(0, 0, std::nullopt, stride)});
   };
-  const RefitOptions options{.steps = 1, .iterations = 1, .stride = 1};
+  const GaussNewtonOptions options{.steps = 1, .iterations = 1, .stride = 1};
   const auto columns = [&](const Linear& map) { return static_cast<double>(map.weight.size(0)); };
   const double d = setting.width(), q = columns(narrow.q), v = columns(narrow.v);
   // Products of all rows with a matrix, and of the attention weights, of which the future is zero,

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "compression/compressor.h"
-#include "compression/selectors/channel_selector.h"
+#include "compression/solvers/indices.h"
 #include "config/registry.h"
 
 namespace condense {

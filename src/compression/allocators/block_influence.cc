@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "calibration/statistics_store.h"
+#include "compression/allocator.h"
 #include "compression/allocators/module_weights.h"
 #include "config/registry.h"
 

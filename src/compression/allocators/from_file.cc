@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/strings.h"
-#include "compression/allocation.h"
+#include "compression/allocator.h"
 #include "config/registry.h"
 
 namespace condense {

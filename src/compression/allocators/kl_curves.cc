@@ -13,6 +13,7 @@
 #include "base/strings.h"
 #include "base/system.h"
 #include "calibration/statistics_store.h"
+#include "compression/allocator.h"
 #include "compression/allocators/module_curves.h"
 #include "compression/allocators/spending.h"
 #include "config/registry.h"

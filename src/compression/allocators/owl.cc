@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "calibration/statistics_store.h"
+#include "compression/allocator.h"
 #include "compression/allocators/module_weights.h"
 #include "compression/linear_inputs.h"
 #include "config/registry.h"

@@ -1,4 +1,5 @@
 // The same fraction from every layer, shared by its modules as weighted.
+#include "compression/allocator.h"
 #include "compression/allocators/module_weights.h"
 #include "config/registry.h"
 

@@ -1,6 +1,6 @@
 #include "compression/bases/head_budget.h"
 
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/indices.h"
 
 namespace condense {
 

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/query_key.h"
 #include "model/block.h"
 
 namespace condense {

@@ -12,7 +12,7 @@
 #include "compression/bases/option_names.h"
 #include "compression/bases/units.h"
 #include "compression/compressor.h"
-#include "compression/selectors/selectors.h"
+#include "compression/selectors/channel_selector.h"
 #include "config/registry.h"
 
 namespace condense {
@@ -32,7 +32,7 @@ struct UnitModules {
 struct UnitOptions {
   AttentionUnit unit = AttentionUnit::kGroup;
   UnitModules modules;
-  RefitOptions refit;
+  ConsumerRefitOptions refit;
   Refresh refresh = Refresh::kNone;
   RoundingMode rounding = RoundingMode::kCarry;
 

@@ -232,7 +232,8 @@ void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer) {
 }
 
 ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vector<Indices>& kept,
-                       const RefitOptions& refit, const BlockStatistics& statistics, Block& block) {
+                       const ConsumerRefitOptions& refit, const BlockStatistics& statistics,
+                       Block& block) {
   ModuleReport report;
   const int64_t count = UnitCount(part, dense);
   for (size_t i = 0; i < kept.size(); ++i) {

@@ -57,6 +57,7 @@ void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer);
 // Removes all but the units kept (one set for each choice) from a part of `block` that is dense so
 // far, and refits its consumer. `statistics` hold the refit's requests.
 ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vector<Indices>& kept,
-                       const RefitOptions& refit, const BlockStatistics& statistics, Block& block);
+                       const ConsumerRefitOptions& refit, const BlockStatistics& statistics,
+                       Block& block);
 
 }  // namespace condense

@@ -1,4 +1,5 @@
 // Evenly spaced units stay (methods.md 5.4), whatever they do.
+#include "compression/selectors/even.h"
 #include "compression/bases/unit_pruning.h"
 
 namespace condense {

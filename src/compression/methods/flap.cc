@@ -5,6 +5,7 @@
 //
 // The exact population variance is taken; the publication's program updates a running one with the
 // mean that it has just changed. `flap_ls` refits the consumer by least squares as well.
+#include "compression/selectors/flap.h"
 #include "compression/bases/unit_pruning.h"
 
 namespace condense {

@@ -1,5 +1,6 @@
 // Magnitude pruning of units (methods.md 5.4): the units whose weights have the least squared norm
 // go. Looks at no data; nothing is refitted unless asked for.
+#include "compression/selectors/magnitude.h"
 #include "compression/bases/unit_pruning.h"
 
 namespace condense {

@@ -5,6 +5,7 @@
 //
 // `allocation: pooled` removes, over all layers, what costs least for each parameter: the squared
 // error that it adds to the residual stream, which all modules of all layers share.
+#include "compression/selectors/obc.h"
 #include "compression/bases/unit_pruning.h"
 
 namespace condense {

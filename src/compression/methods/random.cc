@@ -1,5 +1,6 @@
 // Removal of units at random (methods.md 5.4), from a stream of numbers for each layer and module:
 // what any score has to beat.
+#include "compression/selectors/random.h"
 #include "compression/bases/unit_pruning.h"
 
 namespace condense {

@@ -12,7 +12,7 @@
 #include "base/system.h"
 #include "compression/bases/low_rank_method.h"
 #include "compression/linear_inputs.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/refit.h"
 #include "config/registry.h"
 
 namespace condense {

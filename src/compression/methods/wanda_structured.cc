@@ -2,6 +2,7 @@
 // over outputs of |W_jo| sqrt(E[x_j^2]), summed over the rows of a head. Block after block, each on
 // what the pruned blocks below hand it. Nothing is refitted.
 #include "compression/bases/unit_pruning.h"
+#include "compression/selectors/wanda.h"
 
 namespace condense {
 namespace {

@@ -163,7 +163,7 @@ class LinearisedAttention final : public LinearisedModule {
 
 }  // namespace
 
-StepsTaken RefitAttention(const RefitVisit& visit, const RefitOptions& options,
+StepsTaken RefitAttention(const RefitVisit& visit, const GaussNewtonOptions& options,
                           const std::string& where, Attention& attention) {
   std::vector<Linear> maps;
   for (const Linear* map : MapsOf(attention)) maps.push_back(*map);

@@ -11,7 +11,7 @@ namespace condense {
 
 // Rows: inputs [sequences, tokens, in], targets [sequences, tokens, out]; a stride counts
 // sequences. The attention weights of all heads are held for one sequence at least.
-StepsTaken RefitAttention(const RefitVisit& visit, const RefitOptions& options,
+StepsTaken RefitAttention(const RefitVisit& visit, const GaussNewtonOptions& options,
                           const std::string& where, Attention& attention);
 
 }  // namespace condense

@@ -6,7 +6,7 @@
 
 namespace condense {
 
-StatRequests RefitOptions::Requests(Tap tap) const {
+StatRequests ConsumerRefitOptions::Requests(Tap tap) const {
   StatRequests requests;
   if (refit != Refit::kNone) requests.insert(Gram(tap));
   if (bias == RefitBias::kIntercept) requests.insert(Mean(tap));
@@ -15,7 +15,7 @@ StatRequests RefitOptions::Requests(Tap tap) const {
 
 namespace {
 
-RefitResult Solve(const RefitOptions& options, const Tensor& c, const Tensor& w,
+RefitResult Solve(const ConsumerRefitOptions& options, const Tensor& c, const Tensor& w,
                   const Indices& kept) {
   switch (options.refit) {
     case Refit::kDelta:
@@ -30,8 +30,8 @@ RefitResult Solve(const RefitOptions& options, const Tensor& c, const Tensor& w,
 
 }  // namespace
 
-ConsumerRefit RefitConsumer(const RefitOptions& options, const BlockStatistics& statistics, Tap tap,
-                            const Linear& dense, const Indices& kept) {
+ConsumerRefit RefitConsumer(const ConsumerRefitOptions& options, const BlockStatistics& statistics,
+                            Tap tap, const Linear& dense, const Indices& kept) {
   CONDENSE_CHECK(!dense.factored(), "a factored consumer");
   const DType dtype = dense.weight.scalar_type();
   const Tensor rows = IndexTensor(kept).to(dense.weight.device());

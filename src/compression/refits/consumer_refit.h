@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "calibration/statistics.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/refit.h"
 #include "config/fields.h"
 #include "model/linear.h"
 
@@ -26,7 +26,7 @@ struct EnumNames<RefitBias> {
                                     std::pair{RefitBias::kIntercept, "intercept"}};
 };
 
-struct RefitOptions {
+struct ConsumerRefitOptions {
   Refit refit = Refit::kNone;
   double mu = 0;  // relative to the mean diagonal
   RefitBias bias = RefitBias::kKeep;
@@ -51,9 +51,9 @@ struct ConsumerRefit {
   std::optional<double> condition;
   std::optional<double> relative_error;  // where the statistics tell
 };
-// The consumer on kept inputs. `statistics` hold RefitOptions::Requests(tap), of the dense
+// The consumer on kept inputs. `statistics` hold ConsumerRefitOptions::Requests(tap), of the dense
 // consumer's input. Without a refit the kept columns stay bit for bit.
-ConsumerRefit RefitConsumer(const RefitOptions& options, const BlockStatistics& statistics, Tap tap,
-                            const Linear& dense, const Indices& kept);
+ConsumerRefit RefitConsumer(const ConsumerRefitOptions& options, const BlockStatistics& statistics,
+                            Tap tap, const Linear& dense, const Indices& kept);
 
 }  // namespace condense

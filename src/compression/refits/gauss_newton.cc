@@ -97,7 +97,7 @@ class Metric {
 
 class Refit {
  public:
-  Refit(const RefitVisit& visit, const Linearise& linearise, const RefitOptions& options,
+  Refit(const RefitVisit& visit, const Linearise& linearise, const GaussNewtonOptions& options,
         const std::string& where, std::vector<Linear>& maps)
       : visit_(visit),
         linearise_(linearise),
@@ -288,7 +288,7 @@ class Refit {
 
   const RefitVisit& visit_;
   const Linearise& linearise_;
-  const RefitOptions& options_;
+  const GaussNewtonOptions& options_;
   const std::string& where_;
   Maps& maps_;
   Maps work_;
@@ -315,7 +315,7 @@ int64_t EveryNth::FirstOf(int64_t items) {
 }
 
 StepsTaken GaussNewton(const RefitVisit& visit, const Linearise& linearise,
-                       const RefitOptions& options, const std::string& where,
+                       const GaussNewtonOptions& options, const std::string& where,
                        std::vector<Linear>& maps) {
   return Refit(visit, linearise, options, where, maps).Run();
 }

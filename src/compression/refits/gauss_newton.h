@@ -74,7 +74,7 @@ class EveryNth {
   int64_t n_, next_ = 0;
 };
 
-struct RefitOptions {
+struct GaussNewtonOptions {
   int64_t steps = 2;
   int64_t iterations = 6;  // of conjugate gradients in a step
   int64_t stride = 1;      // every n-th row or sequence is looked at for curvature
@@ -86,7 +86,7 @@ struct StepsTaken {
 
 // `where` names the module in errors: NumericError if a step is not finite.
 StepsTaken GaussNewton(const RefitVisit& visit, const Linearise& linearise,
-                       const RefitOptions& options, const std::string& where,
+                       const GaussNewtonOptions& options, const std::string& where,
                        std::vector<Linear>& maps);
 
 }  // namespace condense

@@ -63,8 +63,8 @@ class LinearisedMlp final : public LinearisedModule {
 
 }  // namespace
 
-StepsTaken RefitMlp(const RefitVisit& visit, const RefitOptions& options, const std::string& where,
-                    Mlp& mlp) {
+StepsTaken RefitMlp(const RefitVisit& visit, const GaussNewtonOptions& options,
+                    const std::string& where, Mlp& mlp) {
   std::vector<Linear> maps;
   for (const Linear* map : MapsOf(mlp)) maps.push_back(*map);
   const Linearise linearise = [&](const std::vector<Linear>& at, const Tensor& x) {

@@ -10,7 +10,7 @@
 namespace condense {
 
 // Rows: inputs [n, in], targets [n, out].
-StepsTaken RefitMlp(const RefitVisit& visit, const RefitOptions& options, const std::string& where,
-                    Mlp& mlp);
+StepsTaken RefitMlp(const RefitVisit& visit, const GaussNewtonOptions& options,
+                    const std::string& where, Mlp& mlp);
 
 }  // namespace condense

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "compression/solvers/refit.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "calibration/statistics.h"
+#include "compression/solvers/indices.h"
 #include "compression/solvers/regression.h"
 #include "config/fields.h"
 #include "model/linear.h"

@@ -1,5 +1,5 @@
 // Which units stay. One selector a file, registered by name; a method holds one as a
-// Component<ChannelSelector>, or makes it from its own options (selectors.h), and refits the
+// Component<ChannelSelector>, or makes it from its own options (selectors/flap.h), and refits the
 // consumer matrix itself.
 //
 // A channel is one input of a consumer matrix: of the MLP, row j of the down projection, fed by row
@@ -9,12 +9,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/random.h"
 #include "calibration/statistics.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/indices.h"
 #include "config/fields.h"
 #include "model/block.h"
 
@@ -73,6 +74,7 @@ class ChannelSelector {
   // The k units to keep, 1 <= k <= count().
   virtual Indices Select(const ChannelInput& input, int64_t k) const = 0;
 };
+using SelectorPointer = std::shared_ptr<const ChannelSelector>;
 
 // A selector that scores channels independently of how many stay; a unit has the sum.
 class ScoringSelector : public ChannelSelector {

@@ -1,5 +1,5 @@
-// Evenly spaced units: indices floor((i + 1/2) m / k) (methods.md 5.4).
-#include "compression/selectors/selectors.h"
+#include "compression/selectors/even.h"
+
 #include "config/registry.h"
 
 namespace condense {

@@ -1,7 +1,5 @@
-// Fluctuation of a channel (FLAP, An et al., arXiv 2312.11983; methods.md 5.6): a channel that
-// hardly varies can be replaced by its mean, through a bias. The exact population variance is
-// taken.
-#include "compression/selectors/selectors.h"
+#include "compression/selectors/flap.h"
+
 #include "config/registry.h"
 
 namespace condense {

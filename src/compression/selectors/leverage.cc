@@ -3,6 +3,7 @@
 // s_j = [C (C + lambda I)^-1]_jj = 1 - lambda t_j with t_j = [(C + lambda I)^-1]_jj. Ranked by t_j,
 // since the subtraction loses the digits that decide when lambda is small beside C.
 #include "compression/selectors/channel_selector.h"
+#include "compression/solvers/refit.h"
 #include "config/registry.h"
 
 namespace condense {

@@ -1,5 +1,5 @@
-// Squared norms of a unit's weights (methods.md 5.4). Looks at no data.
-#include "compression/selectors/selectors.h"
+#include "compression/selectors/magnitude.h"
+
 #include "config/registry.h"
 
 namespace condense {

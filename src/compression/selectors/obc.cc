@@ -1,9 +1,7 @@
-// Backward elimination with compensation (OBC, Frantar & Alistarh, arXiv 2208.11580; ZipLM, Kurtic
-// et al., arXiv 2302.04089; methods.md 5.7). Only the choice of channels is used: the method's
-// refit gives the weights.
+#include "compression/selectors/obc.h"
+
 #include <algorithm>
 
-#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {

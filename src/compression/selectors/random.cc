@@ -1,8 +1,7 @@
-// A random choice of units (methods.md 5.4): the first k of a permutation from the stream of the
-// layer, so that results do not depend on the order of layers and are nested in k.
+#include "compression/selectors/random.h"
+
 #include <algorithm>
 
-#include "compression/selectors/selectors.h"
 #include "config/registry.h"
 
 namespace condense {

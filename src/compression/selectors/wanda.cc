@@ -1,6 +1,5 @@
-// Structured Wanda (Sun et al., arXiv 2306.11695; methods.md 5.5): the mean over outputs of
-// |W_jo| sqrt(E[h_j^2]).
-#include "compression/selectors/selectors.h"
+#include "compression/selectors/wanda.h"
+
 #include "config/registry.h"
 
 namespace condense {

@@ -1,21 +1,11 @@
-// Backward elimination of channels with the optimal-brain-surgeon cost (methods.md 5.7).
-//
-// Hi = (C + delta I)^-1. Removing channel j costs ||W_j||^2 / Hi_jj once all others have adapted,
-// and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
-// memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
-// then one update for the block. Groups (heads) are few and wide: they go one at a time, at
-// tr(W_g^T (Hi_gg)^-1 W_g). What is removed is dropped from W and Hi from time to time, so that an
-// update costs what the channels that are left cost. With a target of its own (regression.h) only
-// the weights that one starts from differ. The costs add up to the error of a least-squares refit
-// of what remains.
+#include "compression/solvers/elimination.h"
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
-#include "compression/solvers/regression.h"
-#include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -1,9 +1,9 @@
-// Index sets: choosing, complementing, and sharing widths between heads.
+#include "compression/solvers/indices.h"
+
 #include <algorithm>
 #include <limits>
 
 #include "base/error.h"
-#include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "compression/solvers/query_key.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -11,7 +11,8 @@
 // The gains of a query head are folded into W_Q and b_Q; W_K is sliced.
 #pragma once
 
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/elimination.h"
+#include "compression/solvers/indices.h"
 
 namespace condense {
 

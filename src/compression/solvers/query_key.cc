@@ -1,12 +1,8 @@
-// Selection of query/key columns, and gains and subspaces that make up for the loss
-// (methods.md 1.3).
-//
-// Q, K: queries and keys of one head over the calibration tokens; C_Q = Q^T Q, C_K = K^T K. Errors
-// are over all pairs of tokens, a proxy for the causal ones.
+#include "compression/solvers/query_key.h"
+
 #include <algorithm>
 
 #include "base/error.h"
-#include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "compression/solvers/head_subspace.h"
+#include "compression/solvers/refit.h"
+#include "compression/solvers/value_output.h"
 #include "tensor/linalg.h"
 
 namespace condense {

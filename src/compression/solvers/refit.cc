@@ -1,10 +1,9 @@
-// Least-squares refits of a consumer matrix on kept channels, and ridge leverage (methods.md 1.2).
+#include "compression/solvers/refit.h"
+
 #include <algorithm>
 #include <limits>
 
 #include "base/error.h"
-#include "compression/solvers/regression.h"
-#include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
 namespace condense {
@@ -107,12 +106,6 @@ Correction SolveRidge(const Tensor& a, const Tensor& right, double mu, const std
 
 }  // namespace
 
-Tensor ShiftedGram(const Tensor& c, const Tensor& mean, const Tensor& shift, int64_t tokens) {
-  // sum (x - s)^T (x - s) = C - N (mean^T s + s^T mean - s^T s)
-  const Tensor cross = at::outer(mean, shift);
-  return c - static_cast<double>(tokens) * (cross + cross.t() - at::outer(shift, shift));
-}
-
 RefitResult RefitDelta(const Tensor& c, const Tensor& w, const Indices& kept, double relative_mu) {
   const Pieces p = Split(c, w, kept);
   const Loss loss = LossOf(p);
@@ -187,18 +180,6 @@ RefitResult RefitSecondFactor(const Tensor& c, const Tensor& a, const Tensor& w,
   result.squared_error = std::max(
       0.0, Dot(missing, seen) - Dot(solved.delta, right) - ridge * Dot(solved.delta, solved.delta));
   return result;
-}
-
-Regression Centred(const Regression& r, const Tensor& mean_y, const Tensor& mean_t,
-                   int64_t tokens) {
-  const auto n = static_cast<double>(tokens);
-  return {.c = ShiftedGram(r.c, mean_y, mean_y, tokens),
-          .b = r.b - n * at::outer(mean_y, mean_t),
-          .target_norm = r.target_norm - n * Dot(mean_t, mean_t)};
-}
-
-Tensor Intercept(const Tensor& mean_y, const Tensor& mean_t, const Tensor& w) {
-  return mean_t - at::matmul(mean_y, w);
 }
 
 RefitResult RefitTowards(const Regression& r, const Tensor& w_old, const Indices& kept,

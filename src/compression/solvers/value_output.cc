@@ -1,14 +1,9 @@
-// Value/output subspaces of one key/value head (methods.md 1.4).
-//
-// With R = (C_V + delta I)^{1/2} the best rank-k pair for the outputs X W_V W_O comes from the left
-// singular vectors U of R W_O: W_V' = W_V R^-1 U_k, W_O' = U_k^T R W_O. They are the eigenvectors
-// of R W_O W_O^T R, a [d_h, d_h] matrix; this halves the digits of tiny singular values, which
-// truncation drops anyway.
+#include "compression/solvers/value_output.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
-#include "compression/solvers/solvers.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -1,5 +1,5 @@
 // Claims T25-T30 of methods.md 2 and the rounding rule of 0.5.
-#include "compression/allocation.h"
+#include "compression/allocator.h"
 
 #include <gtest/gtest.h>
 

@@ -26,7 +26,7 @@ struct Shape {
   std::vector<std::pair<int64_t, int64_t>> sizes;  // out and in of each map
   std::vector<bool> biased;
   std::function<Tensor(const Maps&, const Tensor& x)> forward;
-  std::function<StepsTaken(const RefitVisit&, const RefitOptions&, Maps&)> refit;
+  std::function<StepsTaken(const RefitVisit&, const GaussNewtonOptions&, Maps&)> refit;
   bool smooth = true;
   bool exact = true;  // the linearised module puts out what `forward` does, to the last bit
 };
@@ -65,7 +65,7 @@ Shape MlpShape(const char* name, Activation activation, bool gated, bool biased)
   shape.forward = [=](const Maps& maps, const Tensor& x) {
     return mlp_of(maps).Forward(x, nullptr);
   };
-  shape.refit = [=](const RefitVisit& visit, const RefitOptions& options, Maps& maps) {
+  shape.refit = [=](const RefitVisit& visit, const GaussNewtonOptions& options, Maps& maps) {
     Mlp mlp = mlp_of(maps);
     const StepsTaken taken = RefitMlp(visit, options, "layer 3", mlp);
     maps = gated ? Maps{mlp.up, mlp.gate, mlp.down} : Maps{mlp.up, mlp.down};
@@ -103,7 +103,7 @@ Shape AttentionShape(const char* name, std::vector<HeadConfig> heads, bool rotar
     return attention.o.Forward(attention.MixComposed(attention.q.Forward(x), attention.k.Forward(x),
                                                      attention.v.Forward(x)));
   };
-  shape.refit = [=](const RefitVisit& visit, const RefitOptions& options, Maps& maps) {
+  shape.refit = [=](const RefitVisit& visit, const GaussNewtonOptions& options, Maps& maps) {
     Attention attention = attention_of(maps);
     const StepsTaken taken = RefitAttention(visit, options, "layer 3", attention);
     maps = {attention.q, attention.k, attention.v, attention.o};
@@ -139,7 +139,7 @@ class GaussNewtonRefit : public testing::TestWithParam<Shape> {
     if (rows.weights.defined()) squares = squares * rows.weights;
     return squares.sum().item<double>();
   }
-  static StepsTaken Refitted(const RefitRows& rows, const RefitOptions& options, Maps& maps,
+  static StepsTaken Refitted(const RefitRows& rows, const GaussNewtonOptions& options, Maps& maps,
                              int64_t batch = 100) {
     return GetParam().refit(Batches(rows, batch), options, maps);
   }
@@ -220,7 +220,7 @@ TEST_P(GaussNewtonRefit, NeverRaisesTheLoss) {
 
 TEST_P(GaussNewtonRefit, TakesRowsInBatchesAsOneAndAWeightOfTwoAsTheRowTwice) {
   const RefitRows rows = Beyond();
-  const RefitOptions options{.steps = 2, .iterations = 5};
+  const GaussNewtonOptions options{.steps = 2, .iterations = 5};
   const int64_t all = rows.inputs.size(0), some = all / 5;
   Maps whole = Start(), batches = Start();
   Refitted(rows, options, whole, all);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/random.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/indices.h"
 #include "tensor/tensor.h"
 
 namespace condense {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "compression/solvers/elimination.h"
 #include "unit/compression/matrices.h"
 #include "unit/compression/pruning_support.h"
 

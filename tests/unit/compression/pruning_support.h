@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/indices.h"
 #include "unit/compression/modegpt_support.h"
 
 namespace condense {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "compression/solvers/refit.h"
 #include "config/registry.h"
 #include "tensor/linalg.h"
 #include "unit/compression/matrices.h"

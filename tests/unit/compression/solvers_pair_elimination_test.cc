@@ -8,6 +8,7 @@
 
 #include "calibration/score_statistics.h"
 #include "compression/solvers/pair_elimination.h"
+#include "compression/solvers/query_key.h"
 #include "model/rope.h"
 #include "unit/compression/matrices.h"
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "compression/solvers/query_key.h"
 #include "model/rope.h"
 #include "unit/compression/matrices.h"
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compression/solvers/elimination.h"
+#include "compression/solvers/refit.h"
 #include "tensor/linalg.h"
 #include "unit/compression/matrices.h"
 

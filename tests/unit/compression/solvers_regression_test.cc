@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "compression/solvers/elimination.h"
+#include "compression/solvers/refit.h"
 #include "compression/solvers/regression.h"
 #include "unit/compression/matrices.h"
 

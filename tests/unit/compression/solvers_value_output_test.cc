@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "compression/solvers/refit.h"
+#include "compression/solvers/value_output.h"
 #include "tensor/linalg.h"
 #include "unit/compression/matrices.h"
 

@@ -9,7 +9,7 @@
 // and keys give; the MLP on compressed attention. When attention is done, and again when the MLP
 // is, all of its matrices move towards the target together (`attention_steps`, `mlp_steps`). The
 // modules are in condense_query_key.cc, condense_value_output.cc and condense_mlp.cc, the refits in
-// parts/residual_target.h and parts/gauss_newton.h. With `inputs: dense` all of it is fitted to
+// refits/residual_target.h and refits/gauss_newton.h. With `inputs: dense` all of it is fitted to
 // statistics of the dense model instead, in one pass and without those steps, which is also how
 // modules are tried one by one for allocators that measure.
 #include <cmath>
@@ -129,9 +129,9 @@ class FollowedBlock {
   // before: the block before this module was narrowed.
   void MoveWhole(Module module, const Block& before, ModuleReport& report) {
     const bool mlp = module == Module::kMlp;
-    const RefitOptions steps{.steps = StepsOf(module),
-                             .iterations = options_.step_iterations,
-                             .stride = mlp ? options_.mlp_stride : options_.attention_stride};
+    const GaussNewtonOptions steps{.steps = StepsOf(module),
+                                   .iterations = options_.step_iterations,
+                                   .stride = mlp ? options_.mlp_stride : options_.attention_stride};
     if (steps.steps == 0) return;
     Block& block = task_.block;
     const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "compression/methods/condense/condense_modules.h"
+#include "compression/solvers/elimination.h"
+#include "compression/solvers/refit.h"
 
 namespace condense {
 namespace {

@@ -11,6 +11,7 @@
 #include "compression/bases/query_key_maps.h"
 #include "compression/methods/condense/condense_modules.h"
 #include "compression/solvers/pair_elimination.h"
+#include "compression/solvers/query_key.h"
 
 namespace condense {
 namespace {

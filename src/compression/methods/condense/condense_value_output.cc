@@ -9,6 +9,7 @@
 
 #include "compression/methods/condense/condense_modules.h"
 #include "compression/solvers/reduced_rank.h"
+#include "compression/solvers/value_output.h"
 #include "tensor/linalg.h"
 
 namespace condense {

@@ -20,9 +20,9 @@ ModuleReport CompressMlp(const ModuleInput& input, int64_t width, Block& block) 
       MlpChannels(input.statistics, dense, input.random, input.options.ridge), width);
   const bool intercept =
       input.options.refit_bias == RefitBias::kIntercept && dense.down.bias.defined();
-  const RefitOptions options{.refit = input.options.refit,
-                             .mu = input.options.refit_mu,
-                             .bias = intercept ? RefitBias::kIntercept : RefitBias::kKeep};
+  const ConsumerRefitOptions options{.refit = input.options.refit,
+                                     .mu = input.options.refit_mu,
+                                     .bias = intercept ? RefitBias::kIntercept : RefitBias::kKeep};
   ConsumerRefit refit =
       RefitConsumer(options, input.statistics, Tap::kMlpHidden, dense.down, report.kept);
   report.damping = refit.damping;

@@ -7,7 +7,7 @@
 #include "compression/bases/option_names.h"
 #include "compression/refits/consumer_refit.h"
 #include "compression/selectors/channel_selector.h"
-#include "compression/solvers/solvers.h"
+#include "compression/solvers/query_key.h"
 #include "config/registry.h"
 
 namespace condense {

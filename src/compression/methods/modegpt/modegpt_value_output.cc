@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 #include "compression/methods/modegpt/modegpt_modules.h"
+#include "compression/solvers/refit.h"
+#include "compression/solvers/value_output.h"
 
 namespace condense {
 namespace {

@@ -172,12 +172,12 @@ class PairMetricSums final : public ScoreSums {
     const Tensor own = at::stack({at::stack({half(0, rows), half(1, rows)}, 1),
                                   at::stack({-half(1, rows), half(0, rows)}, 1)},
                                  4);
-    std::vector<Tensor> parts;
+    std::vector<Tensor> pieces;
     for (const Tensor& side : sides) {
       const Tensor part = at::bmm(side.flatten(0, 2), own.flatten(0, 2));  // [.., columns, 2]
-      parts.push_back(part.view({-1, rows, columns, 2}).to(kF64).sum(0));
+      pieces.push_back(part.view({-1, rows, columns, 2}).to(kF64).sum(0));
     }
-    return at::stack(parts).permute({3, 1, 0, 2});
+    return at::stack(pieces).permute({3, 1, 0, 2});
   }
 
   // [g, side, pairs, side, pairs], made for j <= l: the other half by symmetry, [g, 2f, 2f]. Blocks

@@ -9,22 +9,14 @@ namespace condense {
 
 double ModuleShare(const ModelConfig& dense, Module module) {
   const LayerConfig& layer = dense.Dense().layers.at(0);
-  double total = 0, part = 0;
+  double total = 0, own = 0;
   for (const Role role : LinearRoles(dense)) {
     const auto [out, in] = LinearShape(layer, role);
     const double count = static_cast<double>(out) * static_cast<double>(in);
     total += count;
-    if (ModuleOf(role) == module) part += count;
+    if (ModuleOf(role) == module) own += count;
   }
-  return part / total;
-}
-
-double& ModuleSparsity::of(Module module) {
-  return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
-}
-
-double ModuleSparsity::of(Module module) const {
-  return const_cast<ModuleSparsity*>(this)->of(module);
+  return own / total;
 }
 
 double MeanSparsity(const ModelConfig& dense, const Allocation& allocation) {

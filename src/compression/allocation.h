@@ -12,13 +12,18 @@ namespace condense {
 // Parameters of the module's linear maps in a layer, as a share of the whole block.
 double ModuleShare(const ModelConfig& dense, Module module);
 
-// Fractions removed, in [0, 1].
-struct ModuleSparsity {
-  double mlp = 0, qk = 0, vo = 0;
-  double& of(Module module);
-  double of(Module module) const;
+// A value for each module of a layer.
+template <class T>
+struct PerModule {
+  T mlp{}, qk{}, vo{};
+
+  T& of(Module module) { return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo; }
+  const T& of(Module module) const {
+    return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
+  }
 };
-using Allocation = std::vector<ModuleSparsity>;  // one a layer
+using ModuleSparsity = PerModule<double>;        // fractions removed, in [0, 1]
+using Allocation = std::vector<ModuleSparsity>;  // one per layer
 // Fraction of all block weights that an allocation removes.
 double MeanSparsity(const ModelConfig& dense, const Allocation& allocation);
 

@@ -88,7 +88,7 @@ MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& con
 
 namespace {
 
-void CopyParts(const ModelSource& dense, ModelSink& sink) {
+void CopyModel(const ModelSource& dense, ModelSink& sink) {
   const Embedding embedding = dense.LoadEmbedding();
   sink.PutEmbedding(embedding);
   for (int64_t l = 0; l < dense.config().num_layers(); ++l) sink.PutBlock(l, dense.LoadBlock(l));
@@ -192,7 +192,7 @@ CompressionResult Compress(const CompressionRequest& request, StatisticsStore& s
   TimedSink timed(sink, clock);
   CompressionResult result;
   if (!request.method.UsesRatio() || request.ratio == 0) {
-    CopyParts(statistics.model(), timed);
+    CopyModel(statistics.model(), timed);
     result.config = statistics.model().config();
   } else {
     RequireDense(statistics.model().config());

@@ -65,8 +65,8 @@ void RequireEnoughTokens(const ModelConfig& plan, const StatisticsStore& statist
 
 void CompressionJob::ForEachBlock(const BlockLoop& loop,
                                   const std::function<void(BlockTask&)>& fn) {
-  CONDENSE_CHECK(!loop.paired || loop.schedule != Schedule::kDense,
-                 "paired streams need a schedule that follows the compressed model");
+  CONDENSE_CHECK(!loop.paired || loop.refresh != Refresh::kNone,
+                 "paired streams need a refresh, which follows the compressed model");
   if (!loop.requests.empty() || loop.paired) RequireEnoughTokens(config_, statistics_);
   const ModelSource& model = dense();
   const ModelConfig& dense_config = model.config();
@@ -74,7 +74,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
   sink_.PutEmbedding(embedding);
 
   std::optional<ActivationStream> stream, dense_stream;
-  if (loop.schedule != Schedule::kDense)
+  if (loop.refresh != Refresh::kNone)
     stream.emplace(embedding, statistics_.tokens(), model.device());
   if (loop.paired) dense_stream.emplace(embedding, statistics_.tokens(), model.device());
 
@@ -116,7 +116,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     task.report = &layer_report;
     task.collect_ = [&](const StatRequests& requests) {
       CONDENSE_CHECK(stream.has_value(),
-                     "collecting again needs a schedule that follows the compressed model");
+                     "collecting again needs a refresh, which follows the compressed model");
       return collect(task.block, l, requests);
     };
     task.visit_paired_ = visit_paired;
@@ -135,7 +135,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     progress.Advance();
   };
 
-  const bool follows = loop.schedule != Schedule::kDense;
+  const bool follows = loop.refresh != Refresh::kNone;
   StatRequests dense_requests = loop.dense_requests;
   if (!follows) dense_requests.insert(loop.requests.begin(), loop.requests.end());
   const auto visit = [&](int64_t l, const BlockStatistics* dense_stats) {

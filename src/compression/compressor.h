@@ -36,7 +36,7 @@ struct ModuleReport {
 };
 struct LayerReport {
   int64_t layer = 0;                            // index in the dense model
-  std::map<std::string, ModuleReport> modules;  // by ModuleName, or what the method calls its parts
+  std::map<std::string, ModuleReport> modules;  // by ModuleName, or a name that the method gives
 };
 struct CompressionReport {
   std::vector<LayerReport> layers;
@@ -48,9 +48,9 @@ struct CompressionReport {
 // --- Job -----------------------------------------------------------------------------------------
 
 // On what inputs the statistics of a block are taken (methods.md 7.2).
-enum class Schedule {
-  kDense,   // of the dense model; shared by ratios and methods
-  kLayer,   // from compressed blocks below; one collection a block
+enum class Refresh {
+  kNone,    // of the dense model; shared by ratios and methods
+  kLayer,   // from compressed blocks below; one collection per block
   kModule,  // as kLayer; the method collects again between modules
 };
 
@@ -65,7 +65,7 @@ class BlockTask {
   const BlockStatistics* dense_stats = nullptr;  // of its dense_requests
   LayerReport* report = nullptr;
 
-  // Statistics of `block` as it is now, on the present inputs (schedules kLayer and kModule).
+  // Statistics of `block` as it is now, on the present inputs (not with Refresh::kNone).
   BlockStatistics Collect(const StatRequests& requests) const { return collect_(requests); }
   // Calls fn with the inputs of this block in the dense model and in the model compressed so far,
   // batch by batch: [batch, tokens, width] each (BlockLoop::paired).
@@ -97,9 +97,9 @@ using PairedVisit =
 
 struct BlockLoop {
   StatRequests requests;
-  Schedule schedule = Schedule::kDense;
+  Refresh refresh = Refresh::kNone;
   bool paired = false;          // keep the dense stream beside the compressed one
-  StatRequests dense_requests;  // statistics of the dense model beside those, in any schedule
+  StatRequests dense_requests;  // statistics of the dense model beside those
   // With `paired`: changes the head, given the streams that reach it.
   std::function<void(const PairedVisit& visit, Head& head)> refit_head;
 };

@@ -1,5 +1,5 @@
-// What a method offers to allocators that measure: its own solvers, applied to a part of one block
-// while the rest of the model stays dense.
+// What a method offers to allocators that measure: its own solvers, applied to some modules of one
+// block while the rest of the model stays dense.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace condense {
 
-// Modules of a layer that the method narrows by one fraction: one thing to spend on.
-struct TrialPart {
+// Modules of a layer that the method narrows by one fraction; an allocator spends on them together.
+struct ModuleGroup {
   std::string name;  // unique in the method
   std::vector<Module> modules;
 };
@@ -32,21 +32,21 @@ class ModuleTrials {
   // under it, on disk too.
   virtual std::string TrialKey() const = 0;
   // What the method compresses at all, with its present options.
-  virtual std::vector<TrialPart> TrialParts() const = 0;
+  virtual std::vector<ModuleGroup> ModuleGroups() const = 0;
   virtual StatRequests TrialRequests(const ModelConfig& model) const = 0;
-  // Copies of the dense block in which one part is compressed, one for each fraction to remove
+  // Copies of the dense block in which one group is compressed, one for each fraction to remove
   // (ascending, each below 1). They come at once so that a method can share what they have in
   // common. Fractions may be rounded to what the method can do: how much is gone shows in the
   // shapes of what it returns.
-  virtual std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+  virtual std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                            const std::vector<double>& removed) const = 0;
 };
 
-// Damage done by removing more and more of one part of one layer. Begins with nothing removed.
+// Damage done by removing more and more of one group of modules of one layer. Begins with nothing removed.
 struct ModuleCurve {
   int64_t layer = 0;
-  TrialPart part;
-  std::vector<double> removed;     // fractions of the part's linear weights, ascending
+  ModuleGroup group;
+  std::vector<double> removed;     // fractions of the group's linear weights, ascending
   std::vector<double> divergence;  // mean KL(dense || compressed) a token
 };
 

@@ -74,7 +74,7 @@ class KlCurves final : public Allocator {
     double most = 0;
     for (const ModuleCurve& curve : curves) {
       DamageCurve damage{.cost = 0, .taken = curve.removed, .damage = curve.divergence};
-      for (const Module module : curve.part.modules) {
+      for (const Module module : curve.group.modules) {
         damage.cost += ModuleShare(request.dense, module) / layers;
       }
       most += damage.cost * damage.taken.back();
@@ -90,7 +90,7 @@ class KlCurves final : public Allocator {
     const std::vector<double> taken = SpendByEqualSlope(damages, request.target);
     Allocation allocation(request.dense.layers.size());
     for (size_t i = 0; i < curves.size(); ++i) {
-      for (const Module module : curves[i].part.modules) {
+      for (const Module module : curves[i].group.modules) {
         allocation[static_cast<size_t>(curves[i].layer)].of(module) = taken[i];
       }
     }
@@ -141,13 +141,13 @@ class KlCurves final : public Allocator {
   }
 
   // How curves are kept: [2, points] of fractions and divergences.
-  static std::string NameOf(int64_t layer, const TrialPart& part) {
-    return fmt::format("{:03d}.{}", layer, part.name);
+  static std::string NameOf(int64_t layer, const ModuleGroup& group) {
+    return fmt::format("{:03d}.{}", layer, group.name);
   }
   static StatisticsStore::Tensors ToTensors(const std::vector<ModuleCurve>& curves) {
     StatisticsStore::Tensors tensors;
     for (const ModuleCurve& curve : curves) {
-      tensors[NameOf(curve.layer, curve.part)] =
+      tensors[NameOf(curve.layer, curve.group)] =
           at::stack({at::tensor(curve.removed, kF64), at::tensor(curve.divergence, kF64)});
     }
     return tensors;
@@ -156,12 +156,12 @@ class KlCurves final : public Allocator {
                                               const ModuleTrials& trials, int64_t layers) {
     std::vector<ModuleCurve> curves;
     for (int64_t l = 0; l < layers; ++l) {
-      for (const TrialPart& part : trials.TrialParts()) {
-        const Tensor points = tensors.at(NameOf(l, part)).contiguous();
+      for (const ModuleGroup& group : trials.ModuleGroups()) {
+        const Tensor points = tensors.at(NameOf(l, group)).contiguous();
         const double* removed = points.const_data_ptr<double>();
         const double* divergence = removed + points.size(1);
         curves.push_back({.layer = l,
-                          .part = part,
+                          .group = group,
                           .removed = {removed, removed + points.size(1)},
                           .divergence = {divergence, divergence + points.size(1)}});
       }

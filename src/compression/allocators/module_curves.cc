@@ -24,18 +24,19 @@ std::vector<std::vector<int32_t>> Windows(const CalibrationSet& set, const Curve
   return windows;
 }
 
-int64_t WeightsOf(const Block& block, const ModelConfig& config, const TrialPart& part) {
+int64_t WeightsOf(const Block& block, const ModelConfig& config, const ModuleGroup& group) {
   int64_t count = 0;
   for (const Role role : LinearRoles(config)) {
     const Module module = ModuleOf(role);
-    if (std::find(part.modules.begin(), part.modules.end(), module) == part.modules.end()) continue;
+    if (std::find(group.modules.begin(), group.modules.end(), module) == group.modules.end())
+      continue;
     const Linear& linear = block.LinearOf(role);
     count += linear.factored() ? linear.a.numel() + linear.b.numel() : linear.weight.numel();
   }
   return count;
 }
 
-// A block with one part compressed, and the curve whose next point it is.
+// A block with one group of modules compressed, and the curve whose next point it is.
 struct Trial {
   size_t curve = 0;
   Block block;
@@ -85,11 +86,11 @@ class CurveMeter {
   // Begins the curves of a layer; the points that the trials will measure have their fractions.
   std::vector<Trial> MakeTrials(const TrialInput& input) {
     std::vector<Trial> made;
-    for (const TrialPart& part : trials_.TrialParts()) {
-      ModuleCurve curve{.layer = input.layer, .part = part, .removed = {0}, .divergence = {0}};
-      const auto whole = static_cast<double>(WeightsOf(input.dense, input.model, part));
-      for (Block& block : trials_.CompressAlone(input, part, options_.levels)) {
-        const auto left = static_cast<double>(WeightsOf(block, input.model, part));
+    for (const ModuleGroup& group : trials_.ModuleGroups()) {
+      ModuleCurve curve{.layer = input.layer, .group = group, .removed = {0}, .divergence = {0}};
+      const auto whole = static_cast<double>(WeightsOf(input.dense, input.model, group));
+      for (Block& block : trials_.CompressAlone(input, group, options_.levels)) {
+        const auto left = static_cast<double>(WeightsOf(block, input.model, group));
         const double removed = 1 - left / whole;
         if (!(removed > curve.removed.back())) continue;  // rounded to the same width
         curve.removed.push_back(removed);
@@ -107,12 +108,12 @@ class CurveMeter {
     Progress progress("trial models", model_.config().num_layers() - l, "blocks");
     std::vector<Tensor> states;
     stream.Visit([&](const Tensor& x) {
-      std::vector<Tensor> parts;
+      std::vector<Tensor> pieces;
       for (const Trial& trial : trials) {
         CheckInterrupt();
-        parts.push_back(trial.block.Forward(x).to(at::kCPU));
+        pieces.push_back(trial.block.Forward(x).to(at::kCPU));
       }
-      states.push_back(at::cat(parts));
+      states.push_back(at::cat(pieces));
     });
     progress.Advance();
     ActivationStream made(std::move(states), model_.device());
@@ -140,7 +141,7 @@ class CurveMeter {
       if (!std::isfinite(mean)) {
         throw MakeError<NumericError>(
             "layer {}, {}: with {:.4f} of it removed the model predicts values that are not finite",
-            curve.layer, curve.part.name, curve.removed[curve.divergence.size()]);
+            curve.layer, curve.group.name, curve.removed[curve.divergence.size()]);
       }
       curve.divergence.push_back(mean);
     }

@@ -1,4 +1,4 @@
-// How much worse the predictions of the dense model become when one part of one block is compressed
+// How much worse the predictions of the dense model become when some modules of one block are compressed
 // alone, by more and more: the curves that `kl_curves` spends a budget on (condense.md 3).
 #pragma once
 
@@ -19,12 +19,12 @@ struct CurveOptions {
   uint64_t state_bytes = uint64_t{2} << 30;
 };
 
-// One curve for each layer and part, layer by layer; levels that come out alike are measured once.
+// One curve for each layer and group of modules, layer by layer; levels that come out alike are measured once.
 //
 // The dense stream is carried upwards; of a trial model only the blocks from the compressed one on
 // are run, and every block that is loaded serves all trials of a layer (as many as state_bytes
 // hold: tokens x width x bytes of the number type each). On top of these: two dense streams, the
-// compressed parts of one layer and one block, so that a model need not fit into memory.
+// compressed modules of one layer and one block, so that a model need not fit into memory.
 std::vector<ModuleCurve> MeasureCurves(StatisticsStore& statistics, const ModuleTrials& trials,
                                        const CurveOptions& options);
 

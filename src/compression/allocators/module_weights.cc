@@ -50,7 +50,7 @@ ModuleSparsity OverMembers(const std::array<Member, kCount>& members, double fra
 }  // namespace
 
 Allocation OverModules(const ModelConfig& dense, const std::vector<double>& removed,
-                       const ModuleWeights& weights, double cap) {
+                       const PerModule<double>& weights, double cap) {
   std::array<Member, kCount> members;
   for (size_t i = 0; i < kCount; ++i) {
     const Module module = kModules[i];

@@ -112,18 +112,18 @@ void LowRankMethod::FactorBlock(int64_t layer, const LayerConfig& plan,
   }
 }
 
-std::vector<TrialPart> LowRankMethod::TrialParts() const {
-  std::vector<TrialPart> parts;
-  for (const Module module : kModules) parts.push_back({ModuleName(module), {module}});
-  return parts;
+std::vector<ModuleGroup> LowRankMethod::ModuleGroups() const {
+  std::vector<ModuleGroup> groups;
+  for (const Module module : kModules) groups.push_back({ModuleName(module), {module}});
+  return groups;
 }
 
-std::vector<Block> LowRankMethod::CompressAlone(const TrialInput& input, const TrialPart& part,
+std::vector<Block> LowRankMethod::CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                                 const std::vector<double>& removed) const {
   std::vector<Block> blocks;
   for (const double fraction : removed) {
     ModuleSparsity alone;
-    alone.of(part.modules.front()) = fraction;
+    alone.of(group.modules.front()) = fraction;
     const ModelConfig plan =
         FactoredConfig(input.model, Allocation(input.model.layers.size(), alone), options_);
     blocks.push_back(input.dense);

@@ -64,9 +64,9 @@ class LowRankMethod : public Compressor, public ModuleTrials {
   // All maps of a module at once, by the first stage where a method has more.
   const ModuleTrials* trials() const override { return this; }
   std::string TrialKey() const override { return key_; }
-  std::vector<TrialPart> TrialParts() const override;
+  std::vector<ModuleGroup> ModuleGroups() const override;
   StatRequests TrialRequests(const ModelConfig&) const override { return Requests(); }
-  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                    const std::vector<double>& removed) const override;
 
  protected:

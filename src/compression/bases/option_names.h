@@ -4,13 +4,11 @@
 #include <array>
 #include <utility>
 
-#include "compression/allocation.h"
+#include "compression/compressor.h"
 #include "config/fields.h"
 
 namespace condense {
 
-// On what inputs the statistics of a block are taken (methods.md 7.2).
-enum class Refresh { kNone, kLayer, kModule };
 template <>
 struct EnumNames<Refresh> {
   static constexpr std::array names{std::pair{Refresh::kNone, "none"},
@@ -26,8 +24,8 @@ struct EnumNames<RoundingMode> {
 };
 
 // Which modules of a block a method touches.
-struct ModuleSwitches {
-  bool mlp = true, qk = true, vo = true;
+struct ModuleSwitches : PerModule<bool> {
+  ModuleSwitches() : PerModule{.mlp = true, .qk = true, .vo = true} {}
   template <class V>
   void Fields(V&& field) {
     field("mlp", mlp, "compress the MLP");
@@ -36,9 +34,6 @@ struct ModuleSwitches {
   }
   void Validate(const Node& at, Problems& problems) const {
     if (!mlp && !qk && !vo) problems.Add(at, "at least one module must be compressed");
-  }
-  bool of(Module module) const {
-    return module == Module::kMlp ? mlp : module == Module::kQk ? qk : vo;
   }
 };
 

@@ -20,17 +20,17 @@ void ApplyQueryKeyMaps(const std::vector<HeadMaps>& maps, int64_t width, bool ro
                        Attention& attention) {
   const auto narrow = [&](Tensor& stored, bool queries) {
     if (!stored.defined()) return;
-    std::vector<Tensor> parts;
+    std::vector<Tensor> pieces;
     int64_t first = 0;
     for (const HeadMaps& head : maps) {
       for (size_t i = 0; i < (queries ? head.query.size() : 1); ++i) {
         const bool selects = !head.columns.empty() && (!queries || head.selects_queries);
-        parts.push_back(Narrowed(stored.narrow(0, first, width), head,
-                                 queries ? head.query[i] : head.key, selects));
+        pieces.push_back(Narrowed(stored.narrow(0, first, width), head,
+                                  queries ? head.query[i] : head.key, selects));
         first += width;
       }
     }
-    stored = at::cat(parts, 0);
+    stored = at::cat(pieces, 0);
   };
   narrow(attention.q.weight, true);
   narrow(attention.q.bias, true);

@@ -1,5 +1,5 @@
 // Narrowing of queries and keys by linear maps of the columns of each head: selections, gains and
-// subspaces alike (methods.md 1.3). A part of methods; what the maps are is their affair.
+// subspaces alike (methods.md 1.3). The methods choose the maps.
 #pragma once
 
 #include <vector>

@@ -32,17 +32,17 @@ void PooledUnitOptions::Validate(const Node& at, Problems& problems) const {
   }
 }
 
-std::vector<UnitPart> UnitPruning::parts() const {
-  std::vector<UnitPart> parts;
-  if (setup_.options.modules.attention) parts = AttentionParts(setup_.options.unit);
-  if (setup_.options.modules.mlp) parts.push_back(UnitPart::kMlp);
-  return parts;
+std::vector<UnitKind> UnitPruning::kinds() const {
+  std::vector<UnitKind> kinds;
+  if (setup_.options.modules.attention) kinds = AttentionKinds(setup_.options.unit);
+  if (setup_.options.modules.mlp) kinds.push_back(UnitKind::kMlp);
+  return kinds;
 }
 
-StatRequests UnitPruning::RequestsOf(UnitPart part) const {
-  const std::optional<Tap> tap = ConsumerTap(part);
+StatRequests UnitPruning::RequestsOf(UnitKind kind) const {
+  const std::optional<Tap> tap = ConsumerTap(kind);
   if (!tap) return {};
-  StatRequests requests = SelectorOf(part).Requests(*tap);
+  StatRequests requests = SelectorOf(kind).Requests(*tap);
   requests.merge(setup_.options.refit.Requests(*tap));
   return requests;
 }
@@ -51,25 +51,25 @@ StatRequests UnitPruning::RequestsOf(UnitPart part) const {
 
 namespace {
 
-// The modules that a unit of the part belongs to.
-std::vector<Module> ModulesOf(UnitPart part) {
-  switch (part) {
-    case UnitPart::kMlp:
+// The modules that a unit of this kind belongs to.
+std::vector<Module> ModulesOf(UnitKind kind) {
+  switch (kind) {
+    case UnitKind::kMlp:
       return {Module::kMlp};
-    case UnitPart::kQueryKey:
+    case UnitKind::kQueryKey:
       return {Module::kQk};
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       return {Module::kVo};
-    case UnitPart::kGroups:
-    case UnitPart::kQueryHeads:
+    case UnitKind::kGroups:
+    case UnitKind::kQueryHeads:
       return {Module::kQk, Module::kVo};
   }
   return {};
 }
 
-double RemovedFrom(UnitPart part, const ModuleSparsity& layer, const ModelConfig& dense) {
+double RemovedFrom(UnitKind kind, const ModuleSparsity& layer, const ModelConfig& dense) {
   double removed = 0, whole = 0;
-  for (const Module module : ModulesOf(part)) {
+  for (const Module module : ModulesOf(kind)) {
     const double share = ModuleShare(dense, module);
     removed += share * layer.of(module);
     whole += share;
@@ -110,16 +110,16 @@ const std::vector<std::vector<Indices>>& UnitPruning::QueryHeadChoices(
     const PlanContext& context) const {
   const auto make = [&] {
     const ModelConfig& dense = context.dense();
-    const UnitPart part = UnitPart::kQueryHeads;
+    const UnitKind kind = UnitKind::kQueryHeads;
     std::vector<std::vector<Indices>> choices;
     context.statistics().ForEachLayer(
-        RequestsOf(part), [&](int64_t l, const BlockStatistics& statistics) {
+        RequestsOf(kind), [&](int64_t l, const BlockStatistics& statistics) {
           const Block block = context.statistics().model().LoadBlock(l);
-          const auto inputs = ChoicesOf(part, dense, block, statistics,
-                                        MakeLayerRandom(context.seed(), PartName(part), l));
+          const auto inputs = ChoicesOf(kind, dense, block, statistics,
+                                        MakeLayerRandom(context.seed(), UnitKindName(kind), l));
           choices.emplace_back();
           for (int64_t k = 1; k <= dense.num_heads; ++k) {
-            choices.back().push_back(SelectorOf(part).Select(inputs[0], k));
+            choices.back().push_back(SelectorOf(kind).Select(inputs[0], k));
           }
         });
     return choices;
@@ -134,19 +134,19 @@ std::vector<UnitPruning::Counts> UnitPruning::AllocatedCounts(const PlanContext&
   const RoundingMode mode = setup_.options.rounding;
   std::vector<Counts> counts(allocation.size());
   double left_over = 0;  // parameters that the attention should still have
-  for (const UnitPart part : parts()) {
+  for (const UnitKind kind : kinds()) {
     std::vector<double> removed;
     for (const ModuleSparsity& layer : allocation) {
-      removed.push_back(RemovedFrom(part, layer, dense));
+      removed.push_back(RemovedFrom(kind, layer, dense));
     }
-    const auto whole = static_cast<double>(PartCost(part, dense));
-    if (part == UnitPart::kMlp && mode == RoundingMode::kCarry) {
+    const auto whole = static_cast<double>(TotalCost(kind, dense));
+    if (kind == UnitKind::kMlp && mode == RoundingMode::kCarry) {
       // Heads are coarse: the channels of all MLPs together make up for their rounding.
       const double shift = left_over / whole / static_cast<double>(removed.size());
       for (double& fraction : removed) fraction = std::clamp(fraction - shift, 0.0, 1.0);
     }
     std::vector<std::vector<double>> costs;
-    if (part == UnitPart::kQueryHeads) {
+    if (kind == UnitKind::kQueryHeads) {
       for (const std::vector<Indices>& layer : QueryHeadChoices(context)) {
         costs.emplace_back();
         for (const Indices& kept : layer) {
@@ -155,11 +155,11 @@ std::vector<UnitPruning::Counts> UnitPruning::AllocatedCounts(const PlanContext&
       }
     }
     const std::vector<int64_t> kept = costs.empty()
-                                          ? RoundWidths(removed, UnitCount(part, dense), 1, mode)
+                                          ? RoundWidths(removed, UnitCount(kind, dense), 1, mode)
                                           : RoundCosts(removed, whole, costs, mode);
     for (size_t l = 0; l < kept.size(); ++l) {
       counts[l].push_back(kept[l]);
-      const double cost = costs.empty() ? static_cast<double>(kept[l] * UnitCost(part, dense))
+      const double cost = costs.empty() ? static_cast<double>(kept[l] * UnitCost(kind, dense))
                                         : costs[l][static_cast<size_t>(kept[l] - 1)];
       left_over += (1 - removed[l]) * whole - cost;
     }
@@ -167,8 +167,8 @@ std::vector<UnitPruning::Counts> UnitPruning::AllocatedCounts(const PlanContext&
   return counts;
 }
 
-Ranking UnitPruning::Rank(UnitPart part, const ChannelInput& input, int64_t) const {
-  const auto* scoring = dynamic_cast<const ScoringSelector*>(&SelectorOf(part));
+Ranking UnitPruning::Rank(UnitKind kind, const ChannelInput& input, int64_t) const {
+  const auto* scoring = dynamic_cast<const ScoringSelector*>(&SelectorOf(kind));
   CONDENSE_CHECK(scoring != nullptr, "units without scores cannot be pooled");
   Tensor scores = scoring->ChannelScores(input);
   const double deviation = scores.std().item<double>();
@@ -188,32 +188,32 @@ Ranking UnitPruning::Rank(UnitPart part, const ChannelInput& input, int64_t) con
 std::vector<UnitPruning::PooledRemoval> UnitPruning::PooledRemovals(
     const PlanContext& context) const {
   const ModelConfig& dense = context.dense();
-  struct Queue {  // of one part of one layer; its last unit is never offered
+  struct Queue {  // of one kind in one layer; its last unit is never offered
     int64_t layer = 0;
-    size_t part = 0;
+    size_t kind = 0;  // index in kinds()
     std::vector<double> priority;
     std::vector<double> costs;  // of each removal
     size_t next = 0;
   };
   std::vector<Queue> queues;
   StatRequests requests;
-  for (const UnitPart part : parts()) requests.merge(RequestsOf(part));
+  for (const UnitKind kind : kinds()) requests.merge(RequestsOf(kind));
   context.statistics().ForEachLayer(requests, [&](int64_t l, const BlockStatistics& statistics) {
     const Block block = context.statistics().model().LoadBlock(l);
-    for (size_t p = 0; p < parts().size(); ++p) {
-      const UnitPart part = parts()[p];
-      const auto inputs = ChoicesOf(part, dense, block, statistics,
-                                    MakeLayerRandom(context.seed(), PartName(part), l));
+    for (size_t p = 0; p < kinds().size(); ++p) {
+      const UnitKind kind = kinds()[p];
+      const auto inputs = ChoicesOf(kind, dense, block, statistics,
+                                    MakeLayerRandom(context.seed(), UnitKindName(kind), l));
       CONDENSE_CHECK(inputs.size() == 1, "dims cannot be pooled");
-      const Ranking ranking = Rank(part, inputs[0], UnitCost(part, dense));
-      Queue queue{.layer = l, .part = p, .priority = ranking.priority};
-      queue.priority.resize(static_cast<size_t>(UnitCount(part, dense) - 1));
-      queue.costs.assign(queue.priority.size(), static_cast<double>(UnitCost(part, dense)));
+      const Ranking ranking = Rank(kind, inputs[0], UnitCost(kind, dense));
+      Queue queue{.layer = l, .kind = p, .priority = ranking.priority};
+      queue.priority.resize(static_cast<size_t>(UnitCount(kind, dense) - 1));
+      queue.costs.assign(queue.priority.size(), static_cast<double>(UnitCost(kind, dense)));
       queues.push_back(std::move(queue));
     }
   });
   for (Queue& queue : queues) {
-    if (parts()[queue.part] != UnitPart::kQueryHeads) continue;
+    if (kinds()[queue.kind] != UnitKind::kQueryHeads) continue;
     const auto& kept = QueryHeadChoices(context)[static_cast<size_t>(queue.layer)];
     for (size_t i = 0; i < queue.costs.size(); ++i) {
       const size_t k = kept.size() - i;  // before this removal
@@ -233,7 +233,7 @@ std::vector<UnitPruning::PooledRemoval> UnitPruning::PooledRemovals(
     }
     if (least == nullptr) return removals;
     removed += least->costs[least->next++];
-    removals.push_back({.layer = least->layer, .part = least->part, .removed = removed});
+    removals.push_back({.layer = least->layer, .kind = least->kind, .removed = removed});
   }
 }
 
@@ -244,23 +244,23 @@ std::vector<UnitPruning::Counts> UnitPruning::PooledCounts(const PlanContext& co
       fmt::format("pooled removals {} {}", context.seed(), setup_.key),
       [&] { return PooledRemovals(context); });
   Counts full;
-  for (const UnitPart part : parts()) full.push_back(UnitCount(part, dense));
+  for (const UnitKind kind : kinds()) full.push_back(UnitCount(kind, dense));
   std::vector<Counts> counts(static_cast<size_t>(dense.num_layers()), full);
   const double target = nominal * static_cast<double>(CountParameters(dense).block);
   double removed = 0;
   size_t gone = 0;
   for (; gone < removals.size() && removed < target * (1 - 1e-12); ++gone) {
     removed = removals[gone].removed;
-    --counts[static_cast<size_t>(removals[gone].layer)][removals[gone].part];
+    --counts[static_cast<size_t>(removals[gone].layer)][removals[gone].kind];
   }
   if (setup_.options.rounding != RoundingMode::kCarry) return counts;
   // A head may have been more than was asked for: the channels that went last come back.
   double too_much = removed - target * (1 - 1e-12);
-  const auto channel = static_cast<double>(UnitCost(UnitPart::kMlp, dense));
+  const auto channel = static_cast<double>(UnitCost(UnitKind::kMlp, dense));
   while (gone > 0 && too_much >= channel) {
     const PooledRemoval& removal = removals[--gone];
-    if (parts()[removal.part] != UnitPart::kMlp) continue;
-    ++counts[static_cast<size_t>(removal.layer)][removal.part];
+    if (kinds()[removal.kind] != UnitKind::kMlp) continue;
+    ++counts[static_cast<size_t>(removal.layer)][removal.kind];
     too_much -= channel;
   }
   return counts;
@@ -273,16 +273,16 @@ void UnitPruning::Narrow(const PlanContext& context, const std::vector<Counts>& 
   for (size_t l = 0; l < counts.size(); ++l) {
     LayerConfig& layer = config.layers[l];
     for (size_t p = 0; p < counts[l].size(); ++p) {
-      const UnitPart part = parts()[p];
+      const UnitKind kind = kinds()[p];
       const int64_t kept = counts[l][p];
-      if (kept == UnitCount(part, dense)) continue;
-      if (part == UnitPart::kQueryHeads) {
+      if (kept == UnitCount(kind, dense)) continue;
+      if (kind == UnitKind::kQueryHeads) {
         NarrowLayerToQueryHeads(QueryHeadChoices(context)[l][static_cast<size_t>(kept - 1)], layer);
       } else {
-        NarrowLayer(part, dense, kept, layer);
+        NarrowLayer(kind, dense, kept, layer);
       }
-      if (!intercept || !ConsumerTap(part)) continue;
-      layer.linears[part == UnitPart::kMlp ? Role::kDown : Role::kOutput].bias = true;
+      if (!intercept || !ConsumerTap(kind)) continue;
+      layer.linears[kind == UnitKind::kMlp ? Role::kDown : Role::kOutput].bias = true;
     }
   }
 }
@@ -304,65 +304,64 @@ Plan UnitPruning::MakePlan(const PlanContext& context, double nominal) const {
 
 // --- Pruning -------------------------------------------------------------------------------------
 
-int64_t UnitPruning::PlannedUnits(UnitPart part, const ModelConfig& dense,
+int64_t UnitPruning::PlannedUnits(UnitKind kind, const ModelConfig& dense,
                                   const LayerConfig& plan) const {
-  switch (part) {
-    case UnitPart::kGroups:
+  switch (kind) {
+    case UnitKind::kGroups:
       return static_cast<int64_t>(plan.heads.size());
-    case UnitPart::kQueryHeads:
+    case UnitKind::kQueryHeads:
       return plan.OutputWidth() / dense.head_dim;
-    case UnitPart::kQueryKey:
+    case UnitKind::kQueryKey:
       return plan.heads.front().qk_width / (dense.HasRope() ? 2 : 1);
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       return plan.heads.front().vo_width;
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       return plan.mlp_width;
   }
   return 0;
 }
 
-std::vector<Indices> UnitPruning::Select(UnitPart part, const std::vector<ChannelInput>& choices,
+std::vector<Indices> UnitPruning::Select(UnitKind kind, const std::vector<ChannelInput>& choices,
                                          int64_t count) const {
   std::vector<Indices> kept;
   for (const ChannelInput& choice : choices) {
     kept.push_back(count == choice.count() ? Complement({}, count)
-                                           : SelectorOf(part).Select(choice, count));
+                                           : SelectorOf(kind).Select(choice, count));
   }
   return kept;
 }
 
-void UnitPruning::Prune(UnitPart part, const CompressionJob& job, const BlockStatistics& statistics,
+void UnitPruning::Prune(UnitKind kind, const CompressionJob& job, const BlockStatistics& statistics,
                         BlockTask& task) const {
   const Stopwatch watch;
   const ModelConfig& dense = job.dense().config();
-  const int64_t count = PlannedUnits(part, dense, task.plan);
-  const std::vector<Indices> kept = Select(
-      part,
-      ChoicesOf(part, dense, *task.dense, statistics, job.MakeRandom(PartName(part), task.layer)),
-      count);
-  ModuleReport report = KeepUnits(part, dense, kept, setup_.options.refit, statistics, task.block);
+  const int64_t count = PlannedUnits(kind, dense, task.plan);
+  const std::vector<Indices> kept =
+      Select(kind,
+             ChoicesOf(kind, dense, *task.dense, statistics,
+                       job.MakeRandom(UnitKindName(kind), task.layer)),
+             count);
+  ModuleReport report = KeepUnits(kind, dense, kept, setup_.options.refit, statistics, task.block);
   report.seconds = watch.Seconds();
-  task.report->modules[PartName(part)] = std::move(report);
+  task.report->modules[UnitKindName(kind)] = std::move(report);
 }
 
 void UnitPruning::Compress(CompressionJob& job) const {
   BlockLoop loop;
-  loop.schedule = setup_.options.refresh == Refresh::kNone    ? Schedule::kDense
-                  : setup_.options.refresh == Refresh::kLayer ? Schedule::kLayer
-                                                              : Schedule::kModule;
-  for (const UnitPart part : parts()) {
-    if (refreshes_within() && part == UnitPart::kMlp) continue;
-    loop.requests.merge(RequestsOf(part));
+  loop.refresh = setup_.options.refresh;
+  for (const UnitKind kind : kinds()) {
+    if (refreshes_within() && kind == UnitKind::kMlp) continue;
+    loop.requests.merge(RequestsOf(kind));
   }
   const BlockStatistics none;
   job.ForEachBlock(loop, [&](BlockTask& task) {
-    for (const UnitPart part : parts()) {
-      const bool narrows = PlannedUnits(part, job.dense().config(), task.plan) <
-                           UnitCount(part, job.dense().config());
-      if (refreshes_within() && part == UnitPart::kMlp && narrows) {
-        Prune(part, job, task.Collect(RequestsOf(part)), task);
+    for (const UnitKind kind : kinds()) {
+      const bool narrows = PlannedUnits(kind, job.dense().config(), task.plan) <
+                           UnitCount(kind, job.dense().config());
+      if (refreshes_within() && kind == UnitKind::kMlp && narrows) {
+        Prune(kind, job, task.Collect(RequestsOf(kind)), task);
       } else {
-        Prune(part, job, task.stats != nullptr ? *task.stats : none, task);
+        Prune(kind, job, task.stats != nullptr ? *task.stats : none, task);
       }
     }
   });
@@ -370,32 +369,32 @@ void UnitPruning::Compress(CompressionJob& job) const {
 
 // --- Trials --------------------------------------------------------------------------------------
 
-std::vector<TrialPart> UnitPruning::TrialParts() const {
-  std::vector<TrialPart> trial_parts;
-  for (const UnitPart part : parts()) trial_parts.push_back({PartName(part), ModulesOf(part)});
-  return trial_parts;
+std::vector<ModuleGroup> UnitPruning::ModuleGroups() const {
+  std::vector<ModuleGroup> groups;
+  for (const UnitKind kind : kinds()) groups.push_back({UnitKindName(kind), ModulesOf(kind)});
+  return groups;
 }
 
 StatRequests UnitPruning::TrialRequests(const ModelConfig&) const {
   StatRequests requests;
-  for (const UnitPart part : parts()) requests.merge(RequestsOf(part));
+  for (const UnitKind kind : kinds()) requests.merge(RequestsOf(kind));
   return requests;
 }
 
-std::vector<Block> UnitPruning::CompressAlone(const TrialInput& input, const TrialPart& trial_part,
+std::vector<Block> UnitPruning::CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                               const std::vector<double>& removed) const {
-  const std::vector<UnitPart> all = parts();
-  const UnitPart part = *std::find_if(all.begin(), all.end(), [&](UnitPart candidate) {
-    return PartName(candidate) == trial_part.name;
+  const std::vector<UnitKind> all = kinds();
+  const UnitKind kind = *std::find_if(all.begin(), all.end(), [&](UnitKind candidate) {
+    return UnitKindName(candidate) == group.name;
   });
-  const auto choices = ChoicesOf(part, input.model, input.dense, input.statistics,
-                                 MakeLayerRandom(0, PartName(part), input.layer));
+  const auto choices = ChoicesOf(kind, input.model, input.dense, input.statistics,
+                                 MakeLayerRandom(0, UnitKindName(kind), input.layer));
   std::vector<Block> blocks;
   for (const double fraction : removed) {
     const int64_t count =
-        RoundWidths({fraction}, UnitCount(part, input.model), 1, RoundingMode::kNearest).front();
+        RoundWidths({fraction}, UnitCount(kind, input.model), 1, RoundingMode::kNearest).front();
     blocks.push_back(input.dense);
-    KeepUnits(part, input.model, Select(part, choices, count), setup_.options.refit,
+    KeepUnits(kind, input.model, Select(kind, choices, count), setup_.options.refit,
               input.statistics, blocks.back());
   }
   return blocks;

@@ -77,7 +77,7 @@ struct PooledUnitOptions : UnitOptions {
   bool pooled() const { return allocation == UnitAllocation::kPooled; }
 };
 
-// The order in which the units of a part would go, with priorities that compare between parts and
+// The order in which the units of one kind would go, with priorities that compare between kinds and
 // layers: the smallest go first.
 struct Ranking {
   Indices order;
@@ -99,34 +99,34 @@ class UnitPruning : public Compressor, public ModuleTrials {
   Plan MakePlan(const PlanContext& context, double nominal) const override;
   void Compress(CompressionJob& job) const override;
 
-  // Whole heads take queries, keys, values and outputs with them: they are one part then.
+  // Whole heads take queries, keys, values and outputs with them: they are one group then.
   const ModuleTrials* trials() const override { return this; }
   std::string TrialKey() const override { return setup_.key; }
-  std::vector<TrialPart> TrialParts() const override;
+  std::vector<ModuleGroup> ModuleGroups() const override;
   StatRequests TrialRequests(const ModelConfig& model) const override;
-  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                    const std::vector<double>& removed) const override;
 
  protected:
   // Only where a method offers `pooled`; `cost`: parameters of a unit. Default: scores of channels,
-  // standardised within the part, averaged over each unit.
-  virtual Ranking Rank(UnitPart part, const ChannelInput& input, int64_t cost) const;
-  const ChannelSelector& SelectorOf(UnitPart part) const {
-    return part == UnitPart::kMlp ? *setup_.mlp : *setup_.attention;
+  // standardised over the units, averaged over each unit.
+  virtual Ranking Rank(UnitKind kind, const ChannelInput& input, int64_t cost) const;
+  const ChannelSelector& SelectorOf(UnitKind kind) const {
+    return kind == UnitKind::kMlp ? *setup_.mlp : *setup_.attention;
   }
 
  private:
-  // Kept units of each part of a layer.
-  using Counts = std::vector<int64_t>;  // in the order of parts()
+  // Kept units of each kind in a layer.
+  using Counts = std::vector<int64_t>;  // in the order of kinds()
   struct PooledRemoval {
     int64_t layer = 0;
-    size_t part = 0;
+    size_t kind = 0;     // index in kinds()
     double removed = 0;  // parameters gone with this unit and all before it
   };
 
-  std::vector<UnitPart> parts() const;
+  std::vector<UnitKind> kinds() const;
   bool refreshes_within() const { return setup_.options.refresh == Refresh::kModule; }
-  StatRequests RequestsOf(UnitPart part) const;
+  StatRequests RequestsOf(UnitKind kind) const;
   std::vector<Counts> AllocatedCounts(const PlanContext& context,
                                       const Allocation& allocation) const;
   std::vector<Counts> PooledCounts(const PlanContext& context, double nominal) const;
@@ -136,10 +136,10 @@ class UnitPruning : public Compressor, public ModuleTrials {
   void Narrow(const PlanContext& context, const std::vector<Counts>& counts,
               ModelConfig& config) const;
   // Which units of each choice stay.
-  std::vector<Indices> Select(UnitPart part, const std::vector<ChannelInput>& choices,
+  std::vector<Indices> Select(UnitKind kind, const std::vector<ChannelInput>& choices,
                               int64_t count) const;
-  int64_t PlannedUnits(UnitPart part, const ModelConfig& dense, const LayerConfig& plan) const;
-  void Prune(UnitPart part, const CompressionJob& job, const BlockStatistics& statistics,
+  int64_t PlannedUnits(UnitKind kind, const ModelConfig& dense, const LayerConfig& plan) const;
+  void Prune(UnitKind kind, const CompressionJob& job, const BlockStatistics& statistics,
              BlockTask& task) const;
 
   Setup setup_;

@@ -26,16 +26,16 @@ Tensor GroupRows(const ModelConfig& dense, int64_t j) {
   return (Range(g * width) + j * g * width).view({g, width});
 }
 
-ChannelInput HeadsInput(UnitPart part, const ModelConfig& dense, const Attention& attention,
+ChannelInput HeadsInput(UnitKind kind, const ModelConfig& dense, const Attention& attention,
                         const BlockStatistics& statistics, const Random& random) {
-  const int64_t count = UnitCount(part, dense);
+  const int64_t count = UnitCount(kind, dense);
   ChannelInput input{.statistics = statistics,
                      .tap = Tap::kValueMix,
                      .consumer = &attention.o,
                      .units = Range(dense.num_heads * dense.head_dim).view({count, -1}),
                      .random = random};
   input.producers.push_back({.linear = &attention.q});
-  if (part == UnitPart::kQueryHeads) return input;
+  if (kind == UnitKind::kQueryHeads) return input;
   const double share = 1.0 / static_cast<double>(GroupSize(dense));
   for (const Linear* linear : {&attention.k, &attention.v}) {
     input.producers.push_back({.linear = linear, .rows = SharedRows(dense), .share = share});
@@ -103,73 +103,73 @@ Indices QueriesOfGroups(const Indices& groups, int64_t size) {
 
 }  // namespace
 
-const char* PartName(UnitPart part) {
-  switch (part) {
-    case UnitPart::kGroups:
-    case UnitPart::kQueryHeads:
+const char* UnitKindName(UnitKind kind) {
+  switch (kind) {
+    case UnitKind::kGroups:
+    case UnitKind::kQueryHeads:
       return "attention";
-    case UnitPart::kQueryKey:
+    case UnitKind::kQueryKey:
       return ModuleName(Module::kQk);
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       return ModuleName(Module::kVo);
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       return ModuleName(Module::kMlp);
   }
   return "?";
 }
 
-std::vector<UnitPart> AttentionParts(AttentionUnit unit) {
+std::vector<UnitKind> AttentionKinds(AttentionUnit unit) {
   switch (unit) {
     case AttentionUnit::kGroup:
-      return {UnitPart::kGroups};
+      return {UnitKind::kGroups};
     case AttentionUnit::kQueryHead:
-      return {UnitPart::kQueryHeads};
+      return {UnitKind::kQueryHeads};
     case AttentionUnit::kDims:
-      return {UnitPart::kQueryKey, UnitPart::kValueOutput};
+      return {UnitKind::kQueryKey, UnitKind::kValueOutput};
   }
   return {};
 }
 
-std::optional<Tap> ConsumerTap(UnitPart part) {
-  if (part == UnitPart::kQueryKey) return std::nullopt;
-  return part == UnitPart::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
+std::optional<Tap> ConsumerTap(UnitKind kind) {
+  if (kind == UnitKind::kQueryKey) return std::nullopt;
+  return kind == UnitKind::kMlp ? Tap::kMlpHidden : Tap::kValueMix;
 }
 
-int64_t UnitCount(UnitPart part, const ModelConfig& dense) {
-  switch (part) {
-    case UnitPart::kGroups:
+int64_t UnitCount(UnitKind kind, const ModelConfig& dense) {
+  switch (kind) {
+    case UnitKind::kGroups:
       return dense.num_kv_heads;
-    case UnitPart::kQueryHeads:
+    case UnitKind::kQueryHeads:
       return dense.num_heads;
-    case UnitPart::kQueryKey:
+    case UnitKind::kQueryKey:
       return dense.HasRope() ? dense.head_dim / 2 : dense.head_dim;
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       return dense.head_dim;
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       return dense.intermediate_size;
   }
   return 0;
 }
 
-int64_t PartCost(UnitPart part, const ModelConfig& dense) {
+int64_t TotalCost(UnitKind kind, const ModelConfig& dense) {
   const int64_t d = dense.hidden_size;
   const int64_t heads = d * dense.head_dim * (dense.num_heads + dense.num_kv_heads);
-  switch (part) {
-    case UnitPart::kGroups:
-    case UnitPart::kQueryHeads:
+  switch (kind) {
+    case UnitKind::kGroups:
+    case UnitKind::kQueryHeads:
       return 2 * heads;
-    case UnitPart::kQueryKey:
-    case UnitPart::kValueOutput:
+    case UnitKind::kQueryKey:
+    case UnitKind::kValueOutput:
       return heads;
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       return (dense.gated_mlp ? 3 : 2) * d * dense.intermediate_size;
   }
   return 0;
 }
 
-int64_t UnitCost(UnitPart part, const ModelConfig& dense) {
-  if (part == UnitPart::kQueryHeads) return 2 * dense.hidden_size * dense.head_dim;
-  return PartCost(part, dense) / UnitCount(part, dense);
+int64_t UnitCost(UnitKind kind, const ModelConfig& dense) {
+  if (kind == UnitKind::kQueryHeads) return 2 * dense.hidden_size * dense.head_dim;
+  return TotalCost(kind, dense) / UnitCount(kind, dense);
 }
 
 int64_t QueryHeadsCost(const Indices& kept, const ModelConfig& dense) {
@@ -181,38 +181,38 @@ int64_t QueryHeadsCost(const Indices& kept, const ModelConfig& dense) {
   return 2 * dense.hidden_size * dense.head_dim * (static_cast<int64_t>(kept.size()) + groups);
 }
 
-std::vector<ChannelInput> ChoicesOf(UnitPart part, const ModelConfig& dense, const Block& block,
+std::vector<ChannelInput> ChoicesOf(UnitKind kind, const ModelConfig& dense, const Block& block,
                                     const BlockStatistics& statistics, const Random& random) {
-  switch (part) {
-    case UnitPart::kGroups:
-    case UnitPart::kQueryHeads:
-      return {HeadsInput(part, dense, block.attention, statistics, random)};
-    case UnitPart::kQueryKey:
+  switch (kind) {
+    case UnitKind::kGroups:
+    case UnitKind::kQueryHeads:
+      return {HeadsInput(kind, dense, block.attention, statistics, random)};
+    case UnitKind::kQueryKey:
       return QueryKeyInputs(dense, block.attention, statistics, random);
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       return ValueInputs(dense, block.attention, statistics, random);
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       return {MlpChannels(statistics, block.mlp, random)};
   }
   return {};
 }
 
-void NarrowLayer(UnitPart part, const ModelConfig& dense, int64_t kept, LayerConfig& layer) {
-  switch (part) {
-    case UnitPart::kGroups:
+void NarrowLayer(UnitKind kind, const ModelConfig& dense, int64_t kept, LayerConfig& layer) {
+  switch (kind) {
+    case UnitKind::kGroups:
       layer.heads.resize(static_cast<size_t>(kept));
       return;
-    case UnitPart::kQueryKey:
+    case UnitKind::kQueryKey:
       for (HeadConfig& head : layer.heads) head.qk_width = dense.HasRope() ? 2 * kept : kept;
-      layer.selected_pairs = dense.HasRope() && kept < UnitCount(part, dense);
+      layer.selected_pairs = dense.HasRope() && kept < UnitCount(kind, dense);
       return;
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       for (HeadConfig& head : layer.heads) head.vo_width = kept;
       return;
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       layer.mlp_width = kept;
       return;
-    case UnitPart::kQueryHeads:
+    case UnitKind::kQueryHeads:
       break;
   }
   CONDENSE_CHECK(false, "the shape depends on which query heads stay");
@@ -231,11 +231,11 @@ void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer) {
   layer.heads = std::move(heads);
 }
 
-ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vector<Indices>& kept,
+ModuleReport KeepUnits(UnitKind kind, const ModelConfig& dense, const std::vector<Indices>& kept,
                        const ConsumerRefitOptions& refit, const BlockStatistics& statistics,
                        Block& block) {
   ModuleReport report;
-  const int64_t count = UnitCount(part, dense);
+  const int64_t count = UnitCount(kind, dense);
   for (size_t i = 0; i < kept.size(); ++i) {
     report.widths.push_back(static_cast<int64_t>(kept[i].size()));
     for (const int64_t unit : kept[i]) {
@@ -243,37 +243,37 @@ ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vecto
     }
   }
   if (static_cast<int64_t>(report.kept.size()) == count * static_cast<int64_t>(kept.size())) {
-    return report;  // nothing is removed: the part stays bit for bit
+    return report;  // nothing is removed: the weights stay bit for bit
   }
-  const std::optional<Tap> tap = ConsumerTap(part);
+  const std::optional<Tap> tap = ConsumerTap(kind);
   ConsumerRefit refitted;
   if (tap) {
-    const Linear& consumer = part == UnitPart::kMlp ? block.mlp.down : block.attention.o;
+    const Linear& consumer = kind == UnitKind::kMlp ? block.mlp.down : block.attention.o;
     const Indices rows =
-        ConsumerRows(ChoicesOf(part, dense, block, statistics, Random(0, "none")), kept);
+        ConsumerRows(ChoicesOf(kind, dense, block, statistics, Random(0, "none")), kept);
     refitted = RefitConsumer(refit, statistics, *tap, consumer, rows);
     report.damping = refitted.damping;
     report.condition = refitted.condition;
     report.relative_error = refitted.relative_error;
   }
-  switch (part) {
-    case UnitPart::kGroups:
+  switch (kind) {
+    case UnitKind::kGroups:
       block.attention.KeepQueryHeads(QueriesOfGroups(kept[0], GroupSize(dense)));
       break;
-    case UnitPart::kQueryHeads:
+    case UnitKind::kQueryHeads:
       block.attention.KeepQueryHeads(kept[0]);
       break;
-    case UnitPart::kQueryKey:
+    case UnitKind::kQueryKey:
       block.attention.KeepQueryKeyUnits(kept, dense.HasRope());
       break;
-    case UnitPart::kValueOutput:
+    case UnitKind::kValueOutput:
       block.attention.KeepValueChannels(kept);
       break;
-    case UnitPart::kMlp:
+    case UnitKind::kMlp:
       block.mlp.KeepChannels(IndexTensor(kept[0]));
       break;
   }
-  if (tap) (part == UnitPart::kMlp ? block.mlp.down : block.attention.o) = refitted.linear;
+  if (tap) (kind == UnitKind::kMlp ? block.mlp.down : block.attention.o) = refitted.linear;
   return report;
 }
 

@@ -26,37 +26,37 @@ struct EnumNames<AttentionUnit> {
                                     std::pair{AttentionUnit::kDims, "qk_vo"}};
 };
 
-// What is narrowed by one number for each layer.
-enum class UnitPart { kGroups, kQueryHeads, kQueryKey, kValueOutput, kMlp };
+// Units that are counted by one number per layer.
+enum class UnitKind { kGroups, kQueryHeads, kQueryKey, kValueOutput, kMlp };
 // "attention" for heads, else the name of the module.
-const char* PartName(UnitPart part);
-// Parts of the attention for a granularity.
-std::vector<UnitPart> AttentionParts(AttentionUnit unit);
-// The input of the part's consumer; none for query/key.
-std::optional<Tap> ConsumerTap(UnitPart part);
+const char* UnitKindName(UnitKind kind);
+// The kinds of the attention for a granularity.
+std::vector<UnitKind> AttentionKinds(AttentionUnit unit);
+// The input of what reads the units; none for query/key.
+std::optional<Tap> ConsumerTap(UnitKind kind);
 
-// Units of the dense part: the largest number that can be kept.
-int64_t UnitCount(UnitPart part, const ModelConfig& dense);
+// Units in a dense layer (dims: in each key/value head): the largest number that can be kept.
+int64_t UnitCount(UnitKind kind, const ModelConfig& dense);
 // Parameters of one unit (query head: without key and value; dims: in all key/value heads).
-int64_t UnitCost(UnitPart part, const ModelConfig& dense);
-// Parameters of the whole dense part.
-int64_t PartCost(UnitPart part, const ModelConfig& dense);
+int64_t UnitCost(UnitKind kind, const ModelConfig& dense);
+// Parameters of all units of a dense layer.
+int64_t TotalCost(UnitKind kind, const ModelConfig& dense);
 // Of kept query heads, with the key and value heads that they need.
 int64_t QueryHeadsCost(const Indices& kept, const ModelConfig& dense);
 
-// A part as selectors see it: one choice among UnitCount() units, or (dims) one for each key/value
+// The units as selectors see them: one choice among UnitCount() units, or (dims) one for each key/value
 // head. The input refers to `block` and `statistics`.
-std::vector<ChannelInput> ChoicesOf(UnitPart part, const ModelConfig& dense, const Block& block,
+std::vector<ChannelInput> ChoicesOf(UnitKind kind, const ModelConfig& dense, const Block& block,
                                     const BlockStatistics& statistics, const Random& random);
 
-// The shape of a layer that keeps `kept` units in each choice of the part (not for query heads,
+// The shape of a layer that keeps `kept` units in each choice (not for query heads,
 // whose shape depends on which ones).
-void NarrowLayer(UnitPart part, const ModelConfig& dense, int64_t kept, LayerConfig& layer);
+void NarrowLayer(UnitKind kind, const ModelConfig& dense, int64_t kept, LayerConfig& layer);
 void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer);
 
-// Removes all but the units kept (one set for each choice) from a part of `block` that is dense so
-// far, and refits its consumer. `statistics` hold the refit's requests.
-ModuleReport KeepUnits(UnitPart part, const ModelConfig& dense, const std::vector<Indices>& kept,
+// Removes all but the units kept (one set for each choice) from `block`, which has all units of this
+// kind so far, and refits what reads them. `statistics` hold the refit's requests.
+ModuleReport KeepUnits(UnitKind kind, const ModelConfig& dense, const std::vector<Indices>& kept,
                        const ConsumerRefitOptions& refit, const BlockStatistics& statistics,
                        Block& block);
 

@@ -37,7 +37,7 @@ class ObcPruning final : public UnitPruning {
   const char* default_allocator() const override { return Compressor::default_allocator(); }
 
  protected:
-  Ranking Rank(UnitPart, const ChannelInput& input, int64_t parameters) const override {
+  Ranking Rank(UnitKind, const ChannelInput& input, int64_t parameters) const override {
     const Elimination elimination = ObcOrder(options_, input, input.count() - 1);
     Ranking ranking{.order = elimination.order, .priority = {}};
     const double* cost = elimination.costs.const_data_ptr<double>();

@@ -39,7 +39,7 @@ class SvdLlm final : public LowRankMethod {
   void Compress(CompressionJob& job) const override {
     if (!params_.update) return LowRankMethod::Compress(job);
     std::vector<FactoredBlock> first = FirstStage(job);
-    job.ForEachBlock({.requests = Requests(), .schedule = Schedule::kLayer}, [&](BlockTask& task) {
+    job.ForEachBlock({.requests = Requests(), .refresh = Refresh::kLayer}, [&](BlockTask& task) {
       FactoredBlock& made = first[static_cast<size_t>(task.layer)];
       task.report->modules = std::move(made.report.modules);
       for (auto& [role, linear] : made.linears) {

@@ -93,15 +93,15 @@ class State {
   }
   // The columns that some heads use.
   Tensor Columns(const std::vector<int64_t>& some) const {
-    std::vector<Tensor> parts;
+    std::vector<Tensor> pieces;
     for (const int64_t j : some) {
       const int64_t k = value(j).defined() ? value(j).size(1) : width_;
       const int64_t first = FirstQuery(j) * width_;
       const Tensor slots = at::arange(first, first + queries_[static_cast<size_t>(j)] * width_,
                                       r_.c.options().dtype(kI64));
-      parts.push_back(slots.view({-1, width_}).narrow(1, 0, k).flatten());
+      pieces.push_back(slots.view({-1, width_}).narrow(1, 0, k).flatten());
     }
-    return at::cat(parts);
+    return at::cat(pieces);
   }
 
   const Regression& r_;
@@ -116,14 +116,14 @@ class State {
 }  // namespace
 
 Tensor ReducedRankFit::Narrow(const Tensor& rows) const {
-  std::vector<Tensor> parts;
+  std::vector<Tensor> pieces;
   int64_t first = 0;
   for (size_t j = 0; j < value.size(); ++j) {
     const int64_t columns = queries[j] * value[j].size(0);
-    parts.push_back(TimesBlocks(rows.narrow(-1, first, columns), value[j]));
+    pieces.push_back(TimesBlocks(rows.narrow(-1, first, columns), value[j]));
     first += columns;
   }
-  return at::cat(parts, -1);
+  return at::cat(pieces, -1);
 }
 
 ReducedRank::ReducedRank(Regression r, const Tensor& w_old, std::vector<int64_t> queries,

@@ -276,7 +276,7 @@ StageResult CompressedResult(const CompressionResult& result, double ratio, Matc
     for (size_t i = 0; i < curve.removed.size(); ++i) {
       values.insert(values.end(), {curve.removed[i], curve.divergence[i]});
     }
-    stage.samples.push_back({kModuleReport.id, FormatModulePlace({curve.layer, curve.part.name}),
+    stage.samples.push_back({kModuleReport.id, FormatModulePlace({curve.layer, curve.group.name}),
                              "kl_curve", std::move(points)});
   }
   return stage;

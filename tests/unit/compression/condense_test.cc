@@ -1,5 +1,5 @@
 // `condense`: what its fits promise, that each option does what it says, and that it falls back to
-// MoDeGPT's parts where they are the same mathematics.
+// MoDeGPT's modules where they are the same mathematics.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -296,11 +296,11 @@ TEST_P(Condense, TrialsCompressAsTheMethodDoesOnDenseInputs) {
   const auto method = Method("condense");
   const ModuleTrials& trials = *method->trials();
   const std::vector<double> removed{0.25, 0.5};
-  for (const TrialPart& part : trials.TrialParts()) {
+  for (const ModuleGroup& group : trials.ModuleGroups()) {
     std::vector<Compressed> whole;
     for (const double fraction : removed) {
       ModuleSparsity alone;
-      alone.of(part.modules.front()) = fraction;
+      alone.of(group.modules.front()) = fraction;
       whole.push_back(CompressFixed(tiny, "{use: condense, inputs: dense}", alone));
     }
     tiny.statistics.ForEachLayer(
@@ -309,10 +309,10 @@ TEST_P(Condense, TrialsCompressAsTheMethodDoesOnDenseInputs) {
           const Block dense = tiny.model->LoadBlock(l);
           const std::vector<Block> blocks = trials.CompressAlone(
               {.model = tiny.model->config(), .dense = dense, .statistics = statistics, .layer = l},
-              part, removed);
+              group, removed);
           ASSERT_EQ(blocks.size(), 2u);
           for (size_t i = 0; i < 2; ++i) {
-            EXPECT_TRUE(SameTensors(blocks[i], whole[i].model->LoadBlock(l))) << part.name;
+            EXPECT_TRUE(SameTensors(blocks[i], whole[i].model->LoadBlock(l))) << group.name;
           }
         });
   }

@@ -65,8 +65,8 @@ TEST_P(FlapClaims, AgreeWithAnIndependentEvaluation) {
   }
   std::sort(list.begin(), list.end(),
             [](const Unit& a, const Unit& b) { return a.score < b.score; });
-  const double head_cost = static_cast<double>(UnitCost(UnitPart::kGroups, dense));
-  const double channel_cost = static_cast<double>(UnitCost(UnitPart::kMlp, dense));
+  const double head_cost = static_cast<double>(UnitCost(UnitKind::kGroups, dense));
+  const double channel_cost = static_cast<double>(UnitCost(UnitKind::kMlp, dense));
   const double budget = 0.25 * static_cast<double>(CountParameters(dense).block);
   std::vector<std::set<int64_t>> heads(3), channels(3);
   for (size_t l = 0; l < 3; ++l) {
@@ -170,7 +170,7 @@ TEST_P(FlapClaims, AConstantChannelIsRemovedWithoutError) {  // T72
 TEST_P(FlapClaims, MeetsTheBudgetToWithinOneUnit) {  // T73
   const ModelConfig& dense = tiny_.model->config();
   const auto block = static_cast<double>(CountParameters(dense).block);
-  const auto unit = static_cast<double>(UnitCost(UnitPart::kGroups, dense));
+  const auto unit = static_cast<double>(UnitCost(UnitKind::kGroups, dense));
   for (const double ratio : {0.05, 0.2, 0.4, 0.6}) {
     const Compressed made = Pruned(tiny_, "flap", ratio, Match::kNominal);
     EXPECT_GE(made.result.ratios.block, ratio - 1e-12);
@@ -178,7 +178,7 @@ TEST_P(FlapClaims, MeetsTheBudgetToWithinOneUnit) {  // T73
     // Channels that come back make it exact to one of them.
     if (ratio > 0.1) {
       EXPECT_LE((made.result.ratios.block - ratio) * block,
-                static_cast<double>(UnitCost(UnitPart::kMlp, dense)));
+                static_cast<double>(UnitCost(UnitKind::kMlp, dense)));
     }
     // Biases exist where units are gone, and are counted.
     for (const LayerConfig& layer : made.result.config.layers) {

@@ -1,5 +1,4 @@
-// The loop over blocks that methods are written in: schedules, refreshed statistics, paired
-// streams.
+// The loop over blocks that methods are written in: refreshed statistics, paired streams.
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -22,9 +21,9 @@ class Job : public testing::Test {
     job.ForEachBlock(loop, fn);
     sink.Finish(job.config());
   }
-  std::vector<Tensor> Grams(Schedule schedule) {
+  std::vector<Tensor> Grams(Refresh refresh) {
     std::vector<Tensor> grams;
-    Loop({.requests = {kHidden}, .schedule = schedule},
+    Loop({.requests = {kHidden}, .refresh = refresh},
          [&](BlockTask& task) { grams.push_back(task.stats->Get(kHidden)); });
     return grams;
   }
@@ -32,8 +31,8 @@ class Job : public testing::Test {
   InferenceScope inference_;
 };
 
-TEST_F(Job, SchedulesAgreeWhileNothingIsChanged) {
-  const auto dense = Grams(Schedule::kDense), layer = Grams(Schedule::kLayer);
+TEST_F(Job, RefreshesAgreeWhileNothingIsChanged) {
+  const auto dense = Grams(Refresh::kNone), layer = Grams(Refresh::kLayer);
   for (size_t l = 0; l < dense.size(); ++l) {
     EXPECT_LT(Largest(dense[l], layer[l]), 1e-9 * dense[l].abs().max().item<double>());
   }
@@ -41,23 +40,23 @@ TEST_F(Job, SchedulesAgreeWhileNothingIsChanged) {
 
 TEST_F(Job, LaterBlocksSeeTheCompressedOnes) {
   std::vector<Tensor> grams;
-  Loop({.requests = {kHidden}, .schedule = Schedule::kLayer}, [&](BlockTask& task) {
+  Loop({.requests = {kHidden}, .refresh = Refresh::kLayer}, [&](BlockTask& task) {
     grams.push_back(task.stats->Get(kHidden));
     if (task.layer == 0) task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
   });
-  const auto dense = Grams(Schedule::kDense);
+  const auto dense = Grams(Refresh::kNone);
   EXPECT_LT(Largest(grams[0], dense[0]), 1e-9 * dense[0].abs().max().item<double>());
   EXPECT_GT(Largest(grams[1], dense[1]), 1e-3 * dense[1].abs().max().item<double>());
 }
 
-TEST_F(Job, DenseRequestsAreOfTheDenseModelInAnySchedule) {
-  const auto dense = Grams(Schedule::kDense);
-  for (const Schedule schedule : {Schedule::kDense, Schedule::kLayer}) {
-    Loop({.requests = {kHidden}, .schedule = schedule, .dense_requests = {kHidden}},
+TEST_F(Job, DenseRequestsAreOfTheDenseModelWhateverTheRefresh) {
+  const auto dense = Grams(Refresh::kNone);
+  for (const Refresh refresh : {Refresh::kNone, Refresh::kLayer}) {
+    Loop({.requests = {kHidden}, .refresh = refresh, .dense_requests = {kHidden}},
          [&](BlockTask& task) {
            const auto l = static_cast<size_t>(task.layer);
            EXPECT_EQ(Largest(task.dense_stats->Get(kHidden), dense[l]), 0);
-           const bool follows = schedule != Schedule::kDense && l > 0;
+           const bool follows = refresh != Refresh::kNone && l > 0;
            EXPECT_EQ(Largest(task.stats->Get(kHidden), dense[l]) > 1e-3, follows);
            task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
          });
@@ -67,7 +66,7 @@ TEST_F(Job, DenseRequestsAreOfTheDenseModelInAnySchedule) {
 TEST_F(Job, TheHeadIsRefittedOnTheStreamsThatReachIt) {
   CausalLmBuilder sink;
   CompressionJob job(tiny_.statistics, sink, tiny_.model->config().Derived(), 1);
-  BlockLoop loop{.schedule = Schedule::kLayer, .paired = true};
+  BlockLoop loop{.refresh = Refresh::kLayer, .paired = true};
   int64_t tokens = 0;
   loop.refit_head = [&](const PairedVisit& visit, Head& head) {
     visit([&](const Tensor& dense, const Tensor& input) {
@@ -84,7 +83,7 @@ TEST_F(Job, TheHeadIsRefittedOnTheStreamsThatReachIt) {
 }
 
 TEST_F(Job, CollectSeesTheBlockAsItIsNow) {
-  Loop({.requests = {kHidden}, .schedule = Schedule::kModule}, [&](BlockTask& task) {
+  Loop({.requests = {kHidden}, .refresh = Refresh::kModule}, [&](BlockTask& task) {
     const Tensor before = task.stats->Get(kHidden);
     EXPECT_EQ(Largest(task.Collect({kHidden}).Get(kHidden), before), 0);
     task.block.mlp.up.weight = task.block.mlp.up.weight * 2;
@@ -95,7 +94,7 @@ TEST_F(Job, CollectSeesTheBlockAsItIsNow) {
 
 TEST_F(Job, PairedStreamsPartAfterTheFirstChange) {
   std::vector<double> apart;
-  Loop({.requests = {}, .schedule = Schedule::kModule, .paired = true}, [&](BlockTask& task) {
+  Loop({.requests = {}, .refresh = Refresh::kModule, .paired = true}, [&](BlockTask& task) {
     double largest = 0;
     task.VisitPaired([&](const Tensor& dense, const Tensor& input) {
       largest = std::max(largest, Largest(dense, input));
@@ -111,7 +110,7 @@ TEST_F(Job, PairedStreamsPartAfterTheFirstChange) {
 TEST_F(Job, AMethodMayCarryTheStreamsThroughTheBlockItself) {
   const auto streams = [&](bool carries) {
     std::vector<Tensor> seen;
-    Loop({.requests = {}, .schedule = Schedule::kModule, .paired = true}, [&](BlockTask& task) {
+    Loop({.requests = {}, .refresh = Refresh::kModule, .paired = true}, [&](BlockTask& task) {
       task.VisitPaired([&](const Tensor& dense, const Tensor& input) {
         seen.push_back(dense.clone());
         seen.push_back(input.clone());

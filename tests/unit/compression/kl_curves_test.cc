@@ -200,7 +200,7 @@ class Curves : public testing::TestWithParam<std::tuple<std::string, bool>> {
 TEST_P(Curves, EqualWholeModelsWithOnePartReplaced) {
   const ModuleTrials& trials = *method_->trials();
   const auto curves = MeasureCurves(tiny_.statistics, trials, kOptions);
-  ASSERT_EQ(curves.size(), 3 * trials.TrialParts().size());
+  ASSERT_EQ(curves.size(), 3 * trials.ModuleGroups().size());
   auto curve = curves.begin();
   tiny_.statistics.ForEachLayer(
       trials.TrialRequests(tiny_.model->config()),
@@ -208,15 +208,15 @@ TEST_P(Curves, EqualWholeModelsWithOnePartReplaced) {
         const Block dense = tiny_.model->LoadBlock(l);
         const TrialInput input{
             .model = tiny_.model->config(), .dense = dense, .statistics = statistics, .layer = l};
-        for (const TrialPart& part : trials.TrialParts()) {
+        for (const ModuleGroup& group : trials.ModuleGroups()) {
           EXPECT_EQ(curve->layer, l);
-          EXPECT_EQ(curve->part.name, part.name);
+          EXPECT_EQ(curve->group.name, group.name);
           EXPECT_EQ(curve->removed.front(), 0);
           EXPECT_EQ(curve->divergence.front(), 0);
           double share = 0;
-          for (const Module module : part.modules) share += ModuleShare(input.model, module);
+          for (const Module module : group.modules) share += ModuleShare(input.model, module);
           size_t point = 1;
-          for (const Block& block : trials.CompressAlone(input, part, kOptions.levels)) {
+          for (const Block& block : trials.CompressAlone(input, group, kOptions.levels)) {
             const auto model = WithBlock(*tiny_.model, l, block);
             const double removed = RatiosOf(model->config()).block * 3 / share;
             if (removed <= curve->removed[point - 1] + 1e-9) continue;
@@ -274,7 +274,7 @@ TEST_P(Curves, LeadToAllocationsThatMeetTheBudgetWithinTheCap) {
   double most = 0;
   std::map<std::pair<int64_t, Module>, double> reach;
   for (const ModuleCurve& curve : allocator->Curves(request(0))) {
-    for (const Module module : curve.part.modules) {
+    for (const Module module : curve.group.modules) {
       most += ModuleShare(config, module) * curve.removed.back() / 3;
       reach[{curve.layer, module}] = curve.removed.back();
     }
@@ -302,7 +302,7 @@ TEST_P(Curves, ServeTheMethod) {
   EXPECT_GE(made.result.ratios.block, 0.3 - 1e-12);
   EXPECT_LT(made.result.ratios.block, 0.4);
   const CompressionReport& report = made.result.report;
-  EXPECT_EQ(report.curves.size(), 3 * method_->trials()->TrialParts().size());
+  EXPECT_EQ(report.curves.size(), 3 * method_->trials()->ModuleGroups().size());
   EXPECT_EQ(report.allocation.size(), 3u);
 }
 
@@ -321,14 +321,14 @@ class CountedTrials final : public ModuleTrials {
   CountedTrials(const ModuleTrials& trials, std::string suffix)
       : trials_(trials), suffix_(std::move(suffix)) {}
   std::string TrialKey() const override { return trials_.TrialKey() + suffix_; }
-  std::vector<TrialPart> TrialParts() const override { return trials_.TrialParts(); }
+  std::vector<ModuleGroup> ModuleGroups() const override { return trials_.ModuleGroups(); }
   StatRequests TrialRequests(const ModelConfig& model) const override {
     return trials_.TrialRequests(model);
   }
-  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                    const std::vector<double>& removed) const override {
     ++calls;
-    return trials_.CompressAlone(input, part, removed);
+    return trials_.CompressAlone(input, group, removed);
   }
   mutable int calls = 0;
 

@@ -1,4 +1,4 @@
-// MoDeGPT as a method: options, plans, widths, biases, schedules, trials.
+// MoDeGPT as a method: options, plans, widths, biases, refreshed statistics, trials.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -189,7 +189,7 @@ TEST(ModeGpt, PairsScoredByNormAreTheSameBeforeAndAfterTheRotation) {  // T12
   EXPECT_EQ(kept("pre_rope"), kept("post_rope"));
 }
 
-// --- Schedules -----------------------------------------------------------------------------------
+// --- Refresh -------------------------------------------------------------------------------------
 
 TEST(ModeGpt, RefreshChangesOnlyWhatLiesAboveACompressedModule) {
   TinyModel tiny(kGrouped);
@@ -213,18 +213,18 @@ TEST(ModeGpt, TrialsCompressAsTheMethodDoes) {
         trials.TrialRequests(tiny.model->config()),
         [&](int64_t l, const BlockStatistics& statistics) {
           const Block dense = tiny.model->LoadBlock(l);
-          for (const TrialPart& part : trials.TrialParts()) {
+          for (const ModuleGroup& group : trials.ModuleGroups()) {
             ModuleSparsity removed;
-            removed.of(part.modules.front()) = 0.5;
+            removed.of(group.modules.front()) = 0.5;
             const Compressed whole =
                 CompressFixed(tiny, "{use: modegpt_plus, refresh: none}", removed);
             const auto blocks = trials.CompressAlone({.model = tiny.model->config(),
                                                       .dense = dense,
                                                       .statistics = statistics,
                                                       .layer = l},
-                                                     part, {0.25, 0.5});
+                                                     group, {0.25, 0.5});
             ASSERT_EQ(blocks.size(), 2u);
-            EXPECT_TRUE(SameTensors(blocks[1], whole.model->LoadBlock(l))) << part.name;
+            EXPECT_TRUE(SameTensors(blocks[1], whole.model->LoadBlock(l))) << group.name;
           }
         });
   }

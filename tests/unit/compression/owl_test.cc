@@ -139,7 +139,7 @@ TEST(ModuleWeights, SplitThirtyPercentOfLlama7BAsPublished) {
   ModelConfig config = TinyConfig(
       {.layers = 1, .heads = 32, .kv_heads = 32, .head_dim = 128, .intermediate = 11008});
   const auto split = [&](double mlp, double attention) {
-    const ModuleWeights weights{.mlp = mlp, .qk = attention, .vo = attention};
+    const PerModule<double> weights{.mlp = mlp, .qk = attention, .vo = attention};
     return OverModules(config, {0.3}, weights, 0.8).front();
   };
   EXPECT_NEAR(split(35, 20).mlp, 0.35, 2e-3);
@@ -151,7 +151,7 @@ TEST(ModuleWeights, SplitThirtyPercentOfLlama7BAsPublished) {
 TEST(ModuleWeights, WhatAModuleCannotTakeGoesToTheOthers) {
   TinyModel tiny({.layers = 2});
   const ModelConfig& config = tiny.model->config();
-  const ModuleWeights weights{.mlp = 10, .qk = 1, .vo = 2};
+  const PerModule<double> weights{.mlp = 10, .qk = 1, .vo = 2};
   const ModuleSparsity layer = OverModules(config, {0.6}, weights, 0.7).front();
   EXPECT_DOUBLE_EQ(layer.mlp, 0.7);
   EXPECT_NEAR(MeanSparsity(config, {layer}), 0.6, 1e-12);

@@ -21,27 +21,28 @@ class Units : public testing::TestWithParam<TinyModelOptions> {};
 TEST_P(Units, CostWhatTheirTensorsCount) {
   const ModelConfig dense = TinyConfig(GetParam());
   const int64_t whole = CountParameters(dense).block;
-  const auto without = [&](UnitPart part, int64_t kept) {
+  const auto without = [&](UnitKind kind, int64_t kept) {
     ModelConfig config = dense.Derived();
-    if (part == UnitPart::kQueryHeads) {
+    if (kind == UnitKind::kQueryHeads) {
       Indices heads(static_cast<size_t>(kept));
       std::iota(heads.begin(), heads.end(), int64_t{0});
       NarrowLayerToQueryHeads(heads, config.layers[1]);
     } else {
-      NarrowLayer(part, dense, kept, config.layers[1]);
+      NarrowLayer(kind, dense, kept, config.layers[1]);
     }
     return whole - CountParameters(config).block;
   };
-  for (const UnitPart part :
-       {UnitPart::kGroups, UnitPart::kQueryKey, UnitPart::kValueOutput, UnitPart::kMlp}) {
-    EXPECT_EQ(without(part, UnitCount(part, dense) - 1), UnitCost(part, dense)) << PartName(part);
-    EXPECT_EQ(UnitCost(part, dense) * UnitCount(part, dense), PartCost(part, dense));
+  for (const UnitKind kind :
+       {UnitKind::kGroups, UnitKind::kQueryKey, UnitKind::kValueOutput, UnitKind::kMlp}) {
+    EXPECT_EQ(without(kind, UnitCount(kind, dense) - 1), UnitCost(kind, dense))
+        << UnitKindName(kind);
+    EXPECT_EQ(UnitCost(kind, dense) * UnitCount(kind, dense), TotalCost(kind, dense));
   }
-  const int64_t all = PartCost(UnitPart::kQueryHeads, dense);
+  const int64_t all = TotalCost(UnitKind::kQueryHeads, dense);
   for (int64_t kept = 1; kept <= dense.num_heads; ++kept) {
     Indices heads(static_cast<size_t>(kept));
     std::iota(heads.begin(), heads.end(), int64_t{0});
-    EXPECT_EQ(without(UnitPart::kQueryHeads, kept), all - QueryHeadsCost(heads, dense)) << kept;
+    EXPECT_EQ(without(UnitKind::kQueryHeads, kept), all - QueryHeadsCost(heads, dense)) << kept;
   }
 }
 
@@ -82,7 +83,7 @@ TEST_P(Units, MeetTheRatioToWithinAChannelWhateverTheHeadsCost) {
           Pruned(tiny, std::string("{use: magnitude, unit: ") + unit + "}", ratio);
       EXPECT_GE(made.result.ratios.block, ratio - 1e-12) << unit;
       EXPECT_LT((made.result.ratios.block - ratio) * block,
-                static_cast<double>(UnitCost(UnitPart::kMlp, dense)) + 1)
+                static_cast<double>(UnitCost(UnitKind::kMlp, dense)) + 1)
           << unit << " " << ratio;
     }
   }

@@ -340,7 +340,7 @@ class Condense final : public Compressor, public ModuleTrials {
                        [&](BlockTask& task) { CompressFromStatistics(model, task); });
       return;
     }
-    BlockLoop loop{.schedule = Schedule::kModule, .paired = true};
+    BlockLoop loop{.refresh = Refresh::kModule, .paired = true};
     if (options_.modules.qk) loop.dense_requests = CondenseQueryKeyRequests(options_, model);
     if (options_.head_refit) {
       loop.refit_head = [](const PairedVisit& visit, Head& head) {
@@ -362,12 +362,12 @@ class Condense final : public Compressor, public ModuleTrials {
 
   std::string TrialKey() const override { return key_; }
 
-  std::vector<TrialPart> TrialParts() const override {
-    std::vector<TrialPart> parts;
+  std::vector<ModuleGroup> ModuleGroups() const override {
+    std::vector<ModuleGroup> groups;
     for (const Module module : kModules) {
-      if (options_.modules.of(module)) parts.push_back({ModuleName(module), {module}});
+      if (options_.modules.of(module)) groups.push_back({ModuleName(module), {module}});
     }
-    return parts;
+    return groups;
   }
 
   StatRequests TrialRequests(const ModelConfig& model) const override {
@@ -381,9 +381,9 @@ class Condense final : public Compressor, public ModuleTrials {
     return requests;
   }
 
-  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                    const std::vector<double>& removed) const override {
-    const Module module = part.modules.front();
+    const Module module = group.modules.front();
     std::vector<int64_t> widths;
     for (const double fraction : removed)
       widths.push_back(WidthLeft(input.model, module, fraction));

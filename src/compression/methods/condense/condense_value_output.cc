@@ -94,12 +94,12 @@ class ValueOutputNarrower final : public ModuleNarrower {
 
   // A row over key/value heads, repeated for the query heads of each: [n_h d_h].
   Tensor SharedByQueries(const Tensor& row) const {
-    std::vector<Tensor> parts;
+    std::vector<Tensor> pieces;
     for (size_t j = 0; j < heads_.size(); ++j) {
-      parts.insert(parts.end(), static_cast<size_t>(heads_[j].queries),
-                   row.narrow(0, static_cast<int64_t>(j) * width_, width_));
+      pieces.insert(pieces.end(), static_cast<size_t>(heads_[j].queries),
+                    row.narrow(0, static_cast<int64_t>(j) * width_, width_));
     }
-    return at::cat(parts);
+    return at::cat(pieces);
   }
 
   // The fit on values without their bias.

@@ -1,9 +1,9 @@
 // MoDeGPT: Lin et al., Modular Decomposition for LLM Compression, arXiv 2408.09632 (methods.md 1).
 //
 // A block is split into pairs of matrices - MLP, query/key, value/output - whose common inner width
-// can shrink without a change of the residual stream. This file holds the schedule; the modules are
+// can shrink without a change of the residual stream. This file holds the method; the modules are
 // in modegpt_mlp.cc, modegpt_query_key.cc and modegpt_value_output.cc, the mathematics in solvers/.
-// `modegpt` is the published recipe, `modegpt_plus` the project's set of improvements of its parts.
+// `modegpt` is the published recipe, `modegpt_plus` the project's improvements of all three.
 #include "base/error.h"
 #include "base/system.h"
 #include "compression/bases/method_key.h"
@@ -65,9 +65,7 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
   void Compress(CompressionJob& job) const override {
     const bool twice = options_.refresh == Refresh::kModule;
     BlockLoop loop;
-    loop.schedule = options_.refresh == Refresh::kNone    ? Schedule::kDense
-                    : options_.refresh == Refresh::kLayer ? Schedule::kLayer
-                                                          : Schedule::kModule;
+    loop.refresh = options_.refresh;
     for (const Module module : kModules) {
       if (twice && module == Module::kMlp) continue;
       if (options_.modules.of(module)) loop.requests.merge(RequestsOf(module));
@@ -101,12 +99,12 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
 
   std::string TrialKey() const override { return key_; }
 
-  std::vector<TrialPart> TrialParts() const override {
-    std::vector<TrialPart> parts;
+  std::vector<ModuleGroup> ModuleGroups() const override {
+    std::vector<ModuleGroup> groups;
     for (const Module module : kModules) {
-      if (options_.modules.of(module)) parts.push_back({ModuleName(module), {module}});
+      if (options_.modules.of(module)) groups.push_back({ModuleName(module), {module}});
     }
-    return parts;
+    return groups;
   }
 
   StatRequests TrialRequests(const ModelConfig&) const override {
@@ -117,9 +115,9 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
     return requests;
   }
 
-  std::vector<Block> CompressAlone(const TrialInput& input, const TrialPart& part,
+  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                    const std::vector<double>& removed) const override {
-    const Module module = part.modules.front();
+    const Module module = group.modules.front();
     std::vector<Block> blocks;
     for (const double fraction : removed) {
       blocks.push_back(input.dense);

@@ -82,11 +82,12 @@ class ValueOutput {
 
   // A row over key/value heads, repeated for the query heads of each: [n_h d_h].
   Tensor SharedByQueries(const Tensor& row) const {
-    std::vector<Tensor> parts;
+    std::vector<Tensor> pieces;
     for (int64_t j = 0; j < heads_; ++j) {
-      parts.insert(parts.end(), static_cast<size_t>(queries(j)), row.narrow(0, j * width_, width_));
+      pieces.insert(pieces.end(), static_cast<size_t>(queries(j)),
+                    row.narrow(0, j * width_, width_));
     }
-    return at::cat(parts);
+    return at::cat(pieces);
   }
 
   // Gram matrix of the value mix, all heads, after the shift.

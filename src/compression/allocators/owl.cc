@@ -5,7 +5,6 @@
 // |W_ij| sqrt(mean x_i^2) exceeds M times the mean score of the layer. Layers with many outliers
 // keep more: rho_l = (1 - phi) + D~_l - mean(D~), D~_l = 2 lambda (D_l - min) / (max - min).
 #include <algorithm>
-#include <map>
 #include <numeric>
 
 #include "calibration/statistics_store.h"
@@ -57,8 +56,7 @@ class Owl final : public Allocator {
   explicit Owl(Params params) : params_(params) {}
 
   Allocation Allocate(const AllocationRequest& request) const override {
-    const std::vector<double>& outliers = Outliers(request.statistics);
-    std::vector<double> removed = Shifted(outliers, request.target);
+    std::vector<double> removed = Shifted(Outliers(request.statistics), request.target);
     // Nothing can be added to a layer: what is below zero is taken from the others in proportion.
     double sum = 0;
     for (double& fraction : removed) sum += fraction = std::max(fraction, 0.0);
@@ -71,16 +69,17 @@ class Owl final : public Allocator {
  private:
   // Measured once for each model and calibration set: plans ask for many targets.
   const std::vector<double>& Outliers(StatisticsStore& statistics) const {
-    const ModelSource& model = statistics.model();
-    auto& known = outliers_[{model.digest(), statistics.calibration().hash}];
-    if (!known.empty()) return known;
-    const std::vector<Role> roles = LinearRoles(model.config());
-    std::vector<double> shares;
-    statistics.ForEachLayer(
-        InputStatistics(StatKind::kSecondMoment), [&](int64_t l, const BlockStatistics& of_layer) {
-          shares.push_back(OutlierShare(model.LoadBlock(l), of_layer, roles, params_.m));
-        });
-    return known = std::move(shares);
+    return statistics.Derived<std::vector<double>>(fmt::format("owl outliers {}", params_.m), [&] {
+      const ModelSource& model = statistics.model();
+      const std::vector<Role> roles = LinearRoles(model.config());
+      std::vector<double> shares;
+      statistics.ForEachLayer(
+          InputStatistics(StatKind::kSecondMoment),
+          [&](int64_t l, const BlockStatistics& of_layer) {
+            shares.push_back(OutlierShare(model.LoadBlock(l), of_layer, roles, params_.m));
+          });
+      return shares;
+    });
   }
 
   // phi - D~_l + mean(D~).
@@ -99,7 +98,6 @@ class Owl final : public Allocator {
   }
 
   Params params_;
-  mutable std::map<std::pair<std::string, std::string>, std::vector<double>> outliers_;
 };
 
 CONDENSE_REGISTER(Allocator, Owl, "owl", 1,

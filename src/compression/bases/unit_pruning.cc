@@ -341,7 +341,8 @@ void UnitPruning::Prune(UnitKind kind, const CompressionJob& job, const BlockSta
              ChoicesOf(kind, dense, *task.dense, statistics,
                        job.MakeRandom(UnitKindName(kind), task.layer)),
              count);
-  ModuleReport report = KeepUnits(kind, dense, kept, setup_.options.refit, statistics, task.block);
+  ModuleReport report =
+      KeepUnits({kind, dense, kept, setup_.options.refit}, statistics, task.block);
   report.seconds = watch.Seconds();
   task.report->modules[UnitKindName(kind)] = std::move(report);
 }
@@ -394,7 +395,7 @@ std::vector<Block> UnitPruning::CompressAlone(const TrialInput& input, const Mod
     const int64_t count =
         RoundWidths({fraction}, UnitCount(kind, input.model), 1, RoundingMode::kNearest).front();
     blocks.push_back(input.dense);
-    KeepUnits(kind, input.model, Select(kind, choices, count), setup_.options.refit,
+    KeepUnits({kind, input.model, Select(kind, choices, count), setup_.options.refit},
               input.statistics, blocks.back());
   }
   return blocks;

@@ -231,18 +231,17 @@ void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer) {
   layer.heads = std::move(heads);
 }
 
-ModuleReport KeepUnits(UnitKind kind, const ModelConfig& dense, const std::vector<Indices>& kept,
-                       const ConsumerRefitOptions& refit, const BlockStatistics& statistics,
-                       Block& block) {
+ModuleReport KeepUnits(const KeptUnits& kept, const BlockStatistics& statistics, Block& block) {
+  const auto& [kind, dense, units, refit] = kept;
   ModuleReport report;
   const int64_t count = UnitCount(kind, dense);
-  for (size_t i = 0; i < kept.size(); ++i) {
-    report.widths.push_back(static_cast<int64_t>(kept[i].size()));
-    for (const int64_t unit : kept[i]) {
+  for (size_t i = 0; i < units.size(); ++i) {
+    report.widths.push_back(static_cast<int64_t>(units[i].size()));
+    for (const int64_t unit : units[i]) {
       report.kept.push_back(static_cast<int64_t>(i) * count + unit);
     }
   }
-  if (static_cast<int64_t>(report.kept.size()) == count * static_cast<int64_t>(kept.size())) {
+  if (static_cast<int64_t>(report.kept.size()) == count * static_cast<int64_t>(units.size())) {
     return report;  // nothing is removed: the weights stay bit for bit
   }
   const std::optional<Tap> tap = ConsumerTap(kind);
@@ -250,7 +249,7 @@ ModuleReport KeepUnits(UnitKind kind, const ModelConfig& dense, const std::vecto
   if (tap) {
     const Linear& consumer = kind == UnitKind::kMlp ? block.mlp.down : block.attention.o;
     const Indices rows =
-        ConsumerRows(ChoicesOf(kind, dense, block, statistics, Random(0, "none")), kept);
+        ConsumerRows(ChoicesOf(kind, dense, block, statistics, Random(0, "none")), units);
     refitted = RefitConsumer(refit, statistics, *tap, consumer, rows);
     report.damping = refitted.damping;
     report.condition = refitted.condition;
@@ -258,19 +257,19 @@ ModuleReport KeepUnits(UnitKind kind, const ModelConfig& dense, const std::vecto
   }
   switch (kind) {
     case UnitKind::kGroups:
-      block.attention.KeepQueryHeads(QueriesOfGroups(kept[0], GroupSize(dense)));
+      block.attention.KeepQueryHeads(QueriesOfGroups(units[0], GroupSize(dense)));
       break;
     case UnitKind::kQueryHeads:
-      block.attention.KeepQueryHeads(kept[0]);
+      block.attention.KeepQueryHeads(units[0]);
       break;
     case UnitKind::kQueryKey:
-      block.attention.KeepQueryKeyUnits(kept, dense.HasRope());
+      block.attention.KeepQueryKeyUnits(units, dense.HasRope());
       break;
     case UnitKind::kValueOutput:
-      block.attention.KeepValueChannels(kept);
+      block.attention.KeepValueChannels(units);
       break;
     case UnitKind::kMlp:
-      block.mlp.KeepChannels(IndexTensor(kept[0]));
+      block.mlp.KeepChannels(IndexTensor(units[0]));
       break;
   }
   if (tap) (kind == UnitKind::kMlp ? block.mlp.down : block.attention.o) = refitted.linear;

@@ -54,10 +54,15 @@ std::vector<ChannelInput> ChoicesOf(UnitKind kind, const ModelConfig& dense, con
 void NarrowLayer(UnitKind kind, const ModelConfig& dense, int64_t kept, LayerConfig& layer);
 void NarrowLayerToQueryHeads(const Indices& kept, LayerConfig& layer);
 
-// Removes all but the units kept (one set for each choice) from `block`, which has all units of this
-// kind so far, and refits what reads them. `statistics` hold the refit's requests.
-ModuleReport KeepUnits(UnitKind kind, const ModelConfig& dense, const std::vector<Indices>& kept,
-                       const ConsumerRefitOptions& refit, const BlockStatistics& statistics,
-                       Block& block);
+// The units of one kind that stay in a layer.
+struct KeptUnits {
+  UnitKind kind;
+  const ModelConfig& dense;
+  std::vector<Indices> of_choices;    // one set for each choice
+  const ConsumerRefitOptions& refit;  // of what reads the units
+};
+// Removes all other units of this kind from `block`, which has all of them so far, and refits what
+// reads them. `statistics` hold the requests of the refit.
+ModuleReport KeepUnits(const KeptUnits& kept, const BlockStatistics& statistics, Block& block);
 
 }  // namespace condense

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "model/activation_stream.h"
-#include "unit/compression/modegpt_support.h"
+#include "unit/compression/compressed_models.h"
 
 namespace condense {
 namespace {

@@ -11,7 +11,7 @@
 #include "compression/allocators/module_curves.h"
 #include "compression/allocators/spending.h"
 #include "support/temp_folder.h"
-#include "unit/compression/modegpt_support.h"
+#include "unit/compression/compressed_models.h"
 
 namespace condense {
 namespace {

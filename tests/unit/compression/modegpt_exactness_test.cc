@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "unit/compression/compressed_models.h"
 #include "unit/compression/matrices.h"
-#include "unit/compression/modegpt_support.h"
 
 namespace condense {
 namespace {

@@ -2,7 +2,7 @@
 // model than the published recipe does, except where methods.md says that it has no effect.
 #include <gtest/gtest.h>
 
-#include "unit/compression/modegpt_support.h"
+#include "unit/compression/compressed_models.h"
 
 namespace condense {
 namespace {

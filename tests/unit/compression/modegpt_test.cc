@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "compression/selectors/channel_selector.h"
-#include "unit/compression/modegpt_support.h"
+#include "unit/compression/compressed_models.h"
 
 namespace condense {
 namespace {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "compression/allocator.h"
 #include "compression/allocators/module_weights.h"
 #include "config/registry.h"
 #include "support/tiny_model.h"

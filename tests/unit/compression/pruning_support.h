@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compression/solvers/indices.h"
-#include "unit/compression/modegpt_support.h"
+#include "unit/compression/compressed_models.h"
 
 namespace condense {
 

@@ -8,7 +8,7 @@
 #include "model/stored/checkpoint_sink.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
-#include "unit/compression/modegpt_support.h"
+#include "unit/compression/compressed_models.h"
 #include "unit/compression/recorded_inputs.h"
 
 namespace condense {

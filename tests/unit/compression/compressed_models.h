@@ -1,4 +1,4 @@
-// Tiny models compressed by MoDeGPT, for its tests.
+// Tiny models compressed by any method, for its tests.
 #pragma once
 
 #include <functional>

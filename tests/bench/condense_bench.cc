@@ -48,7 +48,7 @@ struct Setting {
                                                    .vocab = 64});
   const ModelConfig& config = model->config();
   Block block = model->LoadBlock(0);
-  CondenseOptions options;
+  TrialOptions options;
   CondenseContext context{.options = options, .model = config, .layer = 0};
 };
 

@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/system.h"
 #include "compression/bases/method_key.h"
+#include "compression/bases/module_pairs.h"
 #include "compression/methods/condense/condense_modules.h"
 #include "compression/refits/attention_refit.h"
 #include "compression/refits/mlp_refit.h"
@@ -27,23 +27,6 @@
 namespace condense {
 
 namespace {
-
-// Channels of the MLP, or columns of all key/value heads.
-int64_t WidthOf(const LayerConfig& layer, Module module) {
-  switch (module) {
-    case Module::kMlp:
-      return layer.mlp_width;
-    case Module::kQk:
-      return layer.KeyWidth();
-    case Module::kVo:
-      return layer.ValueWidth();
-  }
-  return 0;
-}
-
-int64_t DenseWidth(const ModelConfig& model, Module module) {
-  return module == Module::kMlp ? model.intermediate_size : model.num_kv_heads * model.head_dim;
-}
 
 // The matrix of a module that writes to the stream.
 const Linear& Writer(Module module, const Block& block) {
@@ -68,8 +51,9 @@ ModuleReport Untouched(Module module, const Block& block, int64_t width) {
 class FollowedBlock {
  public:
   // `changed`: whether the stream, or this block so far, differs from the dense one.
-  FollowedBlock(const CondenseContext& context, BlockTask& task, bool& changed)
-      : context_(context), options_(context.options), task_(task), changed_(changed) {}
+  FollowedBlock(const CondenseContext& context, const CondenseOptions& options, BlockTask& task,
+                bool& changed)
+      : context_(context), options_(options), task_(task), changed_(changed) {}
 
   // Both streams are taken to the middle of the block as soon as its attention is done, and from
   // there to its end: no half of a block runs more often than the fits need it.
@@ -78,22 +62,20 @@ class FollowedBlock {
     CompressModule(Module::kQk);
     CompressModule(Module::kVo);
     Carry(Module::kVo);
-    if (options_.modules.mlp && options_.Drift() > 0 && changed_) FollowInputs(Module::kMlp);
+    if (context_.options.modules.mlp && options_.Drift() > 0 && changed_)
+      FollowInputs(Module::kMlp);
     CompressModule(Module::kMlp);
     Carry(Module::kMlp);
   }
 
  private:
   void CompressModule(Module module) {
-    if (!options_.modules.of(module)) return;
-    const Stopwatch watch;
-    ModuleReport report = Narrowed(module);
-    report.seconds = watch.Seconds();
-    task_.report->modules[ModuleName(module)] = std::move(report);
+    if (!context_.options.modules.of(module)) return;
+    ReportModule(task_, module, [&] { return Narrowed(module); });
   }
 
   ModuleReport Narrowed(Module module) {
-    const int64_t width = WidthOf(task_.plan, module);
+    const int64_t width = ModuleWidth(task_.plan, module);
     const bool narrows = width < DenseWidth(context_.model, module);
     changed_ = changed_ || narrows;
     if (module != Module::kMlp) narrows_attention_ = narrows_attention_ || narrows;
@@ -123,7 +105,7 @@ class FollowedBlock {
       return narrows ? options_.MlpSteps() : 0;
     }
     // Queries and keys that are not to be compressed stay as they are.
-    return narrows_attention_ && options_.modules.qk ? options_.AttentionSteps() : 0;
+    return narrows_attention_ && context_.options.modules.qk ? options_.AttentionSteps() : 0;
   }
 
   // before: the block before this module was narrowed.
@@ -190,7 +172,7 @@ class FollowedBlock {
     const Block& block = task_.block;
     TargetSums sums;
     const StatRequests requests =
-        module == Module::kVo ? CondenseValueRequests(options_) : StatRequests();
+        module == Module::kVo ? CondenseValueRequests(context_.options) : StatRequests();
     StatisticsCollector collector(requests, ShapeOf(block));
     task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
       // Kept on the host until the streams are taken there.
@@ -299,39 +281,22 @@ class DenseModule {
   ModuleNarrowerPointer narrower_;
 };
 
-class Condense final : public Compressor, public ModuleTrials {
+// All that does not matter to a module which is compressed alone is at its default.
+CondenseOptions OptionsOfTrials(const TrialOptions& trials) {
+  CondenseOptions options;
+  options.trials = trials;
+  return options;
+}
+
+class Condense final : public ModulePairMethod {
  public:
   using Params = CondenseOptions;
   explicit Condense(const Params& params)
-      : options_(params), key_(MethodKey("condense", params.ForTrials())) {}
+      : ModulePairMethod(params.trials.modules,
+                         MethodKey("condense", OptionsOfTrials(params.trials))),
+        options_(params) {}
 
-  bool UsesAllocator() const override { return true; }
   const char* default_allocator() const override { return "kl_curves"; }
-  const ModuleTrials* trials() const override { return this; }
-
-  Plan MakePlan(const PlanContext& context, double nominal) const override {
-    const ModelConfig& dense = context.dense();
-    if (options_.head_refit && dense.tied_head) {
-      throw ConfigError(
-          "head_refit would give this model a head of its own, which shares the embedding's "
-          "matrix: parameters would be added that no ratio counts; leave it out");
-    }
-    Allocation allocation = context.Allocate(nominal);
-    for (ModuleSparsity& layer : allocation) {
-      for (const Module module : kModules) {
-        if (!options_.modules.of(module)) layer.of(module) = 0;
-      }
-    }
-    ModelConfig config = NarrowedConfig(
-        dense, allocation, {.mode = options_.rounding, .pooled_heads = options_.pools()});
-    for (LayerConfig& layer : config.layers) {
-      const bool narrows = WidthOf(layer, Module::kVo) < DenseWidth(dense, Module::kVo);
-      if (!narrows || !layer.linears[Role::kValue].bias) continue;
-      layer.linears[Role::kValue].bias = false;
-      layer.linears[Role::kOutput].bias = true;
-    }
-    return {std::move(config), std::move(allocation)};
-  }
 
   void Compress(CompressionJob& job) const override {
     const ModelConfig& model = job.dense().config();
@@ -341,7 +306,8 @@ class Condense final : public Compressor, public ModuleTrials {
       return;
     }
     BlockLoop loop{.refresh = Refresh::kModule, .paired = true};
-    if (options_.modules.qk) loop.dense_requests = CondenseQueryKeyRequests(options_, model);
+    if (compresses(Module::kQk))
+      loop.dense_requests = CondenseQueryKeyRequests(options_.trials, model);
     if (options_.head_refit) {
       loop.refit_head = [](const PairedVisit& visit, Head& head) {
         TargetSums sums;
@@ -353,41 +319,22 @@ class Condense final : public Compressor, public ModuleTrials {
     }
     bool changed = false;
     job.ForEachBlock(loop, [&](BlockTask& task) {
-      const CondenseContext context{.options = options_, .model = model, .layer = task.layer};
-      FollowedBlock(context, task, changed).Compress();
+      const CondenseContext context{
+          .options = options_.trials, .model = model, .layer = task.layer};
+      FollowedBlock(context, options_, task, changed).Compress();
     });
   }
 
-  // --- Trials: on dense statistics, as with `inputs: dense`
-
-  std::string TrialKey() const override { return key_; }
-
-  std::vector<ModuleGroup> ModuleGroups() const override {
-    std::vector<ModuleGroup> groups;
-    for (const Module module : kModules) {
-      if (options_.modules.of(module)) groups.push_back({ModuleName(module), {module}});
-    }
-    return groups;
-  }
-
-  StatRequests TrialRequests(const ModelConfig& model) const override {
-    StatRequests requests;
-    for (const Module module : kModules) {
-      if (!options_.modules.of(module)) continue;
-      requests.merge(DenseFitRequests(module));
-      if (module == Module::kQk) requests.merge(CondenseQueryKeyRequests(options_, model));
-      if (module == Module::kVo) requests.merge(CondenseValueRequests(options_));
-    }
-    return requests;
-  }
-
+  // On dense statistics, as with `inputs: dense`.
   std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                    const std::vector<double>& removed) const override {
     const Module module = group.modules.front();
     std::vector<int64_t> widths;
-    for (const double fraction : removed)
+    for (const double fraction : removed) {
       widths.push_back(WidthLeft(input.model, module, fraction));
-    const CondenseContext context{.options = options_, .model = input.model, .layer = input.layer};
+    }
+    const CondenseContext context{
+        .options = options_.trials, .model = input.model, .layer = input.layer};
     const DenseModule dense(context, input.statistics, module, input.dense, widths.back());
     std::vector<Block> blocks;
     for (const int64_t width : widths) {
@@ -397,33 +344,37 @@ class Condense final : public Compressor, public ModuleTrials {
     return blocks;
   }
 
- private:
-  int64_t WidthLeft(const ModelConfig& model, Module module, double removed) const {
-    constexpr auto kMode = RoundingMode::kNearest;
-    if (module == Module::kMlp) {
-      return RoundWidths({removed}, model.intermediate_size, 1, kMode).front();
-    }
-    const int64_t heads = model.num_kv_heads, width = model.head_dim;
-    const int64_t unit = module == Module::kQk && model.HasRope() ? 2 : 1;
-    return options_.pools() ? RoundPooledWidths({removed}, heads, width, unit, kMode).front()
-                            : heads * RoundWidths({removed}, width, unit, kMode).front();
+ protected:
+  void RequireSuitable(const ModelConfig& dense) const override {
+    if (!options_.head_refit || !dense.tied_head) return;
+    throw ConfigError(
+        "head_refit would give this model a head of its own, which shares the embedding's matrix: "
+        "parameters would be added that no ratio counts; leave it out");
+  }
+  Rounding RoundingFor(const ModelConfig&) const override {
+    return {.mode = options_.rounding, .pooled_heads = options_.trials.pools()};
+  }
+  StatRequests RequestsOf(Module module, const ModelConfig& model) const override {
+    StatRequests requests = DenseFitRequests(module);
+    if (module == Module::kQk) requests.merge(CondenseQueryKeyRequests(options_.trials, model));
+    if (module == Module::kVo) requests.merge(CondenseValueRequests(options_.trials));
+    return requests;
   }
 
+ private:
   void CompressFromStatistics(const ModelConfig& model, BlockTask& task) const {
-    const CondenseContext context{.options = options_, .model = model, .layer = task.layer};
+    const CondenseContext context{.options = options_.trials, .model = model, .layer = task.layer};
     for (const Module module : {Module::kQk, Module::kVo, Module::kMlp}) {
-      if (!options_.modules.of(module)) continue;
-      const Stopwatch watch;
-      const int64_t width = WidthOf(task.plan, module);
-      ModuleReport report =
-          DenseModule(context, *task.stats, module, *task.dense, width).Narrow(width, task.block);
-      report.seconds = watch.Seconds();
-      task.report->modules[ModuleName(module)] = std::move(report);
+      if (!compresses(module)) continue;
+      ReportModule(task, module, [&] {
+        const int64_t width = ModuleWidth(task.plan, module);
+        return DenseModule(context, *task.stats, module, *task.dense, width)
+            .Narrow(width, task.block);
+      });
     }
   }
 
   CondenseOptions options_;
-  std::string key_;
 };
 
 CONDENSE_REGISTER(Compressor, Condense, "condense", 5,

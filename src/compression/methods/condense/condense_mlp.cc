@@ -11,8 +11,7 @@ namespace {
 
 class MlpNarrower final : public ModuleNarrower {
  public:
-  MlpNarrower(const CondenseOptions& options, const TargetFit& fit, const Block& block,
-              int64_t least)
+  MlpNarrower(const TrialOptions& options, const TargetFit& fit, const Block& block, int64_t least)
       : options_(options), fit_(fit), w_(block.mlp.down.weight.t().to(kF64)) {
     const int64_t removed = channels() - least;
     if (removed == 0) return;
@@ -51,7 +50,7 @@ class MlpNarrower final : public ModuleNarrower {
     return Complement(removed, channels());
   }
 
-  const CondenseOptions& options_;
+  const TrialOptions& options_;
   const TargetFit& fit_;
   Tensor w_;                 // [m, d]
   Indices order_;            // of elimination

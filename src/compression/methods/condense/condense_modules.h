@@ -10,7 +10,7 @@
 namespace condense {
 
 struct CondenseContext {
-  const CondenseOptions& options;
+  const TrialOptions& options;
   const ModelConfig& model;  // dense
   int64_t layer = 0;
 };
@@ -27,9 +27,9 @@ class ModuleNarrower {
 using ModuleNarrowerPointer = std::unique_ptr<const ModuleNarrower>;
 
 // Statistics of the dense model that queries and keys are narrowed by.
-StatRequests CondenseQueryKeyRequests(const CondenseOptions& options, const ModelConfig& model);
+StatRequests CondenseQueryKeyRequests(const TrialOptions& options, const ModelConfig& model);
 // Statistics of values beside the fit.
-StatRequests CondenseValueRequests(const CondenseOptions& options);
+StatRequests CondenseValueRequests(const TrialOptions& options);
 
 // The arguments must outlive what they make; `block` is the one to be narrowed.
 ModuleNarrowerPointer MakeQueryKeyNarrower(const CondenseContext& context,

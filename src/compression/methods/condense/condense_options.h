@@ -42,14 +42,11 @@ struct EnumNames<MlpSelection> {
                                     std::pair{MlpSelection::kLeverage, "leverage"}};
 };
 
-struct CondenseOptions {
+// How a module is narrowed, given what it is fitted to: all that a module depends on which is
+// compressed alone, in the dense model. What is measured of such modules is kept under exactly these.
+struct TrialOptions {
   ModuleSwitches modules;
-  Inputs inputs = Inputs::kCompressed;
-  Target target = Target::kResidual;
-  double alpha = 1;
-  TokenWeight token_weight = TokenWeight::kNone;
   double lambda = 1e-4;
-  std::optional<double> drift;
   QkMetric query_key = QkMetric::kSoftmax;
   int64_t query_stride = 8;
   bool gains = true;
@@ -59,6 +56,17 @@ struct CondenseOptions {
   HeadBudget head_budget = HeadBudget::kPooled;
   MlpSelection mlp = MlpSelection::kElimination;
   int64_t drop_block = 32;
+
+  bool pools() const { return head_budget == HeadBudget::kPooled; }
+};
+
+struct CondenseOptions {
+  TrialOptions trials;
+  Inputs inputs = Inputs::kCompressed;
+  Target target = Target::kResidual;
+  double alpha = 1;
+  TokenWeight token_weight = TokenWeight::kNone;
+  std::optional<double> drift;
   std::optional<int64_t> attention_steps, mlp_steps;
   int64_t attention_stride = 2, mlp_stride = 1;
   int64_t step_iterations = 6;
@@ -67,7 +75,7 @@ struct CondenseOptions {
 
   template <class V>
   void Fields(V&& field) {
-    field("modules", modules, "which modules are compressed; the others stay as they are");
+    field("modules", trials.modules, "which modules are compressed; the others stay as they are");
     field("inputs", inputs,
           "what the modules are fitted on: the model compressed so far, block by block, or the "
           "dense model, in one pass that all ratios share");
@@ -79,7 +87,7 @@ struct CondenseOptions {
           Range{0, 1});
     field("token_weight", token_weight,
           "weight of a token in the refits; inverse_norm: one over the squared norm of the stream");
-    field("lambda", lambda,
+    field("lambda", trials.lambda,
           "ridge of the refits towards the old weights, times the mean diagonal of the Gram matrix",
           Range::Above(0));
     field(
@@ -87,27 +95,27 @@ struct CondenseOptions {
         "share of the change of their inputs that matrices which read the stream make up for; 0.5 "
         "with compressed inputs unless given",
         Range{0, 1});
-    field("query_key", query_key,
+    field("query_key", trials.query_key,
           "what query/key columns are chosen by: the attention weights, or all scores alike");
-    field("query_stride", query_stride, "with softmax: every n-th query is looked at",
+    field("query_stride", trials.query_stride, "with softmax: every n-th query is looked at",
           Range::AtLeast(1));
-    field("gains", gains,
+    field("gains", trials.gains,
           "rescale what is kept of the queries: a complex gain for each rotary pair; without "
           "rotary positions subspaces in place of columns");
-    field("value", value,
+    field("value", trials.value,
           "subspaces of values: by regression of the target on all heads, or head by head from "
           "attended values or from values as such");
-    field("sweeps", sweeps, "of the regression: visits of each head", Range::AtLeast(1));
-    field("joint_output", joint_output,
+    field("sweeps", trials.sweeps, "of the regression: visits of each head", Range::AtLeast(1));
+    field("joint_output", trials.joint_output,
           "refit the output projection over all heads together, to the target; false: each head to "
           "what it adds by itself");
     field(
-        "head_budget", head_budget,
+        "head_budget", trials.head_budget,
         "equal: heads of a layer have one width and are computed together; pooled: they share what "
         "the layer keeps by what each would lose");
-    field("mlp", mlp, "which MLP channels stay");
-    field("drop_block", drop_block, "channels eliminated at a time; 1 is the exact greedy order",
-          Range::AtLeast(1));
+    field("mlp", trials.mlp, "which MLP channels stay");
+    field("drop_block", trials.drop_block,
+          "channels eliminated at a time; 1 is the exact greedy order", Range::AtLeast(1));
     field("attention_steps", attention_steps,
           "Gauss-Newton steps by which all matrices of a narrowed attention are fitted to the "
           "target; 1 with compressed inputs unless given, 0: only the output projection is",
@@ -140,28 +148,10 @@ struct CondenseOptions {
     refuse(token_weight != TokenWeight::kNone, "token_weight");
   }
 
-  bool pools() const { return head_budget == HeadBudget::kPooled; }
   bool follows() const { return inputs == Inputs::kCompressed; }
   int64_t AttentionSteps() const { return attention_steps.value_or(follows() ? 1 : 0); }
   int64_t MlpSteps() const { return mlp_steps.value_or(follows() ? 2 : 0); }
   double Drift() const { return drift.value_or(follows() ? 0.5 : 0); }
-  // With whatever does not matter to a module that is compressed alone, in the dense model, at its
-  // default.
-  CondenseOptions ForTrials() const {
-    CondenseOptions trials;
-    trials.modules = modules;
-    trials.lambda = lambda;
-    trials.query_key = query_key;
-    trials.query_stride = query_stride;
-    trials.gains = gains;
-    trials.value = value;
-    trials.sweeps = sweeps;
-    trials.joint_output = joint_output;
-    trials.head_budget = head_budget;
-    trials.mlp = mlp;
-    trials.drop_block = drop_block;
-    return trials;
-  }
 };
 
 }  // namespace condense

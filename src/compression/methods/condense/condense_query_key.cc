@@ -152,7 +152,7 @@ class QueryKeyNarrower final : public ModuleNarrower {
     return maps;
   }
 
-  const CondenseOptions& options_;
+  const TrialOptions& options_;
   bool gains_, rotary_;
   int64_t width_;  // dense width of a head
   std::vector<HeadScores> heads_;
@@ -160,7 +160,7 @@ class QueryKeyNarrower final : public ModuleNarrower {
 
 }  // namespace
 
-StatRequests CondenseQueryKeyRequests(const CondenseOptions& options, const ModelConfig& model) {
+StatRequests CondenseQueryKeyRequests(const TrialOptions& options, const ModelConfig& model) {
   const bool softmax = options.query_key == QkMetric::kSoftmax;
   if (softmax && model.HasRope()) return {PairMetric(options.query_stride)};
   return {HeadGram(Tap::kQueryRotated),

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 
+#include "compression/bases/module_pairs.h"
 #include "compression/methods/condense/condense_modules.h"
 #include "compression/solvers/reduced_rank.h"
 #include "compression/solvers/value_output.h"
@@ -33,7 +34,7 @@ class ValueOutputNarrower final : public ModuleNarrower {
         w_o_(block.attention.o.weight.t().to(kF64)) {
     if (block.attention.o.bias.defined()) bias_ = block.attention.o.bias.to(kF64);
     if (block.attention.v.bias.defined()) {
-      value_bias_ = SharedByQueries(block.attention.v.bias.to(kF64));
+      value_bias_ = SharedByQueries(block.attention.v.bias.to(kF64), heads_, width_);
     }
     if (options_.value != ValueBasis::kRegression) {
       for (size_t j = 0; j < heads_.size(); ++j) alone_.push_back(SubspacesOf(j));
@@ -86,21 +87,7 @@ class ValueOutputNarrower final : public ModuleNarrower {
         [&](size_t j) { return regression_ ? regression_->spectra()[j] : alone_[j].spectrum(); });
   }
 
-  int64_t FirstRow(size_t j) const {
-    int64_t queries = 0;
-    for (size_t i = 0; i < j; ++i) queries += heads_[i].queries;
-    return queries * width_;
-  }
-
-  // A row over key/value heads, repeated for the query heads of each: [n_h d_h].
-  Tensor SharedByQueries(const Tensor& row) const {
-    std::vector<Tensor> pieces;
-    for (size_t j = 0; j < heads_.size(); ++j) {
-      pieces.insert(pieces.end(), static_cast<size_t>(heads_[j].queries),
-                    row.narrow(0, static_cast<int64_t>(j) * width_, width_));
-    }
-    return at::cat(pieces);
-  }
+  int64_t FirstRow(size_t j) const { return FirstQuery(heads_, j) * width_; }
 
   // The fit on values without their bias.
   TargetFit WithoutValueBias(TargetFit fit) const {
@@ -168,7 +155,7 @@ class ValueOutputNarrower final : public ModuleNarrower {
     return fit.WithOwnTargets(w_o_, bias_);
   }
 
-  const CondenseOptions& options_;
+  const TrialOptions& options_;
   const TargetFit& fit_;
   const BlockStatistics& values_;
   std::vector<HeadConfig> heads_;
@@ -181,7 +168,7 @@ class ValueOutputNarrower final : public ModuleNarrower {
 
 }  // namespace
 
-StatRequests CondenseValueRequests(const CondenseOptions& options) {
+StatRequests CondenseValueRequests(const TrialOptions& options) {
   if (options.value == ValueBasis::kValues) return {HeadGram(Tap::kValue)};
   return {};
 }

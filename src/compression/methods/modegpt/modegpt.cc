@@ -5,8 +5,8 @@
 // in modegpt_mlp.cc, modegpt_query_key.cc and modegpt_value_output.cc, the mathematics in solvers/.
 // `modegpt` is the published recipe, `modegpt_plus` the project's improvements of all three.
 #include "base/error.h"
-#include "base/system.h"
 #include "compression/bases/method_key.h"
+#include "compression/bases/module_pairs.h"
 #include "compression/methods/modegpt/modegpt_modules.h"
 
 namespace condense {
@@ -40,54 +40,35 @@ QkGain ModeGptOptions::GainFor(const ModelConfig& model) const {
 
 namespace {
 
-class ModeGptMethod : public Compressor, public ModuleTrials {
+class ModeGptMethod : public ModulePairMethod {
  public:
   ModeGptMethod(ModeGptOptions options, std::string key)
-      : options_(std::move(options)), key_(std::move(key)) {}
-
-  bool UsesAllocator() const override { return true; }
-  const ModuleTrials* trials() const override { return this; }
-
-  Plan MakePlan(const PlanContext& context, double nominal) const override {
-    const ModelConfig& dense = context.dense();
-    options_.GainFor(dense);  // refuses what cannot be done before anything expensive
-    Allocation allocation = context.Allocate(nominal);
-    for (ModuleSparsity& layer : allocation) {
-      for (const Module module : kModules) {
-        if (!options_.modules.of(module)) layer.of(module) = 0;
-      }
-    }
-    ModelConfig config = NarrowedConfig(dense, allocation, options_.RoundingFor(dense));
-    for (LayerConfig& layer : config.layers) SetBiases(dense, layer);
-    return {std::move(config), std::move(allocation)};
-  }
+      : ModulePairMethod(options.modules, std::move(key)), options_(std::move(options)) {}
 
   void Compress(CompressionJob& job) const override {
+    const ModelConfig& model = job.dense().config();
     const bool twice = options_.refresh == Refresh::kModule;
-    BlockLoop loop;
-    loop.refresh = options_.refresh;
+    BlockLoop loop{.refresh = options_.refresh};
     for (const Module module : kModules) {
       if (twice && module == Module::kMlp) continue;
-      if (options_.modules.of(module)) loop.requests.merge(RequestsOf(module));
+      if (compresses(module)) loop.requests.merge(RequestsOf(module, model));
     }
-    const ModelConfig& model = job.dense().config();
     job.ForEachBlock(loop, [&](BlockTask& task) {
       const auto compress = [&](Module module, const BlockStatistics& statistics) {
-        const Stopwatch watch;
-        const ModuleInput input{.options = options_,
-                                .model = model,
-                                .dense = *task.dense,
-                                .statistics = statistics,
-                                .layer = task.layer,
-                                .random = job.MakeRandom(ModuleName(module), task.layer)};
-        ModuleReport report = CompressOne(module, input, WidthOf(task.plan, module), task.block);
-        report.seconds = watch.Seconds();
-        task.report->modules[ModuleName(module)] = std::move(report);
+        ReportModule(task, module, [&] {
+          const ModuleInput input{.options = options_,
+                                  .model = model,
+                                  .dense = *task.dense,
+                                  .statistics = statistics,
+                                  .layer = task.layer,
+                                  .random = job.MakeRandom(ModuleName(module), task.layer)};
+          return CompressOne(module, input, ModuleWidth(task.plan, module), task.block);
+        });
       };
       for (const Module module : {Module::kQk, Module::kVo}) {
-        if (options_.modules.of(module)) compress(module, *task.stats);
+        if (compresses(module)) compress(module, *task.stats);
       }
-      if (!options_.modules.mlp) return;
+      if (!compresses(Module::kMlp)) return;
       const bool narrows = task.plan.mlp_width < task.dense->mlp.down.in();
       if (twice && narrows) {
         compress(Module::kMlp, task.Collect(MlpRequests(options_)));
@@ -95,24 +76,6 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
         compress(Module::kMlp, task.stats != nullptr ? *task.stats : BlockStatistics());
       }
     });
-  }
-
-  std::string TrialKey() const override { return key_; }
-
-  std::vector<ModuleGroup> ModuleGroups() const override {
-    std::vector<ModuleGroup> groups;
-    for (const Module module : kModules) {
-      if (options_.modules.of(module)) groups.push_back({ModuleName(module), {module}});
-    }
-    return groups;
-  }
-
-  StatRequests TrialRequests(const ModelConfig&) const override {
-    StatRequests requests;
-    for (const Module module : kModules) {
-      if (options_.modules.of(module)) requests.merge(RequestsOf(module));
-    }
-    return requests;
   }
 
   std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
@@ -132,8 +95,16 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
     return blocks;
   }
 
- private:
-  StatRequests RequestsOf(Module module) const {
+ protected:
+  void RequireSuitable(const ModelConfig& dense) const override { options_.GainFor(dense); }
+  Rounding RoundingFor(const ModelConfig& dense) const override {
+    return options_.RoundingFor(dense);
+  }
+  bool BiasesNarrowedValues(bool dense_is_biased) const override {
+    return options_.Centers(dense_is_biased);
+  }
+
+  StatRequests RequestsOf(Module module, const ModelConfig&) const override {
     switch (module) {
       case Module::kMlp:
         return MlpRequests(options_);
@@ -145,28 +116,7 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
     return {};
   }
 
-  int64_t WidthLeft(const ModelConfig& model, Module module, double removed) const {
-    ModuleSparsity alone;
-    alone.of(module) = removed;
-    Rounding rounding = options_.RoundingFor(model);
-    rounding.mode = RoundingMode::kNearest;
-    const ModelConfig narrowed =
-        NarrowedConfig(model, Allocation(model.layers.size(), alone), rounding);
-    return WidthOf(narrowed.layers.front(), module);
-  }
-
-  static int64_t WidthOf(const LayerConfig& layer, Module module) {
-    switch (module) {
-      case Module::kMlp:
-        return layer.mlp_width;
-      case Module::kQk:
-        return layer.heads.front().qk_width;
-      case Module::kVo:
-        return layer.heads.front().vo_width;
-    }
-    return 0;
-  }
-
+ private:
   static ModuleReport CompressOne(Module module, const ModuleInput& input, int64_t width,
                                   Block& block) {
     switch (module) {
@@ -180,16 +130,7 @@ class ModeGptMethod : public Compressor, public ModuleTrials {
     return {};
   }
 
-  // A narrowed value head has its bias absorbed by the output, or a new one if it is centred.
-  void SetBiases(const ModelConfig& dense, LayerConfig& layer) const {
-    if (layer.heads.front().vo_width == dense.head_dim) return;
-    const bool biased = layer.linears[Role::kValue].bias, centers = options_.Centers(biased);
-    layer.linears[Role::kValue].bias = centers;
-    if (centers || biased) layer.linears[Role::kOutput].bias = true;
-  }
-
   ModeGptOptions options_;
-  std::string key_;
 };
 
 class ModeGpt final : public ModeGptMethod {

@@ -21,8 +21,8 @@ StatRequests MlpRequests(const ModeGptOptions& options);
 StatRequests QueryKeyRequests(const ModeGptOptions& options);
 StatRequests ValueOutputRequests(const ModeGptOptions& options);
 
-// Replace one module of `block`, dense so far, by one of the given width (of each key/value head,
-// on average if budgets are pooled). At full width the module stays bit for bit.
+// Replace one module of `block`, dense so far, by one of the given width: channels of the MLP, or
+// columns of all key/value heads together. At full width the module stays bit for bit.
 ModuleReport CompressMlp(const ModuleInput& input, int64_t width, Block& block);
 ModuleReport CompressQueryKey(const ModuleInput& input, int64_t width, Block& block);
 ModuleReport CompressValueOutput(const ModuleInput& input, int64_t width, Block& block);

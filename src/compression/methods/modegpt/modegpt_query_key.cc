@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compression/bases/module_pairs.h"
 #include "compression/bases/query_key_maps.h"
 #include "compression/methods/modegpt/modegpt_modules.h"
 
@@ -44,10 +45,10 @@ class QueryKey {
     }
   }
 
-  ModuleReport Compress(int64_t width, Block& block) const {
+  ModuleReport Compress(int64_t columns, Block& block) const {
     std::vector<Candidate> candidates;
     for (const HeadGrams& grams : grams_) candidates.push_back(CandidateOf(grams));
-    const std::vector<int64_t> widths = Widths(candidates, width);
+    const std::vector<int64_t> widths = Widths(candidates, columns);
     std::vector<HeadMaps> maps;
     for (size_t j = 0; j < widths.size(); ++j) {
       maps.push_back(MapsOf(grams_[j], candidates[j], widths[j]));
@@ -67,15 +68,14 @@ class QueryKey {
             .subspaces = {}};
   }
 
-  // width: of each head, on average.
-  std::vector<int64_t> Widths(const std::vector<Candidate>& candidates, int64_t width) const {
-    const auto heads = static_cast<int64_t>(candidates.size());
+  // Of each key/value head.
+  std::vector<int64_t> Widths(const std::vector<Candidate>& candidates, int64_t columns) const {
     return HeadWidths(input_.options.head_budget,
-                      {.heads = heads,
+                      {.heads = static_cast<int64_t>(candidates.size()),
                        .width = width_,
                        .unit = unit(),
                        .step = input_.options.RoundingFor(input_.model).qk_unit},
-                      heads * width, [&](size_t j) { return candidates[j].Gains(); });
+                      columns, [&](size_t j) { return candidates[j].Gains(); });
   }
 
   HeadMaps MapsOf(const HeadGrams& grams, const Candidate& candidate, int64_t width) const {
@@ -142,8 +142,9 @@ StatRequests QueryKeyRequests(const ModeGptOptions& options) {
 }
 
 ModuleReport CompressQueryKey(const ModuleInput& input, int64_t width, Block& block) {
-  if (width == input.model.head_dim) {
-    return {.widths = std::vector<int64_t>(input.dense.attention.heads.size(), width)};
+  if (width == DenseWidth(input.model, Module::kQk)) {
+    return {.widths =
+                std::vector<int64_t>(input.dense.attention.heads.size(), input.model.head_dim)};
   }
   return QueryKey(input).Compress(width, block);
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "compression/bases/module_pairs.h"
 #include "compression/methods/modegpt/modegpt_modules.h"
 #include "compression/solvers/refit.h"
 #include "compression/solvers/value_output.h"
@@ -35,13 +36,13 @@ class ValueOutput {
     } else {
       shift_ = value_bias_;
     }
-    if (shift_.defined()) mix_shift_ = SharedByQueries(shift_);
+    if (shift_.defined()) mix_shift_ = SharedByQueries(shift_, attention_.heads, width_);
     if (input.options.vo_refit == VoRefit::kJointHeads) mix_gram_ = MixGram();
   }
 
-  ModuleReport Compress(int64_t width, Block& block) const {
+  ModuleReport Compress(int64_t columns, Block& block) const {
     const std::vector<ValueSubspaces> subspaces = Subspaces();
-    const std::vector<int64_t> widths = Widths(subspaces, width);
+    const std::vector<int64_t> widths = Widths(subspaces, columns);
     std::vector<HeadResult> results;
     ModuleReport report{.widths = widths};
     double error = 0, norm = 0;
@@ -72,23 +73,11 @@ class ValueOutput {
  private:
   bool centers() const { return input_.options.Centers(value_bias_.defined()); }
   int64_t queries(int64_t j) const { return attention_.heads[static_cast<size_t>(j)].queries; }
-  int64_t FirstQuery(int64_t j) const {
-    int64_t first = 0;
-    for (int64_t i = 0; i < j; ++i) first += queries(i);
-    return first;
+  int64_t FirstQueryOf(int64_t j) const {
+    return FirstQuery(attention_.heads, static_cast<size_t>(j));
   }
   // W_O of query head i: [d_h, d].
   Tensor OutputOf(int64_t i) const { return w_o_.narrow(0, i * width_, width_); }
-
-  // A row over key/value heads, repeated for the query heads of each: [n_h d_h].
-  Tensor SharedByQueries(const Tensor& row) const {
-    std::vector<Tensor> pieces;
-    for (int64_t j = 0; j < heads_; ++j) {
-      pieces.insert(pieces.end(), static_cast<size_t>(queries(j)),
-                    row.narrow(0, j * width_, width_));
-    }
-    return at::cat(pieces);
-  }
 
   // Gram matrix of the value mix, all heads, after the shift.
   Tensor MixGram() const {
@@ -112,7 +101,7 @@ class ValueOutput {
   Tensor HeadGramOf(int64_t j) const {
     if (input_.options.vo_stat == VoStat::kAttended) {
       Tensor sum = at::zeros({width_, width_}, w_o_.options());
-      for (int64_t i = 0; i < queries(j); ++i) sum += MixGramOf(FirstQuery(j) + i);
+      for (int64_t i = 0; i < queries(j); ++i) sum += MixGramOf(FirstQueryOf(j) + i);
       return sum;
     }
     const Tensor c = StatisticOf(input_, HeadGram(Tap::kValue))[j];
@@ -127,7 +116,7 @@ class ValueOutput {
     std::vector<ValueSubspaces> subspaces;
     for (int64_t j = 0; j < heads_; ++j) {
       std::vector<Tensor> w_o;
-      for (int64_t i = 0; i < queries(j); ++i) w_o.push_back(OutputOf(FirstQuery(j) + i));
+      for (int64_t i = 0; i < queries(j); ++i) w_o.push_back(OutputOf(FirstQueryOf(j) + i));
       subspaces.emplace_back(HeadGramOf(j), std::move(w_o), options);
       if (subspaces.back().dead()) {
         LogWarning(
@@ -139,13 +128,13 @@ class ValueOutput {
     return subspaces;
   }
 
-  // width: of each head, on average.
-  std::vector<int64_t> Widths(const std::vector<ValueSubspaces>& subspaces, int64_t width) const {
+  // Of each key/value head.
+  std::vector<int64_t> Widths(const std::vector<ValueSubspaces>& subspaces, int64_t columns) const {
     return HeadWidths(input_.options.head_budget,
                       {.heads = heads_,
                        .width = width_,
                        .step = input_.options.RoundingFor(input_.model).vo_unit},
-                      heads_ * width, [&](size_t j) { return subspaces[j].spectrum(); });
+                      columns, [&](size_t j) { return subspaces[j].spectrum(); });
   }
 
   HeadResult Narrowed(int64_t j, const ValueSubspaces& subspaces, int64_t width) const {
@@ -153,7 +142,8 @@ class ValueOutput {
     result.squared_norm = subspaces.squared_norm();
     if (width == width_) {  // a head that pooling leaves at full width
       result.value = at::eye(width_, w_o_.options());
-      for (int64_t i = 0; i < queries(j); ++i) result.output.push_back(OutputOf(FirstQuery(j) + i));
+      for (int64_t i = 0; i < queries(j); ++i)
+        result.output.push_back(OutputOf(FirstQueryOf(j) + i));
       return result;
     }
     ValueSubspace kept = subspaces.Keep(width);
@@ -218,8 +208,9 @@ StatRequests ValueOutputRequests(const ModeGptOptions& options) {
 }
 
 ModuleReport CompressValueOutput(const ModuleInput& input, int64_t width, Block& block) {
-  if (width == input.model.head_dim) {
-    return {.widths = std::vector<int64_t>(input.dense.attention.heads.size(), width)};
+  if (width == DenseWidth(input.model, Module::kVo)) {
+    return {.widths =
+                std::vector<int64_t>(input.dense.attention.heads.size(), input.model.head_dim)};
   }
   return ValueOutput(input).Compress(width, block);
 }

@@ -14,8 +14,9 @@
 #include "calibration/statistics_store.h"
 #include "compression/allocation.h"
 #include "compression/allocator.h"
+#include "compression/compressed_stream.h"
 #include "compression/module_trials.h"
-#include "model/activation_stream.h"
+#include "compression/stream_pair.h"
 #include "model/model_source.h"
 #include "model/parameters.h"
 
@@ -55,53 +56,23 @@ enum class Refresh {
 };
 
 // One block under compression.
-class BlockTask {
- public:
+struct BlockTask {
   int64_t layer = 0;                       // position in the dense model
   const Block* dense = nullptr;            // as loaded
   Block block;                             // to be changed; a copy of the dense block at first
   LayerConfig plan;                        // the widths this layer should get
   const BlockStatistics* stats = nullptr;  // of the requests given to ForEachBlock
-  const BlockStatistics* dense_stats = nullptr;  // of its dense_requests
   LayerReport* report = nullptr;
+  const CompressedStream* stream = nullptr;  // that reaches the block; null with Refresh::kNone
 
-  // Statistics of `block` as it is now, on the present inputs (not with Refresh::kNone).
-  BlockStatistics Collect(const StatRequests& requests) const { return collect_(requests); }
-  // Calls fn with the inputs of this block in the dense model and in the model compressed so far,
-  // batch by batch: [batch, tokens, width] each (BlockLoop::paired).
-  void VisitPaired(
-      const std::function<void(const Tensor& dense_input, const Tensor& input)>& fn) const {
-    visit_paired_(fn);
-  }
-  // Replaces both streams by what fn makes of them, batch by batch. A method that calls it takes
-  // them through the block to its output, so that no half of it has to run again for that.
-  using PairedTransform =
-      std::function<std::pair<Tensor, Tensor>(const Tensor& dense, const Tensor& input)>;
-  void TransformPaired(const PairedTransform& fn) {
-    carried_ = true;
-    transform_paired_(fn);
-  }
-
- private:
-  friend class CompressionJob;
-  std::function<BlockStatistics(const StatRequests&)> collect_;
-  std::function<void(const std::function<void(const Tensor&, const Tensor&)>&)> visit_paired_;
-  std::function<void(const PairedTransform&)> transform_paired_;
-  bool carried_ = false;
+  // Statistics of `block` as it is now, on that stream.
+  BlockStatistics Collect(const StatRequests& requests) const;
 };
-
-// Calls a function with a residual stream in the dense model and in the model compressed so far,
-// batch by batch: [batch, tokens, width] each.
-using PairedVisit =
-    std::function<void(const std::function<void(const Tensor& dense, const Tensor& input)>&)>;
 
 struct BlockLoop {
   StatRequests requests;
   Refresh refresh = Refresh::kNone;
-  bool paired = false;          // keep the dense stream beside the compressed one
-  StatRequests dense_requests;  // statistics of the dense model beside those
-  // With `paired`: changes the head, given the streams that reach it.
-  std::function<void(const PairedVisit& visit, Head& head)> refit_head;
+  std::function<void(Head& head)> change_head = {};  // after the last block; null: it is copied
 };
 
 // Numbers for one layer, independent of the order in which layers are visited.
@@ -127,12 +98,19 @@ class CompressionJob {
   // Copies the embedding to the sink, calls fn for each block, puts what it made into the sink, and
   // copies the head: all that a method needs which leaves the residual stream alone.
   void ForEachBlock(const BlockLoop& loop, const std::function<void(BlockTask&)>& fn);
+  // Both streams in front of the first block, for a method that drives them itself beside a loop
+  // with Refresh::kNone.
+  StreamPair MakeStreams();
 
  private:
+  // ConfigError, or a warning, if the calibration set is small for the plan.
+  void RequireEnoughTokens();
+
   StatisticsStore& statistics_;
   ModelSink& sink_;
   ModelConfig config_;
   uint64_t seed_;
+  bool tokens_checked_ = false;
   CompressionReport report_;
 };
 

@@ -354,7 +354,6 @@ void UnitPruning::Compress(CompressionJob& job) const {
     if (refreshes_within() && kind == UnitKind::kMlp) continue;
     loop.requests.merge(RequestsOf(kind));
   }
-  const BlockStatistics none;
   job.ForEachBlock(loop, [&](BlockTask& task) {
     for (const UnitKind kind : kinds()) {
       const bool narrows = PlannedUnits(kind, job.dense().config(), task.plan) <
@@ -362,7 +361,7 @@ void UnitPruning::Compress(CompressionJob& job) const {
       if (refreshes_within() && kind == UnitKind::kMlp && narrows) {
         Prune(kind, job, task.Collect(RequestsOf(kind)), task);
       } else {
-        Prune(kind, job, task.stats != nullptr ? *task.stats : none, task);
+        Prune(kind, job, *task.stats, task);
       }
     }
   });

@@ -130,7 +130,7 @@ class SliceGptBase : public Compressor {
 
     Embedding embedding = dense.LoadEmbedding();
     CentreEmbedding(dense.config(), embedding);
-    ActivationStream x(embedding, job.statistics().tokens(), dense.device());
+    CompressedStream x(job.statistics(), embedding);
     Tensor q = Axes(job, x, s, "embedding");
     const Tensor first = q.narrow(1, 0, s);
     job.sink().PutEmbedding(
@@ -203,21 +203,14 @@ class SliceGptBase : public Compressor {
   }
 
   // Of the stream as it is: [d, d].
-  static Tensor Covariance(CompressionJob& job, const ActivationStream& x) {
-    const PhaseClock::Scope phase(job.statistics().clock(), "statistics");
+  static Tensor Covariance(CompressionJob& job, const CompressedStream& x) {
     const auto accumulator = MakeAccumulator(StatKind::kGram, {});
     x.Visit([&](const Tensor& batch) { accumulator->Add(batch.flatten(0, -2).to(kF64)); });
     return accumulator->Finish(job.statistics().tokens().tokens());
   }
 
-  static void Advance(CompressionJob& job, ActivationStream& x,
-                      const std::function<Tensor(const Tensor&)>& step) {
-    const PhaseClock::Scope phase(job.statistics().clock(), "statistics");
-    x.Transform(step);
-  }
-
   // Principal axes of the stream as it is: [d, d], strongest first.
-  Tensor Axes(CompressionJob& job, const ActivationStream& x, int64_t s,
+  Tensor Axes(CompressionJob& job, const CompressedStream& x, int64_t s,
               const std::string& site) const {
     Tensor h = Covariance(job, x);
     RequireFinite(h, "SliceGPT, covariance at " + site);
@@ -237,7 +230,7 @@ class SliceGptBase : public Compressor {
 
   // Slices block l, whose input stream was rotated by q [d, d]; moves the stream past it and
   // returns the rotation of its output.
-  Tensor SliceBlock(CompressionJob& job, ActivationStream& x, const Tensor& q, int64_t s,
+  Tensor SliceBlock(CompressionJob& job, CompressedStream& x, const Tensor& q, int64_t s,
                     int64_t out, int64_t l) const {
     const ModelSource& dense = job.dense();
     const DType dtype = dense.dtype();
@@ -255,8 +248,8 @@ class SliceGptBase : public Compressor {
     Block probe = sliced;
     probe.attn_shortcut = q_in.t();
     probe = Converted(probe, dtype, dense.device());
-    Advance(job, x,
-            [&](const Tensor& batch) { return probe.ForwardAttention(at::matmul(batch, enter)); });
+    x.Transform(
+        [&](const Tensor& batch) { return probe.ForwardAttention(at::matmul(batch, enter)); });
     const Tensor q_mid =
         Axes(job, x, s, fmt::format("layer {}, after attention", l)).narrow(1, 0, s);
 
@@ -270,8 +263,8 @@ class SliceGptBase : public Compressor {
     probe.mlp_shortcut = q_mid.t();
     probe = Converted(probe, dtype, dense.device());
     const Tensor enter_mlp = q_mid.to(dtype);
-    Advance(job, x,
-            [&](const Tensor& batch) { return probe.ForwardMlp(at::matmul(batch, enter_mlp)); });
+    x.Transform(
+        [&](const Tensor& batch) { return probe.ForwardMlp(at::matmul(batch, enter_mlp)); });
     const Tensor q_next = Axes(job, x, s, fmt::format("layer {}, output", l));
     const Tensor q_out = q_next.narrow(1, 0, out);
 

@@ -1,4 +1,4 @@
-// The loop over blocks that methods are written in: refreshed statistics, paired streams.
+// The loop over blocks that methods are written in: refreshed statistics, random numbers.
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -49,39 +49,6 @@ TEST_F(Job, LaterBlocksSeeTheCompressedOnes) {
   EXPECT_GT(Largest(grams[1], dense[1]), 1e-3 * dense[1].abs().max().item<double>());
 }
 
-TEST_F(Job, DenseRequestsAreOfTheDenseModelWhateverTheRefresh) {
-  const auto dense = Grams(Refresh::kNone);
-  for (const Refresh refresh : {Refresh::kNone, Refresh::kLayer}) {
-    Loop({.requests = {kHidden}, .refresh = refresh, .dense_requests = {kHidden}},
-         [&](BlockTask& task) {
-           const auto l = static_cast<size_t>(task.layer);
-           EXPECT_EQ(Largest(task.dense_stats->Get(kHidden), dense[l]), 0);
-           const bool follows = refresh != Refresh::kNone && l > 0;
-           EXPECT_EQ(Largest(task.stats->Get(kHidden), dense[l]) > 1e-3, follows);
-           task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
-         });
-  }
-}
-
-TEST_F(Job, TheHeadIsRefittedOnTheStreamsThatReachIt) {
-  CausalLmBuilder sink;
-  CompressionJob job(tiny_.statistics, sink, tiny_.model->config().Derived(), 1);
-  BlockLoop loop{.refresh = Refresh::kLayer, .paired = true};
-  int64_t tokens = 0;
-  loop.refit_head = [&](const PairedVisit& visit, Head& head) {
-    visit([&](const Tensor& dense, const Tensor& input) {
-      tokens += dense.size(0) * dense.size(1);
-      EXPECT_GT(Largest(dense, input), 1e-3);
-    });
-    head.linear.weight = head.linear.weight * 2;
-  };
-  job.ForEachBlock(
-      loop, [](BlockTask& task) { task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5; });
-  sink.Finish(job.config());
-  EXPECT_EQ(tokens, tiny_.statistics.tokens().tokens());
-  EXPECT_TRUE(at::equal(sink.Take()->head().linear.weight, tiny_.model->head().linear.weight * 2));
-}
-
 TEST_F(Job, CollectSeesTheBlockAsItIsNow) {
   Loop({.requests = {kHidden}, .refresh = Refresh::kModule}, [&](BlockTask& task) {
     const Tensor before = task.stats->Get(kHidden);
@@ -90,45 +57,6 @@ TEST_F(Job, CollectSeesTheBlockAsItIsNow) {
     EXPECT_LT(Largest(task.Collect({kHidden}).Get(kHidden), 4 * before),
               1e-5 * before.abs().max().item<double>());
   });
-}
-
-TEST_F(Job, PairedStreamsPartAfterTheFirstChange) {
-  std::vector<double> apart;
-  Loop({.requests = {}, .refresh = Refresh::kModule, .paired = true}, [&](BlockTask& task) {
-    double largest = 0;
-    task.VisitPaired([&](const Tensor& dense, const Tensor& input) {
-      largest = std::max(largest, Largest(dense, input));
-    });
-    apart.push_back(largest);
-    if (task.layer == 1) task.block.attention.o.weight = task.block.attention.o.weight * 0;
-  });
-  EXPECT_EQ(apart[0], 0);
-  EXPECT_EQ(apart[1], 0);
-  EXPECT_GT(apart[2], 1e-3);
-}
-
-TEST_F(Job, AMethodMayCarryTheStreamsThroughTheBlockItself) {
-  const auto streams = [&](bool carries) {
-    std::vector<Tensor> seen;
-    Loop({.requests = {}, .refresh = Refresh::kModule, .paired = true}, [&](BlockTask& task) {
-      task.VisitPaired([&](const Tensor& dense, const Tensor& input) {
-        seen.push_back(dense.clone());
-        seen.push_back(input.clone());
-      });
-      task.block.mlp.down.weight = task.block.mlp.down.weight * 0.5;
-      if (!carries) return;
-      task.TransformPaired([&](const Tensor& dense, const Tensor& input) {
-        return std::pair(task.dense->ForwardAttention(dense), task.block.ForwardAttention(input));
-      });
-      task.TransformPaired([&](const Tensor& dense, const Tensor& input) {
-        return std::pair(task.dense->ForwardMlp(dense), task.block.ForwardMlp(input));
-      });
-    });
-    return seen;
-  };
-  const std::vector<Tensor> loop = streams(false), own = streams(true);
-  ASSERT_EQ(loop.size(), own.size());
-  for (size_t i = 0; i < loop.size(); ++i) EXPECT_EQ(Largest(loop[i], own[i]), 0) << i;
 }
 
 TEST_F(Job, RandomNumbersDoNotDependOnTheOrderOfLayers) {

@@ -47,13 +47,22 @@ ModuleReport Untouched(Module module, const Block& block, int64_t width) {
   return {.widths = std::vector<int64_t>(heads, width / static_cast<int64_t>(heads))};
 }
 
+// What is carried from block to block.
+struct Carried {
+  StreamPair streams;    // in front of the next block
+  bool changed = false;  // whether they, or the block so far, differ
+};
+
 // One block, fitted to the streams.
 class FollowedBlock {
  public:
-  // `changed`: whether the stream, or this block so far, differs from the dense one.
-  FollowedBlock(const CondenseContext& context, const CondenseOptions& options, BlockTask& task,
-                bool& changed)
-      : context_(context), options_(options), task_(task), changed_(changed) {}
+  FollowedBlock(const CondenseContext& context, const CondenseOptions& options, Carried& carried,
+                BlockTask& task)
+      : context_(context),
+        options_(options),
+        streams_(carried.streams),
+        changed_(carried.changed),
+        task_(task) {}
 
   // Both streams are taken to the middle of the block as soon as its attention is done, and from
   // there to its end: no half of a block runs more often than the fits need it.
@@ -84,8 +93,7 @@ class FollowedBlock {
       return Untouched(module, task_.block, width);
     }
     if (module == Module::kQk) {
-      return MakeQueryKeyNarrower(context_, *task_.dense_stats, task_.block)
-          ->Narrow(width, task_.block);
+      return MakeQueryKeyNarrower(context_, *task_.stats, task_.block)->Narrow(width, task_.block);
     }
     BlockStatistics values;
     const TargetFit fit = FitOf(module, narrows, values);
@@ -119,7 +127,7 @@ class FollowedBlock {
     const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
       size_t index = 0;
       EveryNth rows_looked_at(stride);
-      task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+      streams_.Visit([&](const Tensor& dense, const Tensor& input) {
         const Tensor& dense_after = dense_after_[index++];
         // Tokens of an MLP stand alone, attention wants sequences.
         const int64_t items = mlp ? dense.numel() / dense.size(-1) : dense.size(0);
@@ -158,7 +166,7 @@ class FollowedBlock {
   // Takes both streams over half a block.
   void Carry(Module module) {
     size_t index = 0;
-    task_.TransformPaired([&](const Tensor& dense, const Tensor& input) {
+    streams_.Transform([&](const Tensor& dense, const Tensor& input) {
       const Tensor after =
           dense_after_.empty() ? Half(module, *task_.dense, dense) : std::move(dense_after_[index]);
       ++index;
@@ -174,7 +182,7 @@ class FollowedBlock {
     const StatRequests requests =
         module == Module::kVo ? CondenseValueRequests(context_.options) : StatRequests();
     StatisticsCollector collector(requests, ShapeOf(block));
-    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+    streams_.Visit([&](const Tensor& dense, const Tensor& input) {
       // Kept on the host until the streams are taken there.
       const Tensor dense_after = Half(module, *task_.dense, dense);
       dense_after_.push_back(dense_after.cpu());
@@ -214,7 +222,7 @@ class FollowedBlock {
     Block& block = task_.block;
     TargetSums sums;
     const Norm& norm = module == Module::kMlp ? block.norm2 : block.norm1;
-    task_.VisitPaired([&](const Tensor& dense, const Tensor& input) {
+    streams_.Visit([&](const Tensor& dense, const Tensor& input) {
       sums.Add(norm.Forward(input), norm.Forward(dense), {});
     });
     const std::vector<Linear*> readers =
@@ -228,8 +236,9 @@ class FollowedBlock {
 
   const CondenseContext& context_;
   const CondenseOptions& options_;
-  BlockTask& task_;
+  StreamPair& streams_;
   bool& changed_;
+  BlockTask& task_;
   bool narrows_attention_ = false;
   std::vector<Tensor> dense_after_;  // the dense stream at the end of the present half, if made
 };
@@ -305,23 +314,22 @@ class Condense final : public ModulePairMethod {
                        [&](BlockTask& task) { CompressFromStatistics(model, task); });
       return;
     }
-    BlockLoop loop{.refresh = Refresh::kModule, .paired = true};
-    if (compresses(Module::kQk))
-      loop.dense_requests = CondenseQueryKeyRequests(options_.trials, model);
+    Carried carried{.streams = job.MakeStreams()};
+    BlockLoop loop;
+    if (compresses(Module::kQk)) loop.requests = CondenseQueryKeyRequests(options_.trials, model);
     if (options_.head_refit) {
-      loop.refit_head = [](const PairedVisit& visit, Head& head) {
+      loop.change_head = [&](Head& head) {
         TargetSums sums;
-        visit([&](const Tensor& dense, const Tensor& input) {
+        carried.streams.Visit([&](const Tensor& dense, const Tensor& input) {
           sums.Add(head.norm.Forward(input), head.norm.Forward(dense), {});
         });
         FollowDrift(sums, 1, "head", {&head.linear});
       };
     }
-    bool changed = false;
     job.ForEachBlock(loop, [&](BlockTask& task) {
       const CondenseContext context{
           .options = options_.trials, .model = model, .layer = task.layer};
-      FollowedBlock(context, options_, task, changed).Compress();
+      FollowedBlock(context, options_, carried, task).Compress();
     });
   }
 

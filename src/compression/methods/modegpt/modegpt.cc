@@ -73,7 +73,7 @@ class ModeGptMethod : public ModulePairMethod {
       if (twice && narrows) {
         compress(Module::kMlp, task.Collect(MlpRequests(options_)));
       } else {
-        compress(Module::kMlp, task.stats != nullptr ? *task.stats : BlockStatistics());
+        compress(Module::kMlp, *task.stats);
       }
     });
   }

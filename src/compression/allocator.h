@@ -26,8 +26,8 @@ class Allocator {
   // MeanSparsity of the result equals the target (1e-12). ConfigError when the target cannot be
   // met.
   virtual Allocation Allocate(const AllocationRequest& request) const = 0;
-  // True when there is one allocation only, which answers no other target than its own; the
-  // framework then asks for the nominal ratio and does not look for another.
+  // True if the allocation is always the same, whatever the target. The framework then takes the
+  // requested ratio for the nominal one and searches no further.
   virtual bool IsFixed() const { return false; }
   // What it measured, for the report.
   virtual std::vector<ModuleCurve> Curves(const AllocationRequest&) const;

@@ -55,8 +55,8 @@ MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& con
   // Rounding of the product must not cost a unit.
   const double target = budget.Target() * (1 + 1e-12);
   // The nominal ratio beyond which the model fits: bisection, as parameters fall with the nominal
-  // ratio. A plan that cannot be made counts as small enough; whether it is needed shows at the
-  // end.
+  // ratio. A plan that cannot be made counts as small enough; if it is needed, the last
+  // call reports the error.
   const auto fits = [&](double nominal) {
     try {
       return budget.Measure(request.method.MakePlan(context, nominal)) <= target;
@@ -95,7 +95,7 @@ void CopyModel(const ModelSource& dense, ModelSink& sink) {
   sink.PutHead(LoadHeadFor(dense, embedding));
 }
 
-// Books what the sink does as the phase "save".
+// Times the sink as the phase "save".
 class TimedSink final : public ModelSink {
  public:
   TimedSink(ModelSink& sink, PhaseClock& clock) : sink_(sink), clock_(clock) {}
@@ -122,7 +122,7 @@ class TimedSink final : public ModelSink {
   PhaseClock& clock_;
 };
 
-// Passes over the calibration set are booked on `clock` while it lives.
+// Passes over the calibration set are timed by `clock` while this lives.
 class ClockedStatistics {
  public:
   ClockedStatistics(StatisticsStore& statistics, PhaseClock& clock) : statistics_(statistics) {
@@ -142,8 +142,8 @@ void RequireDense(const ModelConfig& config) {
       "expect; compress the dense model that it was made from");
 }
 
-// What every plan would fail at is said before an allocator measures anything for one: if attention
-// kept all of its weights, the widest MLP would still have this many channels.
+// ConfigError, before an allocator measures anything, if no plan can succeed: even if attention
+// kept all of its weights, the widest MLP would have this many channels.
 void RequireTokensForAnyPlan(const CompressionRequest& request, const StatisticsStore& statistics) {
   const ModelConfig& dense = statistics.model().config();
   const ModuleTrials* trials = request.method.trials();

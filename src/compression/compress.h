@@ -40,13 +40,13 @@ struct CompressionResult {
   RealRatios ratios;
   CompressionReport report;
   double seconds = 0;
-  // `seconds` is the sum of these: "statistics" (passes over the calibration set), "plan" (allocation and the
-  // search for the ratio), "solve" (the method without its passes) and "save".
+  // `seconds` is the sum of these: "statistics" (passes over the calibration set), "plan"
+  // (allocation and the search for the ratio), "solve" (the method without its passes) and "save".
   std::map<std::string, PhaseUse> phases;
 };
 
 // Compresses the model of `statistics` into `sink`. `scores` names the statistics that score layers
-// (mostly the same object). At ratio 0, and for a method that removes nothing, the model is
+// (usually the same object). At ratio 0, and for a method that removes nothing, the model is
 // copied.
 CompressionResult Compress(const CompressionRequest& request, StatisticsStore& statistics,
                            StatisticsStore& scores, ModelSink& sink);

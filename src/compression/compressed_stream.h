@@ -1,5 +1,5 @@
 // The residual stream of the calibration set in the model compressed so far, carried from block to
-// block by whoever compresses. Passes over it are booked as the phase "statistics".
+// block during a compression. Passes over it are timed as the phase "statistics".
 #pragma once
 
 #include <functional>

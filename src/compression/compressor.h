@@ -78,7 +78,8 @@ struct BlockLoop {
 // Numbers for one layer, independent of the order in which layers are visited.
 Random MakeLayerRandom(uint64_t seed, const std::string& purpose, int64_t layer);
 
-// A selection or a solve needs at least as many tokens as channels that it keeps: ConfigError.
+// ConfigError if the calibration set has fewer tokens than `channels`, the channels that a layer
+// keeps: a selection or a solve needs as many.
 void RequireTokensFor(int64_t channels, const StatisticsStore& statistics);
 
 class CompressionJob {
@@ -88,15 +89,16 @@ class CompressionJob {
   const ModelSource& dense() const { return statistics_.model(); }
   StatisticsStore& statistics() { return statistics_; }
   ModelSink& sink() { return sink_; }
-  // What is being made; the framework finishes the sink with it. ForEachBlock keeps its head widths
-  // up to date, which may differ from the plan between the heads of a layer.
+  // Of the compressed model; the framework finishes the sink with it. ForEachBlock keeps its head
+  // widths up to date: within a layer they may differ from the plan.
   ModelConfig& config() { return config_; }
   CompressionReport& report() { return report_; }
   // Independent of the order in which layers are visited.
   Random MakeRandom(const std::string& purpose, int64_t layer = -1) const;
 
-  // Copies the embedding to the sink, calls fn for each block, puts what it made into the sink, and
-  // copies the head: all that a method needs which leaves the residual stream alone.
+  // Copies the embedding to the sink, calls fn for each block and puts the changed block into the
+  // sink, and copies the head: all that a method needs which leaves the width of the residual
+  // stream as it is.
   void ForEachBlock(const BlockLoop& loop, const std::function<void(BlockTask&)>& fn);
   // Both streams in front of the first block, for a method that drives them itself beside a loop
   // with Refresh::kNone.
@@ -129,13 +131,13 @@ class PlanContext {
   const ModelConfig& dense() const { return statistics_.model().config(); }
   // The allocation for a fraction of block weights to remove.
   Allocation Allocate(double removed) const;
-  // What the allocator measured in order to allocate.
+  // What the allocator measured.
   std::vector<ModuleCurve> Curves() const;
   const std::vector<double>& influence() const { return scores_.Influence(); }
-  // The block influence if somebody asked for it, else empty.
+  // The block influence if it was computed, else empty.
   std::vector<double> known_influence() const { return scores_.known_influence(); }
   StatisticsStore& statistics() const { return statistics_; }
-  // Over the set that scores the layers; mostly the same.
+  // Over the calibration set that scores the layers; usually the same set.
   StatisticsStore& scores() const { return scores_; }
   uint64_t seed() const { return seed_; }  // of the job that will follow
 
@@ -168,13 +170,13 @@ class Compressor {
   virtual bool UsesRatio() const { return true; }  // false: one result whatever the ratio
   virtual bool UsesAllocator() const { return false; }
   virtual bool UsesCalibration() const { return true; }
-  // The allocator that it gets where none is named.
+  // The allocator that is used if none is named.
   virtual const char* default_allocator() const { return "block_influence"; }
   virtual MatchRule match_rule() const { return MatchRule::kLargestNotAbove; }
   virtual const ModuleTrials* trials() const { return nullptr; }
 
-  // The shape of the compressed model at the method's own nominal ratio. Cheap: called repeatedly
-  // while the framework looks for the nominal ratio that gives a real one.
+  // The shape of the compressed model at the method's own nominal ratio. It must be cheap: the
+  // framework calls it repeatedly to find the nominal ratio that achieves the requested one.
   virtual Plan MakePlan(const PlanContext& context, double nominal) const = 0;
   virtual void Compress(CompressionJob& job) const = 0;
 };

@@ -28,21 +28,22 @@ struct TrialInput {
 class ModuleTrials {
  public:
   virtual ~ModuleTrials() = default;
-  // Changes whenever the trials of a model and a calibration set could: what was measured is kept
-  // under it, on disk too.
+  // Everything that the trials depend on besides the model and the calibration set. Measured curves
+  // are stored under it, on disk too.
   virtual std::string TrialKey() const = 0;
   // What the method compresses at all, with its present options.
   virtual std::vector<ModuleGroup> ModuleGroups() const = 0;
   virtual StatRequests TrialRequests(const ModelConfig& model) const = 0;
   // Copies of the dense block in which one group is compressed, one for each fraction to remove
-  // (ascending, each below 1). They come at once so that a method can share what they have in
-  // common. Fractions may be rounded to what the method can do: how much is gone shows in the
-  // shapes of what it returns.
+  // (ascending, each below 1). All at once, so that a method computes once what
+  // they share. Fractions may be rounded to what the method can do: the shapes of the result
+  // say how much was removed.
   virtual std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
                                            const std::vector<double>& removed) const = 0;
 };
 
-// Damage done by removing more and more of one group of modules of one layer. Begins with nothing removed.
+// Damage done by removing more and more of one group of modules of one layer. Begins with nothing
+// removed.
 struct ModuleCurve {
   int64_t layer = 0;
   ModuleGroup group;

@@ -1,8 +1,8 @@
-// The residual streams of the calibration set in the dense model and in the model compressed so far,
-// side by side, for methods that make up for what the compressed one lacks.
+// The residual streams of the calibration set in the dense model and in the model compressed so
+// far, side by side, for methods that make up for what the compressed one lacks.
 //
 // A method drives both: it visits them in front of a block, or of half a block, and takes them past
-// it when that is compressed. Passes over them are booked as the phase "statistics".
+// it when that is compressed. Passes over them are timed as the phase "statistics".
 #pragma once
 
 #include <functional>

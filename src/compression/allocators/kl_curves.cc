@@ -1,11 +1,11 @@
 // Allocation by measured damage (condense.md 3): for each module of each layer the divergence of
 // the model's predictions is measured with this module alone compressed, at several levels, by the
-// method's own solvers; the budget is then spent by equal slope. Between levels damage is taken to
-// run as a power of what is removed: four of them are then within noise of eight and straight
-// lines.
+// method's own solvers; the budget is then spent by equal slope. Between levels damage is
+// interpolated as a power of what is removed: four levels are then within noise of eight levels
+// with straight lines.
 //
-// It takes damages to add up. The curves are made once for a model, a calibration set and the
-// options of the method, and serve all ratios; they are kept beside the statistics.
+// It assumes that damages add up. The curves are measured once for a model, a calibration set and
+// the options of the method, and serve all ratios; they are stored beside the statistics.
 #include <algorithm>
 
 #include "base/error.h"
@@ -44,7 +44,7 @@ class KlCurves final : public Allocator {
     template <class V>
     void Fields(V&& field) {
       field("windows", windows,
-            "sequences that are looked at, evenly spread over the calibration set; by default up "
+            "sequences used, evenly spread over the calibration set; by default up "
             "to 8, as many as hold 1024 tokens, but two at least",
             Range::AtLeast(1));
       field("tokens", tokens, "only the first tokens of each sequence; 512 by default",
@@ -53,7 +53,7 @@ class KlCurves final : public Allocator {
             Range{0, 1}.OpenBelow().OpenAbove(), NonEmpty{});
       field("cap", cap, "no module loses more than this fraction; tried where levels go beyond it",
             Range{0, 1}.OpenBelow().OpenAbove());
-      field("between", between, "how damage is taken to run between levels");
+      field("between", between, "how damage is interpolated between levels");
     }
     void Validate(const Node& at, Problems& problems) const {
       if (!std::is_sorted(levels.begin(), levels.end(), std::less_equal<>())) {
@@ -101,7 +101,7 @@ class KlCurves final : public Allocator {
     if (request.trials == nullptr) {
       throw ConfigError(
           "allocator 'kl_curves' measures what compressing one module alone does, which this "
-          "method does not offer; use another allocator, as 'block_influence'");
+          "method does not offer; use another allocator, such as 'block_influence'");
     }
     Params measured = params_;
     measured.between = Params().between;  // is not measured
@@ -140,7 +140,7 @@ class KlCurves final : public Allocator {
     return curves;
   }
 
-  // How curves are kept: [2, points] of fractions and divergences.
+  // How curves are stored: [2, points] of fractions and divergences.
   static std::string NameOf(int64_t layer, const ModuleGroup& group) {
     return fmt::format("{:03d}.{}", layer, group.name);
   }

@@ -1,5 +1,6 @@
-// How much worse the predictions of the dense model become when some modules of one block are compressed
-// alone, by more and more: the curves that `kl_curves` spends a budget on (condense.md 3).
+// How much worse the predictions of the dense model become when some modules of one block are
+// compressed alone, by more and more: the curves that `kl_curves` spends a budget on (condense.md
+// 3).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ struct CurveOptions {
   uint64_t state_bytes = uint64_t{2} << 30;
 };
 
-// One curve for each layer and group of modules, layer by layer; levels that come out alike are measured once.
+// One curve for each layer and group of modules, layer by layer; levels that come out alike are
+// measured once.
 //
 // The dense stream is carried upwards; of a trial model only the blocks from the compressed one on
 // are run, and every block that is loaded serves all trials of a layer (as many as state_bytes

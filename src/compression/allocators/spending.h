@@ -13,14 +13,13 @@ struct DamageCurve {
   std::vector<double> taken, damage;
 };
 
-// The damage made monotone (a place does not get better by losing more, so that what is below an
-// earlier point is noise) and then convex from below: at slopes that fall, half of a step costs
-// more than it seems to, and whole steps are what is left. Points on the hull only.
+// The lower convex hull of the damage, which is made monotone first: removing more does not help,
+// so that a point below an earlier one is noise. Returns the points on the hull only.
 DamageCurve ConvexHull(const DamageCurve& curve);
 
 // The same curve with `steps` points for each: between two points the damage is taken to run as a
 // power of what is taken, before the first as the power that follows it (1 to 4), and on a line
-// where damage does not rise. A budget spent on lines between points ends at the points and nowhere
+// where damage does not rise. With lines instead, a budget would always end at a point and never
 // between.
 DamageCurve PowersBetween(const DamageCurve& curve, int steps);
 

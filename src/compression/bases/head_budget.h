@@ -26,9 +26,9 @@ struct HeadColumns {
   int64_t step = 1;   // columns that a width is a multiple of, when pooled
 };
 
-// Widths of the heads of a layer that keeps `columns` of them together. gains_of(j): what the units
-// of head j bring, in the order in which it takes them (PooledWidths); only asked for if it
-// matters.
+// Widths of the heads of a layer that keeps `columns` of them together. gains_of(j): gains of the
+// units of head j, in the order in which they are kept (PooledWidths); called only if widths
+// depend on them.
 std::vector<int64_t> HeadWidths(HeadBudget budget, const HeadColumns& layer, int64_t columns,
                                 const std::function<Tensor(size_t)>& gains_of);
 

@@ -1,4 +1,5 @@
-// Names a method with its options and version, for what is kept of it.
+// A method with its version and options: the key under which results are cached that depend on
+// them.
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // What methods share that narrow the pairs of matrices in a block - MLP, query/key, value/output -
-// whose common inner width can shrink without a change of the residual stream: the plan, the widths,
-// the biases, and the trials of one module alone. How a module is narrowed is up to the method.
+// whose common inner width can shrink without a change of the residual stream: the plan, the
+// widths, the biases, and the trials of one module alone. How a module is narrowed is up to the
+// method.
 #pragma once
 
 #include <functional>

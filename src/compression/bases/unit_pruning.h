@@ -90,7 +90,7 @@ class UnitPruning : public Compressor, public ModuleTrials {
     UnitOptions options;
     bool pooled = false;  // one list over all layers, by Rank()
     SelectorPointer mlp, attention;
-    std::string key;  // MethodKey(): what is kept between plans is kept under it
+    std::string key;  // MethodKey(): results that plans share are cached under it
   };
   explicit UnitPruning(Setup setup) : setup_(std::move(setup)) {}
 

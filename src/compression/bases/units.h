@@ -44,8 +44,8 @@ int64_t TotalCost(UnitKind kind, const ModelConfig& dense);
 // Of kept query heads, with the key and value heads that they need.
 int64_t QueryHeadsCost(const Indices& kept, const ModelConfig& dense);
 
-// The units as selectors see them: one choice among UnitCount() units, or (dims) one for each key/value
-// head. The input refers to `block` and `statistics`.
+// The units as selectors see them: one choice among UnitCount() units, or (dims) one for each
+// key/value head. The input refers to `block` and `statistics`.
 std::vector<ChannelInput> ChoicesOf(UnitKind kind, const ModelConfig& dense, const Block& block,
                                     const BlockStatistics& statistics, const Random& random);
 

@@ -1,7 +1,7 @@
 // ASVD: Yuan et al., Activation-aware Singular Value Decomposition, arXiv 2312.05821 (methods.md
 // 5.8). Inputs are weighed by their mean magnitude, S = diag(mean |x_i|^alpha), and the weight is
-// truncated in that scale. Without the paper's search for the rank of each map: an allocator shares
-// the ranks out. The reported errors are of the scaled weights.
+// truncated in that scale. The paper's search for the rank of each map is left out: an allocator
+// decides the ranks. The reported errors are of the scaled weights.
 #include "compression/bases/low_rank_method.h"
 #include "config/registry.h"
 

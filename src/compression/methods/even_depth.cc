@@ -1,5 +1,5 @@
-// Removes blocks at even spacing, never the first or the last (methods.md 5.4): what any choice of
-// blocks has to beat. Looks at no data.
+// Removes blocks at even spacing, never the first or the last (methods.md 5.4): the baseline for
+// any choice of blocks. Looks at no data.
 #include "compression/bases/depth.h"
 
 namespace condense {

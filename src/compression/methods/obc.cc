@@ -3,7 +3,7 @@
 // after the other, each time the one whose loss costs least once all others have adapted. The
 // weights come from the least-squares refit at the end, to which the compensated steps add up.
 //
-// `allocation: pooled` removes, over all layers, what costs least for each parameter: the squared
+// `allocation: pooled` removes, over all layers, what costs least per parameter: the squared
 // error that it adds to the residual stream, which all modules of all layers share.
 #include "compression/selectors/obc.h"
 #include "compression/bases/unit_pruning.h"

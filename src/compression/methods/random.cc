@@ -1,5 +1,5 @@
-// Removal of units at random (methods.md 5.4), from a stream of numbers for each layer and module:
-// what any score has to beat.
+// Removal of units at random (methods.md 5.4), from a random stream per layer and module: the
+// baseline for any score.
 #include "compression/selectors/random.h"
 #include "compression/bases/unit_pruning.h"
 

@@ -1,6 +1,6 @@
 // Wanda on whole units (Sun et al., arXiv 2306.11695; structured form in methods.md 5.5): the mean
 // over outputs of |W_jo| sqrt(E[x_j^2]), summed over the rows of a head. Block after block, each on
-// what the pruned blocks below hand it. Nothing is refitted.
+// the output of the pruned blocks below. Nothing is refitted.
 #include "compression/bases/unit_pruning.h"
 #include "compression/selectors/wanda.h"
 

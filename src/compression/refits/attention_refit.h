@@ -10,7 +10,7 @@
 namespace condense {
 
 // Rows: inputs [sequences, tokens, in], targets [sequences, tokens, out]; a stride counts
-// sequences. The attention weights of all heads are held for one sequence at least.
+// sequences. In memory are the attention weights of all heads, for at least one sequence.
 StepsTaken RefitAttention(const RefitVisit& visit, const GaussNewtonOptions& options,
                           const std::string& where, Attention& attention);
 

@@ -13,8 +13,8 @@
 // outputs). A step that does not lower the loss is halved, and left out when that does not help:
 // the loss never rises.
 //
-// Nothing of a batch is kept: every product is a pass over the rows. What the modules are is not
-// known here; they are in mlp_refit.h and attention_refit.h.
+// No batch is stored: every product is a pass over the rows. The modules themselves are in
+// mlp_refit.h and attention_refit.h.
 #pragma once
 
 #include <functional>
@@ -77,7 +77,7 @@ class EveryNth {
 struct GaussNewtonOptions {
   int64_t steps = 2;
   int64_t iterations = 6;  // of conjugate gradients in a step
-  int64_t stride = 1;      // every n-th row or sequence is looked at for curvature
+  int64_t stride = 1;      // every n-th row or sequence is used for curvature
 };
 struct StepsTaken {
   int64_t steps = 0;

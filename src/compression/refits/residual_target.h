@@ -3,9 +3,9 @@
 //
 // Rows y are what the matrix reads in the model compressed so far, rows t what it should add:
 // what the dense model adds at this place, plus what the stream lacks by now. The normal equations
-// of  min_W sum_n w_n ||t_n - y_n W - c||^2  are summed over batches in float64; nothing of a batch
-// is kept. A ridge pulls towards the weights as they were, never towards zero. Says nothing of
-// which inputs stay: selections and subspaces are in solvers/.
+// of  min_W sum_n w_n ||t_n - y_n W - c||^2  are summed over batches in float64; no batch is
+// stored. A ridge pulls towards the weights as they were, never towards zero. Which inputs stay
+// is not decided here: selections and subspaces are in solvers/.
 #pragma once
 
 #include <memory>

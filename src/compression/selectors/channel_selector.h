@@ -1,11 +1,11 @@
-// Which units stay. One selector a file, registered by name; a method holds one as a
+// Which units stay. There is one selector per file, registered by name; a method holds one as a
 // Component<ChannelSelector>, or makes it from its own options (selectors/flap.h), and refits the
 // consumer matrix itself.
 //
 // A channel is one input of a consumer matrix: of the MLP, row j of the down projection, fed by row
 // j of the up and gate projections; of attention, a row of the output projection, fed by rows of
-// query, key and value. A unit is one channel, or several that live and die together: a head.
-// Notation of methods.md: h [m] is the input of the consumer, C = G(h) its Gram matrix.
+// query, key and value. A unit is one channel, or several that are kept or removed together, such
+// as a head. Notation of methods.md: h [m] is the input of the consumer, C = G(h) its Gram matrix.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct RidgeOptions {
   GramScale scale = GramScale::kSum;
 };
 
-// A map whose rows are made only for the channels, and go with them.
+// A map whose rows feed the channels alone, and are removed with them.
 struct Producer {
   const Linear* linear = nullptr;
   Tensor rows;       // [channels] int64: the row that feeds each channel; undefined: its own index
@@ -50,7 +50,7 @@ struct ChannelInput {
   std::vector<Producer> producers = {};  // dense
   Tensor units = {};                     // [units, r] int64, channels of each; undefined: one each
   Random random;                         // of this layer and module alone
-  RidgeOptions ridge = {};               // of the method, for selectors that are not told otherwise
+  RidgeOptions ridge = {};               // of the method, for selectors without options for it
 
   int64_t channels() const;
   int64_t count() const { return units.defined() ? units.size(0) : channels(); }  // of units

@@ -1,11 +1,11 @@
 // Least-squares refits of a consumer matrix on kept channels, and ridge leverage (methods.md 1.2).
 // Source: Lin et al., MoDeGPT, arXiv 2408.09632; statements marked in methods.md.
 //
-// A refit may have a target of its own: argmin_W ||T - Y W||^2 + ridge ||W - W_old||^2, where T need
-// not be Y W_old. This is what lets a module repair the errors of those before it: T is then what
-// the module should have added to the residual stream, Y what it really reads. The ridge is towards
-// the old weights and relative to mean(diag C), C = Y^T Y over all channels, so that the costs of an
-// elimination are those of the refit that follows it.
+// A refit may have a target of its own: argmin_W ||T - Y W||^2 + ridge ||W - W_old||^2, where T
+// need not be Y W_old. This is what lets a module repair the errors of those before it: T is then
+// what the module should have added to the residual stream, Y what it really reads. The ridge is
+// towards the old weights and relative to mean(diag C), C = Y^T Y over all channels, so that the
+// costs of an elimination are those of the refit that follows it.
 #pragma once
 
 #include "compression/solvers/indices.h"

@@ -1,4 +1,4 @@
-// The options of `condense`. Each of its ideas is a switch, so that it can be left out alone.
+// The options of `condense`. Each of its ideas is a switch, so that it can be disabled alone.
 #pragma once
 
 #include <optional>
@@ -42,8 +42,8 @@ struct EnumNames<MlpSelection> {
                                     std::pair{MlpSelection::kLeverage, "leverage"}};
 };
 
-// How a module is narrowed, given what it is fitted to: all that a module depends on which is
-// compressed alone, in the dense model. What is measured of such modules is kept under exactly these.
+// How a module is narrowed, given what it is fitted to. A module that is compressed alone, in the
+// dense model, depends on nothing else: measured curves are stored under exactly these options.
 struct TrialOptions {
   ModuleSwitches modules;
   double lambda = 1e-4;

@@ -95,7 +95,7 @@ class QueryKeyNarrower final : public ModuleNarrower {
   }
 
  private:
-  int64_t unit() const { return rotary_ ? 2 : 1; }  // columns a unit
+  int64_t unit() const { return rotary_ ? 2 : 1; }  // columns per unit
 
   // Of each key/value head.
   std::vector<int64_t> Widths(int64_t columns) const {

@@ -58,7 +58,7 @@ class QueryKey {
   }
 
  private:
-  int64_t unit() const { return rope_ ? 2 : 1; }  // columns a unit
+  int64_t unit() const { return rope_ ? 2 : 1; }  // columns per unit
 
   Candidate CandidateOf(const HeadGrams& grams) const {
     if (gain_ == QkGain::kSvd)

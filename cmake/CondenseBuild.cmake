@@ -19,6 +19,10 @@ if(CONDENSE_SANITIZE)
   target_link_options(condense_flags INTERFACE -fsanitize=${CONDENSE_SANITIZE})
 endif()
 
+# What nearly every file includes, compiled once for folders without LibTorch and once for those with it.
+set(CONDENSE_COMMON_HEADERS <algorithm> <cstdint> <filesystem> <functional> <map> <memory> <optional> <set> <span>
+    <string> <string_view> <utility> <vector> <fmt/format.h>)
+
 # condense_module(<folder> [TORCH] [REGISTERED] USES <target>...)
 #
 # TORCH: the folder's sources include LibTorch and share its precompiled header.
@@ -42,10 +46,15 @@ function(condense_module folder)
   target_link_libraries(${compiled} PUBLIC ${ARG_USES} PRIVATE condense_flags)
   if(ARG_TORCH)
     target_link_libraries(${compiled} PUBLIC LibTorch::cpu)
-    if(folder STREQUAL "tensor")
-      target_precompile_headers(${compiled} PRIVATE <ATen/ATen.h> <string> <vector> <memory> <functional>)
-    else()
-      target_precompile_headers(${compiled} REUSE_FROM condense_tensor)
-    endif()
+    set(first tensor)
+    set(first_headers <ATen/ATen.h> ${CONDENSE_COMMON_HEADERS})
+  else()
+    set(first base)
+    set(first_headers ${CONDENSE_COMMON_HEADERS})
+  endif()
+  if(folder STREQUAL first)
+    target_precompile_headers(${compiled} PRIVATE ${first_headers})
+  else()
+    target_precompile_headers(${compiled} REUSE_FROM condense_${first})
   endif()
 endfunction()

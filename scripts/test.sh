@@ -84,7 +84,7 @@ build
 
 rm -rf "$BUILD/test-results" "$TEMPORARY/ctest.xml"
 mkdir -p "$BUILD/test-results"
-ctest --preset ci --no-tests=error --output-junit "$TEMPORARY/ctest.xml" "${CTEST_OPTIONS[@]}" || CTEST_FAILED=1
+ctest --preset ci --parallel "$(nproc)" --no-tests=error --output-junit "$TEMPORARY/ctest.xml" "${CTEST_OPTIONS[@]}" || CTEST_FAILED=1
 failed=0
 if [ -s "$TEMPORARY/ctest.xml" ]; then
   python3 scripts/test_counts.py "$TEMPORARY/ctest.xml" "$BUILD/test-results" --failures >"$TEMPORARY/counts"

@@ -149,8 +149,8 @@ class PublishedWriter {
         value.metric != "parameters" && value.metric != "macs" &&
         value.calibration != calibration) {
       notes.push_back(value.calibration.empty()
-                          ? "calibration not recorded"
-                          : "calibration: " + value.calibration + ", size not stated");
+                          ? std::string("calibration not recorded")
+                          : fmt::format("calibration: {}, size not stated", value.calibration));
     }
     if (!value.note.empty()) notes.push_back(value.note);
     return notes;

@@ -26,7 +26,8 @@ TEST(StoredModel, IsInMemoryWhereItIsSmallAndStreamedOnRequest) {
   StoredModel streamed(Mini(), {}, Residence::kStreamed);
   EXPECT_TRUE(small.source().resident());
   EXPECT_FALSE(streamed.source().resident());
-  EXPECT_EQ(&streamed.resident(), &streamed.source());
+  const CausalLm& loaded = streamed.resident();
+  EXPECT_EQ(&streamed.source(), &loaded);
 }
 
 TEST(StoredModel, IsTheSameModelHoweverItIsHeld) {

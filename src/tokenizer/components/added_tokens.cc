@@ -1,10 +1,9 @@
 #include "tokenizer/components/added_tokens.h"
 
-#include <unicode/uchar.h>
-
 #include <algorithm>
 
 #include "base/strings.h"
+#include "tokenizer/components/characters.h"
 
 namespace condense {
 
@@ -19,16 +18,6 @@ char32_t LastCodePoint(std::string_view text) {
 char32_t FirstCodePoint(std::string_view text) {
   size_t position = 0;
   return NextCodePoint(text, position);
-}
-
-bool IsWhiteSpace(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)); }
-
-// \w of Unicode's UTS 18.
-bool IsWordCharacter(char32_t c) {
-  const auto character = static_cast<UChar32>(c);
-  return u_hasBinaryProperty(character, UCHAR_ALPHABETIC) ||
-         u_hasBinaryProperty(character, UCHAR_JOIN_CONTROL) ||
-         (U_GET_GC_MASK(character) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
 }
 
 size_t TrimmedEnd(std::string_view text) {

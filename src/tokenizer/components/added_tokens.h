@@ -30,6 +30,8 @@ struct AddedToken {
 struct NamedToken {
   AddedToken token;
   std::string where;  // the place that names it, to begin an error message with
+  // lstrip, rstrip and single_word replace those of a token that is there already.
+  bool sets_flags = false;
 };
 
 // Reads an element of "added_tokens" or "added_tokens_decoder", or an object {"content": ...}. The

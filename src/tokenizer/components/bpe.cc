@@ -152,7 +152,7 @@ void BpeEncoder::SplitBytes(std::string_view word) {
       AddSymbol(id);
       last_was_unknown_ = false;
     } else {
-      AddUnknown(word.substr(i, 1));
+      AddUnknown();
     }
   }
 }
@@ -165,7 +165,7 @@ void BpeEncoder::SplitCharacters(std::string_view word) {
     if (found != model_.characters_.end()) {
       AddSymbol(found->second);
     } else if (!AddByteTokens(character)) {
-      AddUnknown(character);
+      AddUnknown();
       continue;
     }
     last_was_unknown_ = false;
@@ -182,13 +182,8 @@ bool BpeEncoder::AddByteTokens(std::string_view character) {
   return true;
 }
 
-void BpeEncoder::AddUnknown(std::string_view character) {
-  if (!model_.options_.unknown) {
-    throw MakeError<DataError>(
-        "the vocabulary has no token for the {} 0x{} and names no unknown token",
-        model_.options_.byte_level ? "byte" : "character",
-        ToHex(reinterpret_cast<const uint8_t*>(character.data()), character.size()));
-  }
+void BpeEncoder::AddUnknown() {
+  if (!model_.options_.unknown) return;
   if (last_was_unknown_ && model_.options_.fuse_unknown) return;
   AddSymbol(*model_.options_.unknown);
   last_was_unknown_ = true;

@@ -28,6 +28,7 @@ struct BpeOptions {
   bool byte_fallback = false;  // an unknown character becomes its bytes' tokens "<0x41>"
   bool ignore_merges = false;  // a word that is a token is not split
   bool fuse_unknown = false;   // neighbouring unknown characters become one token
+  // Without it, a character or byte that has no token is left out, as in the reference.
   std::optional<TokenId> unknown;
 };
 
@@ -104,7 +105,7 @@ class BpeEncoder {
   void SplitBytes(std::string_view word);
   void SplitCharacters(std::string_view word);
   bool AddByteTokens(std::string_view character);
-  void AddUnknown(std::string_view character);
+  void AddUnknown();
   void Consider(uint32_t position);
   void JoinAll();
 

@@ -160,9 +160,14 @@ Decoder& Decoder::Metaspace(std::string replacement, bool drop_first) {
   return *this;
 }
 
+Decoder& Decoder::Join() {
+  joins_ = true;
+  return *this;
+}
+
 std::string Decoder::Decode(std::vector<std::string> tokens) const {
   for (const auto& step : steps_) step->Apply(tokens);
-  return Join(tokens, steps_.empty() ? " " : "");
+  return condense::Join(tokens, steps_.empty() && !joins_ ? " " : "");
 }
 
 namespace {
@@ -180,6 +185,7 @@ void AddStrip(const JsonNode& node, Decoder& decoder) {
 void AddSteps(const JsonNode& node, Decoder& decoder) {
   const std::string type = node.At("type").String();
   if (type == "Sequence") {
+    decoder.Join();  // one without steps
     for (const JsonNode& step : node.At("decoders").Elements()) AddSteps(step, decoder);
   } else if (type == "ByteLevel") {
     decoder.ByteLevel();

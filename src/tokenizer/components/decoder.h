@@ -1,5 +1,5 @@
-// Token strings back to text: the decoders ByteLevel, Replace, ByteFallback, Fuse, Strip and
-// Metaspace of tokenizer.json.
+// Token strings back to text: the decoders ByteLevel, Replace, ByteFallback, Fuse, Strip,
+// Metaspace and Sequence of tokenizer.json.
 #pragma once
 
 #include <memory>
@@ -31,10 +31,14 @@ class Decoder {
   // Replaces `replacement` by a space, or removes it from the first token if `drop_first`.
   Decoder& Metaspace(std::string replacement, bool drop_first);
 
-  // Without any step, tokens are joined by spaces.
+  // Tokens are joined as they are.
+  Decoder& Join();
+
+  // Without any decoder, tokens are joined by spaces.
   std::string Decode(std::vector<std::string> tokens) const;
 
  private:
+  bool joins_ = false;
   std::vector<std::unique_ptr<DecoderStep>> steps_;
 };
 

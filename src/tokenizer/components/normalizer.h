@@ -1,8 +1,11 @@
-// Changes to a text before it is split: the steps Prepend and Replace of tokenizer.json.
+// Changes to a text before it is split: the steps of tokenizer.json, but for those of BERT and the
+// compiled maps of SentencePiece.
 //
-// Unicode normalisation forms and case folding are refused by the reader, not ignored.
+// Unicode's normal forms and properties are those that the library `tokenizers` has, whose tables
+// are of Unicode 9: characters that came later are not decomposed, composed or reordered.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,21 +15,37 @@
 
 namespace condense {
 
+struct NormalizedText {
+  std::string text;
+  // The bytes at its beginning that come from the first character of the original. Metaspace with
+  // the scheme "first" asks for them.
+  size_t from_first = 0;
+};
+
+class NormalizerStep {
+ public:
+  virtual ~NormalizerStep() = default;
+  virtual void Apply(NormalizedText& text) const = 0;
+};
+
+enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
+
 class Normalizer {
  public:
-  Normalizer& Prepend(std::string text);
+  Normalizer& Prepend(std::string text);  // to a text that is not empty
   Normalizer& Replace(Pattern pattern, std::string content);
+  Normalizer& Unicode(NormalForm form);
+  Normalizer& Lowercase();  // character by character: a capital sigma becomes U+03C3 everywhere
+  Normalizer& StripSpace(bool left, bool right);
+  Normalizer& StripAccents();
 
   bool IsIdentity() const { return steps_.empty(); }
-  std::string Apply(std::string_view text) const;
+  NormalizedText Normalize(std::string_view text) const;
+  std::string Apply(std::string_view text) const { return Normalize(text).text; }
 
  private:
-  struct Step {
-    Pattern pattern;  // of a replacement
-    std::string content;
-    bool prepends = false;
-  };
-  std::vector<Step> steps_;
+  Normalizer& Add(std::unique_ptr<NormalizerStep> step);
+  std::vector<std::unique_ptr<NormalizerStep>> steps_;
 };
 
 // Reads the "normalizer" of a tokenizer.json. DataError for a type that is not known.

@@ -31,10 +31,25 @@ constexpr std::string_view kWordClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 // characters too.
 constexpr std::string_view kMoreWordCharacters = "\\xB2\\xB3\\xB9\\xBC-\\xBE";
 
+constexpr std::string_view kHexDigits = "0-9A-Fa-f";
+
 std::string ErrorText(int code) {
   std::array<PCRE2_UCHAR, 256> buffer{};
   pcre2_get_error_message(code, buffer.data(), buffer.size());
   return reinterpret_cast<const char*>(buffer.data());
+}
+
+pcre2_code* Compile(std::string_view expression, uint32_t options, int& error) {
+  PCRE2_SIZE offset = 0;
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), options,
+                       &error, &offset, nullptr);
+}
+
+bool IsScript(std::string_view name) {
+  int error = 0;
+  pcre2_code* code = Compile(fmt::format("\\p{{sc:{}}}", name), PCRE2_UTF, error);
+  pcre2_code_free(code);
+  return code != nullptr;
 }
 
 // Rewrites what Oniguruma and PCRE2 read differently.
@@ -47,16 +62,16 @@ class Translator {
     for (size_t i = 0; i < expression_.size(); ++i) {
       const char c = expression_[i];
       if (c == '\\' && i + 1 < expression_.size()) {
-        Escape(expression_[++i]);
-        continue;
-      }
-      if (in_class_) {
+        Escape(++i);
+      } else if (classes_ > 0) {
         InClass(c, i);
-      } else if (c == '[') {
-        in_class_ = true;
-        class_start_ = i + (i + 1 < expression_.size() && expression_[i + 1] == '^' ? 2 : 1);
+      } else {
+        if (c == '[') {
+          classes_ = 1;
+          class_start_ = i + (At(i + 1) == '^' ? 2 : 1);
+        }
+        out_ += c;
       }
-      out_ += c;
     }
     return std::move(out_);
   }
@@ -67,7 +82,19 @@ class Translator {
                                expression_, what);
   }
 
-  void Escape(char c) {
+  char At(size_t i) const { return i < expression_.size() ? expression_[i] : '\0'; }
+
+  // A set of characters, inside a class or as one.
+  void Set(std::string_view members, std::string_view more_outside = "") {
+    if (classes_ > 0) {
+      out_ += members;
+    } else {
+      out_ += fmt::format("[{}{}]", members, more_outside);
+    }
+  }
+
+  void Escape(size_t& i) {
+    const char c = expression_[i];
     switch (c) {
       case 's':
         out_ += "\\p{White_Space}";
@@ -76,31 +103,64 @@ class Translator {
         out_ += "\\P{White_Space}";
         return;
       case 'w':
-        out_ += in_class_ ? std::string(kWordClass)
-                          : fmt::format("[{}{}]", kWordClass, kMoreWordCharacters);
-        return;
+        return Set(kWordClass, kMoreWordCharacters);
       case 'W':
-        if (in_class_) Refuse("\\W inside a class");
+        if (classes_ > 0) Refuse("\\W inside a class");
         out_ += fmt::format("[^{}{}]", kWordClass, kMoreWordCharacters);
         return;
       case 'h':
+        return Set(kHexDigits);
       case 'H':
-        Refuse("\\h (a hexadecimal digit)");
+        if (classes_ > 0) Refuse("\\H inside a class");
+        out_ += fmt::format("[^{}]", kHexDigits);
+        return;
+      case 'p':
+      case 'P':
+        return Property(i);
       default:
         out_ += '\\', out_ += c;
     }
   }
 
+  // \p{Han} is the script. PCRE2 takes it for the script extensions, which are more characters.
+  void Property(size_t& i) {
+    out_ += '\\', out_ += expression_[i];
+    const size_t end = expression_.find('}', i);
+    if (At(i + 1) != '{' || end == expression_.npos) return;
+    const size_t begin = i + (At(i + 2) == '^' ? 3 : 2);
+    const std::string_view name = expression_.substr(begin, end - begin);
+    out_ += expression_.substr(i + 1, begin - i - 1);
+    if (IsScript(name)) out_ += "sc:";
+    out_ += name;
+    out_ += '}';
+    i = end;
+  }
+
+  // A class inside a class is a part of it, [^a[bc]] is [^abc], unless it is more than that.
   void InClass(char c, size_t i) {
-    const char next = i + 1 < expression_.size() ? expression_[i + 1] : '\0';
-    if (c == ']' && i > class_start_) in_class_ = false;
-    if (c == '[') Refuse("a class inside a class");
+    const char next = At(i + 1);
     if (c == '&' && next == '&') Refuse("an intersection of classes");
+    if (c == '[') {
+      if (next == '^' || next == ']' || next == ':' || At(i - 1) == '-') {
+        Refuse("a class of this kind inside a class");
+      }
+      ++classes_;
+      class_start_ = i + 1;
+      return;
+    }
+    if (c == ']' && i > class_start_) {
+      --classes_;
+      if (classes_ > 0) {
+        if (next == '-') Refuse("a class of this kind inside a class");
+        return;
+      }
+    }
+    out_ += c;
   }
 
   std::string_view expression_, where_;
   std::string out_;
-  bool in_class_ = false;
+  int classes_ = 0;         // that are open
   size_t class_start_ = 0;  // a ']' here is an ordinary character
 };
 
@@ -117,16 +177,20 @@ Pattern Pattern::Literal(std::string text) {
   return pattern;
 }
 
+Pattern Pattern::Characters(bool (*is_member)(char32_t)) {
+  Pattern pattern;
+  pattern.is_member_ = is_member;
+  return pattern;
+}
+
 Pattern Pattern::Regex(std::string_view expression, std::string_view where) {
   const std::string translated = Translator(expression, where).Run();
   int error = 0;
-  PCRE2_SIZE offset = 0;
   Pattern pattern;
   pattern.compiled_ = std::make_unique<Compiled>();
   // In Oniguruma ^ and $ match at every line.
-  pattern.compiled_->code = pcre2_compile(
-      reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
+  pattern.compiled_->code =
+      Compile(translated, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, error);
   if (pattern.compiled_->code == nullptr) {
     throw MakeError<DataError>("{}: malformed expression '{}': {}", where, expression,
                                ErrorText(error));
@@ -149,6 +213,15 @@ Pattern::Searcher::Searcher(const Pattern& pattern) : pattern_(pattern) {
 Pattern::Searcher::~Searcher() = default;
 
 bool Pattern::Searcher::FindFrom(std::string_view text, size_t position, TextRange& match) {
+  if (pattern_.is_member_ != nullptr) {
+    while (position < text.size()) {
+      match.begin = position;
+      const bool is_member = pattern_.is_member_(NextCodePoint(text, position));
+      match.end = position;
+      if (is_member) return true;
+    }
+    return false;
+  }
   if (!state_) {
     const size_t begin = text.find(pattern_.literal_, position);
     match = {begin, begin + pattern_.literal_.size()};
@@ -172,13 +245,17 @@ bool Pattern::Searcher::FindFrom(std::string_view text, size_t position, TextRan
 }
 
 void Pattern::Searcher::FindAll(std::string_view text, std::vector<TextRange>& matches) {
+  if (text.empty()) return;  // not even an empty match
   TextRange match;
+  size_t last_end = text.npos;
   for (size_t position = 0; position <= text.size() && FindFrom(text, position, match);) {
+    if (match.begin == match.end && match.end == last_end) {
+      if (position == text.size()) return;
+      NextCodePoint(text, position);
+      continue;
+    }
     matches.push_back(match);
-    position = match.end;
-    if (match.begin < match.end) continue;
-    if (position == text.size()) return;
-    NextCodePoint(text, position);  // an empty match: continue after the next character
+    position = last_end = match.end;
   }
 }
 

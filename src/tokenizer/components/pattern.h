@@ -1,8 +1,9 @@
-// Searches of tokenizer.json: a literal string or a regular expression, by PCRE2 over UTF-8.
+// Searches of tokenizer.json: a literal string, a set of characters, or a regular expression, by
+// PCRE2 over UTF-8.
 //
 // The expressions are written for Oniguruma. Where PCRE2 reads the same letters differently they
-// are translated (\s and \w mean Unicode's White_Space and word characters) or refused (nested
-// classes).
+// are translated (\s and \w mean Unicode's White_Space and word characters, \p{Han} a script, a
+// class inside a class is a part of it) or refused (intersections of classes).
 #pragma once
 
 #include <memory>
@@ -20,6 +21,8 @@ struct TextRange {
 class Pattern {
  public:
   static Pattern Literal(std::string text);
+  // Each character for which `is_member` is true is a match.
+  static Pattern Characters(bool (*is_member)(char32_t));
   // DataError, beginning with `where`, if the expression is malformed or not supported.
   static Pattern Regex(std::string_view expression, std::string_view where);
   ~Pattern();
@@ -32,7 +35,8 @@ class Pattern {
     explicit Searcher(const Pattern& pattern);
     ~Searcher();
     Searcher(const Searcher&) = delete;
-    // Appends the matches in `text` (valid UTF-8), in order and without overlap, to `matches`.
+    // Appends the matches in `text` (valid UTF-8), in order and without overlap, to `matches`. An
+    // empty match where the match before it ends does not count, nor one in an empty text.
     void FindAll(std::string_view text, std::vector<TextRange>& matches);
 
    private:
@@ -46,7 +50,8 @@ class Pattern {
   Pattern();
   struct Compiled;
   std::string literal_;
-  std::unique_ptr<Compiled> compiled_;  // null: a literal
+  bool (*is_member_)(char32_t) = nullptr;
+  std::unique_ptr<Compiled> compiled_;  // null: a literal or a set of characters
 };
 
 // `text` with every match replaced by `content`.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -38,13 +39,17 @@ class PipelineTokenizer final : public Tokenizer {
     }
     std::vector<TokenId> ids;
     std::deque<std::string> storage;
-    BpeEncoder encoder(*parts_.model, ids);
+    std::optional<BpeEncoder> bpe;
+    if (parts_.model) bpe.emplace(*parts_.model, ids);
+    const auto encode = [&](std::string_view word) {
+      bpe ? bpe->Append(word) : parts_.unigram->Encode(word, ids);
+    };
     if (special == SpecialTokens::kAdd) ids = parts_.prefix;
     for (const TextSegment& segment : raw_matcher_.Split(text)) {
       if (segment.id >= 0) {
         ids.push_back(segment.id);
       } else {
-        EncodeSegment({segment.text, segment.text.data() == text.data()}, storage, encoder, ids);
+        EncodeSegment({segment.text, segment.text.data() == text.data()}, storage, encode, ids);
       }
     }
     if (special == SpecialTokens::kAdd) {
@@ -73,20 +78,25 @@ class PipelineTokenizer final : public Tokenizer {
   const std::string& digest() const override { return digest_; }
 
  private:
-  void EncodeSegment(Word segment, std::deque<std::string>& storage, BpeEncoder& encoder,
+  void EncodeSegment(Word segment, std::deque<std::string>& storage,
+                     const std::function<void(std::string_view)>& encode,
                      std::vector<TokenId>& ids) const {
+    size_t from_first = 1;
     if (!parts_.normalizer.IsIdentity()) {
-      segment.text = storage.emplace_back(parts_.normalizer.Apply(segment.text));
+      NormalizedText normalized = parts_.normalizer.Normalize(segment.text);
+      segment.text = storage.emplace_back(std::move(normalized.text));
+      from_first = normalized.from_first;
     }
     for (const TextSegment& part : normalized_matcher_.Split(segment.text)) {
       if (part.id >= 0) {
         ids.push_back(part.id);
         continue;
       }
-      const bool starts_text = segment.starts_text && part.text.data() == segment.text.data();
+      const auto begin = static_cast<size_t>(part.text.data() - segment.text.data());
+      const bool starts_text = segment.starts_text && begin < from_first;
       std::vector<Word> words = {{part.text, starts_text}};
       parts_.pre_tokenizer.Apply(words, storage);
-      for (const Word& word : words) encoder.Append(word.text);
+      for (const Word& word : words) encode(word.text);
     }
   }
 
@@ -115,6 +125,12 @@ TokenId PipelineParts::Define(const NamedToken& named) {
   if (before == added.end()) {
     added.push_back(token);
   } else {
+    if (named.sets_flags) {
+      before->lstrip = token.lstrip;
+      before->rstrip = token.rstrip;
+      before->single_word = token.single_word;
+      if (!before->special) before->normalized &= token.normalized;
+    }
     before->special |= token.special;
   }
   return token.id;

@@ -1,5 +1,5 @@
-// The one implementation of Tokenizer: added tokens, normaliser, pre-tokenizer, BPE, and the ids
-// put in front of a text and after it.
+// The one implementation of Tokenizer: added tokens, normaliser, pre-tokenizer, BPE or a unigram
+// model, and the ids put in front of a text and after it.
 //
 // Every file format is translated into the parts of this pipeline. They are those of the library
 // `tokenizers`, in its order.
@@ -15,6 +15,7 @@
 #include "tokenizer/components/decoder.h"
 #include "tokenizer/components/normalizer.h"
 #include "tokenizer/components/pre_tokenizer.h"
+#include "tokenizer/components/unigram.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -26,12 +27,14 @@ struct PipelineParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   std::optional<BpeModel> model;
+  std::optional<UnigramModel> unigram;  // where there is no BPE model
   Decoder decoder;
   std::vector<TokenId> prefix, suffix;  // added by SpecialTokens::kAdd
   std::optional<TokenId> bos, eos;
 
   // Makes `named` an added token. A token that the vocabulary lacks is added to it with its id;
-  // DataError if it has no id or the vocabulary has another one.
+  // DataError if it has no id or the vocabulary has another one. Once special, a token stays so and
+  // is looked for where it was before.
   TokenId Define(const NamedToken& named);
 };
 

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "tokenizer/components/byte_alphabet.h"
+#include "tokenizer/components/characters.h"
 #include "tokenizer/components/normalizer.h"
 
 namespace condense {
@@ -143,26 +145,45 @@ class SpaceMarkStep final : public PreTokenizerStep {
   Pattern space_;
 };
 
+class SpellBytesStep final : public PreTokenizerStep {
+ public:
+  void Apply(std::vector<Word>& words, std::deque<std::string>& storage) const override {
+    for (Word& word : words) word.text = storage.emplace_back(EncodeBytes(word.text));
+  }
+};
+
 // Of GPT-2 (Radford et al. 2019), src/encoder.py.
 constexpr std::string_view kGpt2Words =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 }  // namespace
 
-PreTokenizer& PreTokenizer::Split(SplitRule rule) {
-  steps_.push_back(std::make_unique<SplitStep>(std::move(rule)));
+PreTokenizer& PreTokenizer::Add(std::unique_ptr<PreTokenizerStep> step) {
+  SpellBytes();
+  steps_.push_back(std::move(step));
   return *this;
 }
 
+PreTokenizer& PreTokenizer::SpellBytes() {
+  if (byte_level_) steps_.push_back(std::make_unique<SpellBytesStep>());
+  byte_level_ = false;
+  return *this;
+}
+
+PreTokenizer& PreTokenizer::Split(SplitRule rule) {
+  return Add(std::make_unique<SplitStep>(std::move(rule)));
+}
+
 PreTokenizer& PreTokenizer::ByteLevel(bool add_prefix_space, bool split_like_gpt2) {
-  byte_level_ = true;
-  if (add_prefix_space) steps_.push_back(std::make_unique<PrefixSpaceStep>());
+  SpellBytes();
+  if (add_prefix_space) Add(std::make_unique<PrefixSpaceStep>());
   if (split_like_gpt2) Split({Pattern::Regex(kGpt2Words, "the expression of GPT-2")});
+  byte_level_ = true;
   return *this;
 }
 
 PreTokenizer& PreTokenizer::Metaspace(MetaspaceRule rule) {
-  steps_.push_back(std::make_unique<SpaceMarkStep>(rule.replacement, rule.prepend));
+  Add(std::make_unique<SpaceMarkStep>(rule.replacement, rule.prepend));
   if (rule.split) Split({Pattern::Literal(rule.replacement), SplitBehavior::kMergedWithNext});
   return *this;
 }
@@ -180,34 +201,53 @@ SplitBehavior ReadBehavior(const JsonNode& node) {
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return SplitBehavior::kMergedWithNext;
   if (name == "Contiguous") return SplitBehavior::kContiguous;
-  throw MakeError<DataError>("{}: unknown split behavior '{}'", node.where(), name);
+  throw MakeError<DataError>("{}: unknown split behavior '{}'{}", node.where(), name,
+                             SuggestName(name, {"Isolated", "Removed", "MergedWithPrevious",
+                                                "MergedWithNext", "Contiguous"}));
 }
 
-void AddSteps(const JsonNode& node, PreTokenizer& pre_tokenizer) {
+void AddSteps(const JsonNode& node, std::optional<bool> lone_prefix_space,
+              PreTokenizer& pre_tokenizer) {
   const std::string type = node.At("type").String();
-  if (pre_tokenizer.byte_level()) {
-    throw MakeError<DataError>("{}: '{}' after ByteLevel is not supported", node.where(), type);
-  }
+  const auto split_at = [&](bool (*is_member)(char32_t), SplitBehavior behavior) {
+    pre_tokenizer.Split({Pattern::Characters(is_member), behavior});
+  };
   if (type == "Sequence") {
-    for (const JsonNode& step : node.At("pretokenizers").Elements()) AddSteps(step, pre_tokenizer);
+    for (const JsonNode& step : node.At("pretokenizers").Elements()) {
+      AddSteps(step, std::nullopt, pre_tokenizer);
+    }
   } else if (type == "Split") {
     pre_tokenizer.Split({ReadPattern(node.At("pattern")), ReadBehavior(node.At("behavior")),
                          node.BoolOr("invert", false)});
   } else if (type == "ByteLevel") {
-    pre_tokenizer.ByteLevel(node.BoolOr("add_prefix_space", true), node.BoolOr("use_regex", true));
+    pre_tokenizer.ByteLevel(lone_prefix_space.value_or(node.BoolOr("add_prefix_space", true)),
+                            node.BoolOr("use_regex", true));
   } else if (type == "Metaspace") {
     pre_tokenizer.Metaspace(ReadMetaspace(node));
+  } else if (type == "Digits") {
+    split_at(IsNumeric, node.BoolOr("individual_digits", false) ? SplitBehavior::kIsolated
+                                                                : SplitBehavior::kContiguous);
+  } else if (type == "Punctuation") {
+    const auto behavior = node.Find("behavior");
+    split_at(IsPunctuation, behavior ? ReadBehavior(*behavior) : SplitBehavior::kIsolated);
+  } else if (type == "WhitespaceSplit") {
+    split_at(IsWhiteSpace, SplitBehavior::kRemoved);
+  } else if (type == "Whitespace") {  // the matches of \w+|[^\w\s]+
+    split_at(IsWhiteSpace, SplitBehavior::kRemoved);
+    split_at(IsWordCharacter, SplitBehavior::kContiguous);
   } else {
-    throw MakeError<DataError>("{}: unsupported pre_tokenizer '{}'{}", node.where(), type,
-                               SuggestName(type, {"Sequence", "Split", "ByteLevel", "Metaspace"}));
+    throw MakeError<DataError>(
+        "{}: unsupported pre_tokenizer '{}'{}", node.where(), type,
+        SuggestName(type, {"Sequence", "Split", "ByteLevel", "Metaspace", "Digits", "Punctuation",
+                           "Whitespace", "WhitespaceSplit"}));
   }
 }
 
 }  // namespace
 
-PreTokenizer ReadPreTokenizer(const JsonNode& node) {
+PreTokenizer ReadPreTokenizer(const JsonNode& node, std::optional<bool> lone_prefix_space) {
   PreTokenizer pre_tokenizer;
-  AddSteps(node, pre_tokenizer);
+  AddSteps(node, lone_prefix_space, pre_tokenizer);
   return pre_tokenizer;
 }
 

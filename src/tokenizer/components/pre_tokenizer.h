@@ -1,11 +1,13 @@
-// Splits a text into the words within which BPE joins symbols: the steps Split, ByteLevel and
-// Metaspace of tokenizer.json.
+// Splits a text into the words that the model encodes one by one: the steps of tokenizer.json,
+// but for those of BERT (BertPreTokenizer, UnicodeScripts and the like).
 //
-// ByteLevel's rewriting of bytes as characters is not done here: a byte-level BpeModel takes bytes.
+// ByteLevel as the last step leaves the bytes as they are, because a byte-level BpeModel takes
+// bytes. Before another step it rewrites them in the alphabet of GPT-2.
 #pragma once
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,17 +52,23 @@ class PreTokenizer {
   PreTokenizer& Split(SplitRule rule);
   PreTokenizer& ByteLevel(bool add_prefix_space, bool split_like_gpt2);
   PreTokenizer& Metaspace(MetaspaceRule rule);
+  // Rewrites the bytes here if the last step was ByteLevel: for models that do not take bytes.
+  PreTokenizer& SpellBytes();
 
+  // The words are bytes that stand for characters of GPT-2's alphabet.
   bool byte_level() const { return byte_level_; }
   void Apply(std::vector<Word>& words, std::deque<std::string>& storage) const;
 
  private:
+  PreTokenizer& Add(std::unique_ptr<PreTokenizerStep> step);
+
   std::vector<std::unique_ptr<PreTokenizerStep>> steps_;
   bool byte_level_ = false;
 };
 
 // Reads the "pre_tokenizer" of a tokenizer.json. DataError for a type that is not known.
-PreTokenizer ReadPreTokenizer(const JsonNode& node);
+// `lone_prefix_space` replaces add_prefix_space of a ByteLevel that is the only step.
+PreTokenizer ReadPreTokenizer(const JsonNode& node, std::optional<bool> lone_prefix_space = {});
 // The fields that the pre-tokenizer and the decoder of this name share.
 MetaspaceRule ReadMetaspace(const JsonNode& node);
 

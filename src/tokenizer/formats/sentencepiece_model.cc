@@ -1,10 +1,11 @@
-// Reads tokenizer.model of SentencePiece (Kudo & Richardson 2018), as LLaMA-1 and -2 have it: BPE
-// over characters with byte fall-back. The format is sentencepiece_model.proto.
+// Reads tokenizer.model of SentencePiece (Kudo & Richardson 2018): BPE over characters with byte
+// fall-back, as LLaMA-1 and -2 have it, or a unigram model. The format is
+// sentencepiece_model.proto.
 //
 // Ids are those of the reference tokenizer made from the file (LlamaTokenizer), which differ from
 // the library's in two ways: text that spells <s>, </s> or <unk> becomes that token, with a dummy
-// prefix for each part between; and remove_extra_whitespaces is ignored. Unigram models and
-// character maps (NFKC) are refused.
+// prefix for each part between; and remove_extra_whitespaces is ignored. Character maps (NFKC) are
+// refused.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -104,6 +105,9 @@ enum PieceType {
   kByte = 6
 };
 
+// TrainerSpec.ModelType
+enum ModelType { kUnigram = 1, kBpe = 2 };
+
 struct Piece {
   std::string_view text;
   float score = 0;
@@ -113,7 +117,7 @@ struct Piece {
 // The fields of the model that are used, with the defaults of the proto.
 struct SentencePieceModel {
   std::vector<Piece> pieces;
-  int model_type = 1;  // 1: unigram, 2: BPE
+  int model_type = kUnigram;
   bool whitespace_as_suffix = false, byte_fallback = false;
   int32_t unknown_id = 0, bos_id = 1, eos_id = 2;
   bool has_character_map = false, add_dummy_prefix = true, escape_whitespaces = true;
@@ -174,10 +178,13 @@ SentencePieceModel ParseModel(std::string_view bytes, const std::string& path) {
 
 void CheckSupported(const SentencePieceModel& model, const std::string& path) {
   const auto refuse = [&](std::string_view what) {
-    throw MakeError<DataError>("{}: {}; supported: BPE as LLaMA-2 has it", path, what);
+    throw MakeError<DataError>("{}: {}; supported: BPE as LLaMA-2 has it, and unigram models", path,
+                               what);
   };
   if (model.pieces.empty()) refuse("no pieces");
-  if (model.model_type != 2) refuse(fmt::format("model type {} is not BPE", model.model_type));
+  if (model.model_type != kUnigram && model.model_type != kBpe) {
+    refuse(fmt::format("model type {} is neither BPE (2) nor unigram (1)", model.model_type));
+  }
   if (model.has_character_map) refuse("a normalization map (NFKC or the like) is not supported");
   if (!model.escape_whitespaces) refuse("escape_whitespaces=false is not supported");
   if (model.whitespace_as_suffix) refuse("treat_whitespace_as_suffix is not supported");
@@ -215,6 +222,28 @@ std::vector<BpeMerge> MergesOfPieces(const std::vector<Piece>& pieces) {
     }
   }
   return merges;
+}
+
+void SetUpBpe(const SentencePieceModel& model, const std::string& path, PipelineParts& parts) {
+  BpeOptions options;
+  options.byte_fallback = model.byte_fallback;
+  options.fuse_unknown = true;
+  options.unknown = model.unknown_id;
+  if (parts.vocabulary.Token(model.unknown_id) == nullptr) {
+    throw MakeError<DataError>("{}: unk_id is {}, which is no piece", path, model.unknown_id);
+  }
+  parts.model.emplace(parts.vocabulary, MergesOfPieces(model.pieces), options);
+}
+
+// As the reference tokenizer is made from the file: the first three pieces have the score 0, the
+// first is the unknown token, and bytes are fallen back on whatever the file says.
+void SetUpUnigram(const SentencePieceModel& model, PipelineParts& parts) {
+  std::vector<double> scores;
+  for (const Piece& piece : model.pieces) {
+    scores.push_back(scores.size() < 3 ? 0.0 : static_cast<double>(piece.score));
+  }
+  parts.unigram.emplace(parts.vocabulary, std::move(scores),
+                        UnigramOptions{.unknown = 0, .byte_fallback = true});
 }
 
 void DefinePieces(const SentencePieceModel& model, const std::string& path, PipelineParts& parts) {
@@ -269,14 +298,11 @@ std::unique_ptr<Tokenizer> LoadSentencePiece(TokenizerFolder& folder, std::strin
   PipelineParts parts;
   DefinePieces(model, path, parts);
   SetUpSpaces(settings, model.add_dummy_prefix, parts);
-  BpeOptions options;
-  options.byte_fallback = model.byte_fallback;
-  options.fuse_unknown = true;
-  options.unknown = model.unknown_id;
-  if (parts.vocabulary.Token(model.unknown_id) == nullptr) {
-    throw MakeError<DataError>("{}: unk_id is {}, which is no piece", path, model.unknown_id);
+  if (model.model_type == kBpe) {
+    SetUpBpe(model, path, parts);
+  } else {
+    SetUpUnigram(model, parts);
   }
-  parts.model.emplace(parts.vocabulary, MergesOfPieces(model.pieces), options);
   parts.bos = ControlPiece(model, model.bos_id);
   parts.eos = ControlPiece(model, model.eos_id);
   if (!settings.add_bos_token)

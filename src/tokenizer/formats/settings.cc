@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 
@@ -41,7 +42,7 @@ void ReadNames(const JsonNode& root, TokenizerSettings& settings) {
 void ReadAddedTokensDecoder(const JsonNode& node, TokenizerSettings& settings) {
   for (const std::string& key : node.Keys()) {
     const JsonNode member = node.At(key);
-    NamedToken named{ReadAddedToken(member), member.where()};
+    NamedToken named{ReadAddedToken(member), member.where(), /*sets_flags=*/true};
     const char* end = key.data() + key.size();
     const auto parsed = std::from_chars(key.data(), end, named.token.id);
     if (parsed.ec != std::errc() || parsed.ptr != end || named.token.id < 0) {
@@ -66,6 +67,11 @@ void ReadConfig(const JsonNode& root, TokenizerSettings& settings) {
   settings.add_eos_token = FindBool(root, "add_eos_token");
   settings.add_prefix_space = FindBool(root, "add_prefix_space");
   settings.legacy = FindBool(root, "legacy");
+  const std::string& named = settings.tokenizer_class;
+  if (!named.empty() && named != "LlamaTokenizer" && named != "LlamaTokenizerFast") {
+    const bool is_null = root.value().contains("add_prefix_space") && !settings.add_prefix_space;
+    if (!is_null) settings.byte_level_prefix_space = settings.add_prefix_space.value_or(false);
+  }
   ReadNames(root, settings);
   if (const auto node = root.Find("added_tokens_decoder")) ReadAddedTokensDecoder(*node, settings);
 }

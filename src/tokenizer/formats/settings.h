@@ -16,6 +16,9 @@ namespace condense {
 struct TokenizerSettings {
   std::string tokenizer_class;  // empty if not named
   std::optional<bool> add_bos_token, add_eos_token, add_prefix_space, legacy;
+  // Replaces add_prefix_space of a tokenizer.json whose pre-tokenizer is ByteLevel alone. Classes
+  // other than LlamaTokenizer take a key that is absent for false; null leaves the file's.
+  std::optional<bool> byte_level_prefix_space;
   // "bos_token", "eos_token", "unk_token", "pad_token", ... and the additional special tokens.
   std::map<std::string, NamedToken> roles;
   std::vector<NamedToken> additional;

@@ -1,5 +1,6 @@
 // Reads tokenizer.json, the file of the library `tokenizers`: BPE models, byte-level or
-// SentencePiece-like. Truncation and padding settings concern batches and are ignored.
+// SentencePiece-like, and unigram models. Truncation and padding settings concern batches and are
+// ignored.
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -49,12 +50,15 @@ void RequireEmpty(const JsonNode& model, const char* key) {
                              affix);
 }
 
-void ReadModel(const JsonNode& model, PipelineParts& parts) {
-  const std::string type = model.StringOr("type", "BPE");
-  if (type != "BPE") {
-    throw MakeError<DataError>("{}: unsupported model type '{}'; supported: BPE", model.where(),
-                               type);
-  }
+std::optional<TokenId> FindUnknown(const JsonNode& model, const Vocabulary& vocabulary) {
+  const auto node = model.Find("unk_token");
+  if (!node) return std::nullopt;
+  if (const auto id = vocabulary.Find(node->String())) return id;
+  throw MakeError<DataError>("{}: the vocabulary lacks the unknown token \"{}\"", node->where(),
+                             node->String());
+}
+
+void ReadBpe(const JsonNode& model, PipelineParts& parts) {
   RequireEmpty(model, "continuing_subword_prefix");
   RequireEmpty(model, "end_of_word_suffix");
   if (const auto dropout = model.Find("dropout"); dropout && dropout->value() != 0) {
@@ -67,14 +71,46 @@ void ReadModel(const JsonNode& model, PipelineParts& parts) {
   options.byte_fallback = model.BoolOr("byte_fallback", false);
   options.ignore_merges = model.BoolOr("ignore_merges", false);
   options.fuse_unknown = model.BoolOr("fuse_unk", false);
-  if (const auto unknown = model.Find("unk_token")) {
-    options.unknown = parts.vocabulary.Find(unknown->String());
-    if (!options.unknown) {
-      throw MakeError<DataError>("{}: the vocabulary lacks the unknown token \"{}\"",
-                                 unknown->where(), unknown->String());
-    }
-  }
+  options.unknown = FindUnknown(model, parts.vocabulary);
   parts.model.emplace(parts.vocabulary, ReadMerges(model.At("merges"), parts.vocabulary), options);
+}
+
+// "vocab": [["<unk>", 0.0], ["a", -1.5], ...], in the order of the ids.
+void ReadUnigram(const JsonNode& model, PipelineParts& parts) {
+  const JsonNode list = model.At("vocab");
+  if (!list.IsArray()) throw MakeError<DataError>("{}: expected an array", list.where());
+  std::vector<double> scores;
+  for (const nlohmann::json& entry : list.value()) {
+    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) {
+      throw MakeError<DataError>("{}: entry {} is not [\"token\", score]", list.where(),
+                                 scores.size());
+    }
+    parts.vocabulary.Add(entry[0].get_ref<const std::string&>(),
+                         static_cast<int64_t>(scores.size()), list.where());
+    scores.push_back(entry[1].get<double>());
+  }
+  UnigramOptions options;
+  options.byte_fallback = model.BoolOr("byte_fallback", false);
+  if (const auto unknown = model.Find("unk_id")) {
+    if (parts.vocabulary.Token(unknown->Integer()) == nullptr) {
+      throw MakeError<DataError>("{}: {} is not one of the {} tokens", unknown->where(),
+                                 unknown->Integer(), scores.size());
+    }
+    options.unknown = static_cast<TokenId>(unknown->Integer());
+  }
+  parts.pre_tokenizer.SpellBytes();
+  parts.unigram.emplace(parts.vocabulary, std::move(scores), options);
+}
+
+void ReadModel(const JsonNode& model, PipelineParts& parts) {
+  // Older files do not name the type.
+  const auto vocabulary = model.Find("vocab");
+  const std::string otherwise = vocabulary && vocabulary->IsArray() ? "Unigram" : "BPE";
+  const std::string type = model.StringOr("type", otherwise);
+  if (type == "BPE") return ReadBpe(model, parts);
+  if (type == "Unigram") return ReadUnigram(model, parts);
+  throw MakeError<DataError>("{}: unsupported model type '{}'; supported: BPE, Unigram",
+                             model.where(), type);
 }
 
 void ReadAddedTokens(const JsonNode& root, PipelineParts& parts) {
@@ -167,14 +203,17 @@ void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
 std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
   const JsonFile file = folder.ReadJson("tokenizer.json");
   const JsonNode root = file.root();
+  const TokenizerSettings settings = ReadSettings(folder);
   PipelineParts parts;
   if (const auto node = root.Find("normalizer")) parts.normalizer = ReadNormalizer(*node);
-  if (const auto node = root.Find("pre_tokenizer")) parts.pre_tokenizer = ReadPreTokenizer(*node);
+  if (const auto node = root.Find("pre_tokenizer")) {
+    parts.pre_tokenizer = ReadPreTokenizer(*node, settings.byte_level_prefix_space);
+  }
   ReadModel(root.At("model"), parts);
   if (const auto node = root.Find("decoder")) parts.decoder = ReadDecoder(*node);
   ReadAddedTokens(root, parts);
   if (const auto node = root.Find("post_processor")) ReadPostProcessor(*node, parts);
-  ApplySettings(ReadSettings(folder), parts);
+  ApplySettings(settings, parts);
   FindUnnamedBosAndEos(folder, parts);
   return MakePipeline(std::move(parts), folder.FinishDigest());
 }

@@ -62,6 +62,19 @@ TEST_P(TokenizerJsonGolden, EveryStringEquals) {
   EXPECT_EQ(tokenizer->eos(), golden["eos_token_id"]);
 }
 
+// A model that people have: single digits, then byte-level BPE.
+TEST(SmolLmGolden, EveryStringEquals) {
+  const fs::path golden = SharedFolder() / "golden/smollm2/tokenizer/smollm2-135m.json";
+  CONDENSE_SKIP_WITHOUT(golden);
+  CONDENSE_SKIP_WITHOUT(ModelFolder("smollm2-135m"));
+  const auto tokenizer = LoadTokenizer(ModelFolder("smollm2-135m"));
+  const json expected = ReadJson(golden);
+  ExpectEqualsGolden(*tokenizer, expected);
+  EXPECT_EQ(tokenizer->size(), expected["length"]);
+  EXPECT_EQ(tokenizer->bos(), expected["bos_token_id"]);
+  EXPECT_EQ(tokenizer->eos(), expected["eos_token_id"]);
+}
+
 class OlderFilesGolden : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, OlderFilesGolden,
                          testing::Values("llama2-mini", "stories260k", "opt-mini"), ModelName);

@@ -1,4 +1,5 @@
 // Malformed and inconsistent files are refused with a sentence that names file and place.
+#include <cstring>
 #include <functional>
 
 #include "base/error.h"
@@ -96,17 +97,40 @@ TEST(Refusal, ALargeFileStoreStandIn) {
 }
 
 TEST(Refusal, UnknownParts) {
-  EXPECT_THAT(RefusalWith("/normalizer", {{"type", "NFKC"}}),
-              HasSubstr("tokenizer.json: normalizer: unsupported normalizer 'NFKC'"));
+  EXPECT_THAT(RefusalWith("/normalizer", {{"type", "Precompiled"}}),
+              HasSubstr("tokenizer.json: normalizer: unsupported normalizer 'Precompiled'; known: "
+                        "Lowercase, NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence, Strip, "
+                        "StripAccents"));
+  EXPECT_THAT(RefusalWith("/pre_tokenizer", {{"type", "BertPreTokenizer"}}),
+              HasSubstr("known: ByteLevel, Digits, Metaspace, Punctuation, Sequence, Split, "
+                        "Whitespace, WhitespaceSplit"));
+  EXPECT_THAT(RefusalWith("/pre_tokenizer", {{"type", "Punctuation"}, {"behavior", "Isolate"}}),
+              HasSubstr("unknown split behavior 'Isolate'; did you mean 'Isolated'?"));
   EXPECT_THAT(RefusalWith("/pre_tokenizer", {{"type", "Metaspac"}}),
               HasSubstr("unsupported pre_tokenizer 'Metaspac'; did you mean 'Metaspace'?"));
   EXPECT_THAT(RefusalWith("/decoder", {{"type", "WordPiece"}}),
               HasSubstr("unsupported decoder 'WordPiece'"));
   EXPECT_THAT(RefusalWith("/post_processor", {{"type", "BertProcessing"}}),
               HasSubstr("unsupported post_processor 'BertProcessing'"));
-  EXPECT_THAT(RefusalWith("/model/type", "Unigram"), HasSubstr("unsupported model type 'Unigram'"));
+  EXPECT_THAT(RefusalWith("/model/type", "WordPiece"),
+              HasSubstr("unsupported model type 'WordPiece'; supported: BPE, Unigram"));
   EXPECT_THAT(RefusalWith("/model/dropout", 0.1), HasSubstr("model.dropout"));
   EXPECT_THAT(RefusalWith("/model/end_of_word_suffix", "</w>"), HasSubstr("end_of_word_suffix"));
+}
+
+TEST(Refusal, AUnigramModelThatIsIncomplete) {
+  const auto refusal = [](const json& vocabulary, const json& unknown) {
+    json file = {{"model", {{"type", "Unigram"}, {"vocab", vocabulary}, {"unk_id", unknown}}}};
+    return Refusal({{"tokenizer.json", file.dump()}});
+  };
+  const json vocabulary = json::parse(R"([["<unk>", 0], ["a", -1.5]])");
+  EXPECT_EQ(refusal(vocabulary, 0), "(no DataError)");
+  EXPECT_THAT(refusal(vocabulary, 2), HasSubstr("model.unk_id: 2 is not one of the 2 tokens"));
+  EXPECT_THAT(refusal({{"a", 0}}, 0), HasSubstr("model.vocab: expected an array"));
+  EXPECT_THAT(refusal(json::parse(R"([["<unk>", "0"]])"), 0),
+              HasSubstr("model.vocab: entry 0 is not [\"token\", score]"));
+  EXPECT_THAT(refusal(json::parse(R"([["a", 0], ["a", 1]])"), 0),
+              HasSubstr("the token \"a\" has two ids, 0 and 1"));
 }
 
 TEST(Refusal, AMalformedExpression) {
@@ -161,6 +185,37 @@ TEST(Settings, AddTokensAndReplaceWhatTheTemplateAdds) {
   EXPECT_EQ(tokenizer->eos(), 258);
   EXPECT_EQ(tokenizer->Decode(Ids{'a', 260, 258}, {.skip_special = true}), "a");
   EXPECT_THAT(MessageOf([&] { tokenizer->Decode(Ids{259}); }), HasSubstr("no token 259"));
+}
+
+TEST(Settings, ReplaceTheFlagsOfTokensButNotWhereTheyAreLookedFor) {
+  const auto encode = [](const char* flags, std::string_view text) {
+    const auto tokenizer =
+        Load({{"tokenizer.json", TokenizerJson().dump()},
+              {"tokenizer_config.json",
+               fmt::format(R"({{"added_tokens_decoder": {{"258": {{"content": "</s>", {}}}}}}})",
+                           flags)}});
+    return tokenizer->Encode(text, SpecialTokens::kNone);
+  };
+  EXPECT_EQ(encode(R"("special": true)", "a </s> b").size(), 5u);
+  EXPECT_EQ(encode(R"("special": true, "lstrip": true)", "a </s> b").size(), 4u);
+  EXPECT_EQ(encode(R"("rstrip": true, "normalized": true)", "a </s> b").size(), 4u);
+}
+
+// As transformers 4.57 does for classes other than LlamaTokenizer.
+TEST(Settings, SayWhetherALoneByteLevelAddsASpace) {
+  const auto adds = [](bool in_file, const std::string& config) {
+    json file = TokenizerJson();
+    file["pre_tokenizer"]["add_prefix_space"] = in_file;
+    const auto tokenizer =
+        Load({{"tokenizer.json", file.dump()}, {"tokenizer_config.json", config}});
+    return tokenizer->Encode("ab", SpecialTokens::kNone).size() == 2;
+  };
+  const std::string other = R"("tokenizer_class": "PreTrainedTokenizerFast")";
+  EXPECT_FALSE(adds(true, "{" + other + "}"));
+  EXPECT_TRUE(adds(false, "{" + other + R"(, "add_prefix_space": true})"));
+  EXPECT_TRUE(adds(true, "{" + other + R"(, "add_prefix_space": null})"));
+  EXPECT_TRUE(adds(true, R"({"tokenizer_class": "LlamaTokenizer"})"));
+  EXPECT_TRUE(adds(true, "{}"));
 }
 
 TEST(Settings, ChangeTheDigest) {
@@ -221,7 +276,8 @@ TEST(SentencePieceModel, Refuses) {
   EXPECT_THAT(refusal((pieces + bpe).substr(0, pieces.size() - 1)), HasSubstr("truncated"));
   EXPECT_THAT(refusal(""), HasSubstr("no pieces"));
   EXPECT_THAT(refusal("hello"), HasSubstr("neither a SentencePiece model nor tiktoken ranks"));
-  EXPECT_THAT(refusal(pieces), HasSubstr("model type 1 is not BPE"));
+  EXPECT_EQ(refusal(pieces), "(no DataError)");
+  EXPECT_THAT(refusal(pieces + Field(2, Number(3, 3))), HasSubstr("model type 3 is neither BPE"));
   EXPECT_THAT(refusal(pieces + Piece("a") + bpe),
               HasSubstr("the token \"a\" has two ids, 3 and 4"));
   EXPECT_THAT(refusal(pieces + Piece("b", 5) + bpe), HasSubstr("piece 4 has the type 5"));
@@ -240,6 +296,23 @@ TEST(SentencePieceModel, LegacyFalsePrependsOnlyAtTheStart) {
   EXPECT_EQ(encode(R"({"legacy": true})", "a</s>a"), (Ids{4, 3, 2, 4, 3}));
   EXPECT_EQ(encode(R"({"legacy": false})", "a</s>a"), (Ids{4, 3, 2, 3}));
   EXPECT_EQ(encode(R"({"add_prefix_space": false})", "a</s>a"), (Ids{3, 2, 3}));
+}
+
+std::string Scored(const std::string& text, float score) {
+  std::string bytes(4, '\0');
+  std::memcpy(bytes.data(), &score, 4);
+  return Field(1, Field(1, text) + std::string(1, 2 << 3 | 5) + bytes);
+}
+
+TEST(SentencePieceModel, UnigramPiecesAreChosenByTheirScores) {
+  const std::string pieces = Piece("<unk>", 2) + Piece("<s>", 3) + Piece("</s>", 3) +
+                             Scored("\u2581", -1) + Scored("a", -2) + Scored("b", -2) +
+                             Scored("ab", -5);
+  const auto encode = [&](const std::string& more) {
+    return Load({{"tokenizer.model", pieces + more}})->Encode("ab\u00FC", SpecialTokens::kNone);
+  };
+  EXPECT_EQ(encode(""), (Ids{3, 4, 5, 0}));
+  EXPECT_EQ(encode(Scored("\u2581ab", -4.5)), (Ids{7, 0}));
 }
 
 TEST(TiktokenRanks, Refuse) {

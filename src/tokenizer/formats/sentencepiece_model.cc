@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <initializer_list>
 #include <map>
 
 #include "base/error.h"
@@ -246,17 +247,23 @@ void SetUpUnigram(const SentencePieceModel& model, PipelineParts& parts) {
                         UnigramOptions{.unknown = 0, .byte_fallback = true});
 }
 
-void DefinePieces(const SentencePieceModel& model, const std::string& path, PipelineParts& parts) {
-  for (size_t id = 0; id < model.pieces.size(); ++id) {
-    parts.vocabulary.Add(model.pieces[id].text, static_cast<int64_t>(id), path);
-  }
+// Makes added tokens of the pieces of some types.
+void DefineAdded(const SentencePieceModel& model, std::initializer_list<int> types,
+                 const std::string& path, PipelineParts& parts) {
   for (const Piece& piece : model.pieces) {
-    if (piece.type != kUnknown && piece.type != kControl && piece.type != kUserDefined) continue;
+    if (std::find(types.begin(), types.end(), piece.type) == types.end()) continue;
     AddedToken token;
     token.content = piece.text;
     token.special = piece.type != kUserDefined;
     parts.Define({token, path});
   }
+}
+
+void DefinePieces(const SentencePieceModel& model, const std::string& path, PipelineParts& parts) {
+  for (size_t id = 0; id < model.pieces.size(); ++id) {
+    parts.vocabulary.Add(model.pieces[id].text, static_cast<int64_t>(id), path);
+  }
+  DefineAdded(model, {kControl, kUserDefined}, path, parts);
 }
 
 // The dummy prefix: before every part between special tokens, or ("legacy": false) only at the
@@ -308,6 +315,8 @@ std::unique_ptr<Tokenizer> LoadSentencePiece(TokenizerFolder& folder, std::strin
   if (!settings.add_bos_token)
     settings.add_bos_token = parts.bos || settings.roles.contains("bos_token");
   ApplySettings(settings, parts);
+  // In the reference the unknown token has all flags of the settings, "normalized" among them.
+  DefineAdded(model, {kUnknown}, path, parts);
   return MakePipeline(std::move(parts), folder.FinishDigest());
 }
 

@@ -298,6 +298,23 @@ TEST(SentencePieceModel, LegacyFalsePrependsOnlyAtTheStart) {
   EXPECT_EQ(encode(R"({"add_prefix_space": false})", "a</s>a"), (Ids{3, 2, 3}));
 }
 
+// As AutoTokenizer of transformers 4.57 does: where a control piece is looked for is not changed.
+TEST(SentencePieceModel, SettingsSayWhereTheUnknownTokenIsLookedFor) {
+  const auto encode = [](const char* id, const char* token, bool normalized) {
+    const auto tokenizer =
+        Load({{"tokenizer.model", Piece("<unk>", 2) + Piece("<s>", 3) + Piece("</s>", 3) +
+                                      Piece("a") + Piece("\u2581") + Field(2, Number(3, 2))},
+              {"tokenizer_config.json",
+               json{{"added_tokens_decoder",
+                     {{id, {{"content", token}, {"normalized", normalized}, {"special", true}}}}}}
+                   .dump()}});
+    return tokenizer->Encode(std::string("a ") + token, SpecialTokens::kNone);
+  };
+  EXPECT_EQ(encode("0", "<unk>", false), (Ids{4, 3, 4, 0}));
+  EXPECT_EQ(encode("0", "<unk>", true), (Ids{4, 3, 0}));
+  EXPECT_EQ(encode("2", "</s>", true), (Ids{4, 3, 4, 2}));
+}
+
 std::string Scored(const std::string& text, float score) {
   std::string bytes(4, '\0');
   std::memcpy(bytes.data(), &score, 4);

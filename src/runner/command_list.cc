@@ -14,6 +14,7 @@ Command GenerateCommand();
 Command ScoreCommand();
 Command TokenizeCommand();
 Command InspectCommand();
+Command ImportCommand();
 Command ListCommand();
 Command DescribeCommand();
 Command DoctorCommand();
@@ -21,10 +22,10 @@ Command CompletionCommand();
 
 const std::vector<Command>& AllCommands() {
   static const std::vector<Command> commands = {
-      RunCommand(),      TableCommand(),    FigureCommand(),    StatsCommand(),
-      ShowCommand(),     CompressCommand(), EvaluateCommand(),  GenerateCommand(),
-      ScoreCommand(),    TokenizeCommand(), InspectCommand(),   ListCommand(),
-      DescribeCommand(), DoctorCommand(),   CompletionCommand()};
+      RunCommand(),   TableCommand(),    FigureCommand(),   StatsCommand(),
+      ShowCommand(),  CompressCommand(), EvaluateCommand(), GenerateCommand(),
+      ScoreCommand(), TokenizeCommand(), InspectCommand(),  ImportCommand(),
+      ListCommand(),  DescribeCommand(), DoctorCommand(),   CompletionCommand()};
   return commands;
 }
 

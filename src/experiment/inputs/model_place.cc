@@ -87,6 +87,11 @@ std::string MissingModelText(const ModelPlace& place) {
 
 fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {
   if (IsStoredModel(folder_or_name)) return folder_or_name;
+  if (EndsWith(folder_or_name, ".gguf")) {
+    throw MakeError<ConfigError>(
+        "--model {}: a GGUF file; make a model folder of it first: runner import {} --out DIR",
+        folder_or_name, folder_or_name);
+  }
   const std::vector<std::string> known = ListConfigs("models");
   if (std::find(known.begin(), known.end(), folder_or_name) != known.end()) {
     const ModelPlace place = LocateModel({folder_or_name, {}, {}}, roots);

@@ -27,8 +27,9 @@ std::string Lines(const std::vector<json>& values) {
 TEST(RunnerHelp, EveryCommandExplainsItselfWithAnExample) {
   const ProgramResult overview = CallProgramWith({"--help"});
   EXPECT_EQ(overview.exit_code, 0);
-  for (const char* command : {"run", "table", "stats", "compress", "evaluate", "tokenize", "score",
-                              "generate", "inspect", "list", "describe", "show", "doctor"}) {
+  for (const char* command :
+       {"run", "table", "stats", "compress", "evaluate", "tokenize", "score", "generate", "inspect",
+        "import", "list", "describe", "show", "doctor"}) {
     EXPECT_THAT(overview.out, HasSubstr(command));
     const ProgramResult help = CallProgramWith({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;

@@ -54,6 +54,12 @@ void ReadAddedTokensDecoder(const JsonNode& node, TokenizerSettings& settings) {
             [](const auto& a, const auto& b) { return a.token.id < b.token.id; });
 }
 
+// Of add_bos_token and add_eos_token, null is false.
+std::optional<bool> FindFlag(const JsonNode& root, const char* key) {
+  if (root.value().contains(key)) return root.BoolOr(key, false);
+  return std::nullopt;
+}
+
 std::optional<bool> FindBool(const JsonNode& root, std::string_view key) {
   const auto node = root.Find(key);
   if (!node) return std::nullopt;
@@ -63,8 +69,8 @@ std::optional<bool> FindBool(const JsonNode& root, std::string_view key) {
 void ReadConfig(const JsonNode& root, TokenizerSettings& settings) {
   settings.has_config = true;
   settings.tokenizer_class = root.StringOr("tokenizer_class", "");
-  settings.add_bos_token = FindBool(root, "add_bos_token");
-  settings.add_eos_token = FindBool(root, "add_eos_token");
+  settings.add_bos_token = FindFlag(root, "add_bos_token");
+  settings.add_eos_token = FindFlag(root, "add_eos_token");
   settings.add_prefix_space = FindBool(root, "add_prefix_space");
   settings.legacy = FindBool(root, "legacy");
   const std::string& named = settings.tokenizer_class;
@@ -122,6 +128,28 @@ TokenizerSettings ReadSettings(TokenizerFolder& folder) {
     ReadAddedTokensFile(file->root(), settings);
   }
   return settings;
+}
+
+void ResolveClass(const Vocabulary& vocabulary, TokenizerSettings& settings) {
+  std::string_view name = settings.tokenizer_class;
+  if (name.ends_with("Fast")) name.remove_suffix(4);
+  if (name == "PreTrainedTokenizer" || name == "GPT2Tokenizer" || name == "Qwen2Tokenizer") {
+    settings.add_bos_token = settings.add_eos_token = std::nullopt;
+    return;
+  }
+  const bool like_llama = name == "LlamaTokenizer" || name == "CodeLlamaTokenizer";
+  if (!like_llama && name != "GemmaTokenizer" && name != "CohereTokenizer") return;
+  const auto name_by_default = [&](const char* role, const char* content) {
+    if (!like_llama || !vocabulary.Find(content)) return;
+    AddedToken token;
+    token.content = content;
+    token.special = true;
+    settings.roles.emplace(role, NamedToken{token, "tokenizer.json"});
+  };
+  name_by_default("bos_token", "<s>");
+  name_by_default("eos_token", "</s>");
+  settings.replaces_template = true;
+  if (!settings.add_bos_token) settings.add_bos_token = settings.roles.contains("bos_token");
 }
 
 void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts) {

@@ -25,10 +25,17 @@ struct TokenizerSettings {
   // With ids: added_tokens_decoder and added_tokens.json.
   std::vector<NamedToken> added;
   bool has_config = false;  // tokenizer_config.json or special_tokens_map.json is there
+  // The class ignores the template of tokenizer.json and goes by add_bos_token and add_eos_token.
+  bool replaces_template = false;
 };
 
 // Where tokenizer_config.json and special_tokens_map.json name the same role, the former wins.
 TokenizerSettings ReadSettings(TokenizerFolder& folder);
+
+// What the class that is named makes of the settings of a tokenizer.json, in transformers 4.57.
+// LlamaTokenizer and others put BOS in front unless they are told not to, and it is <s> if none is
+// named; PreTrainedTokenizerFast and others do not heed add_bos_token and add_eos_token.
+void ResolveClass(const Vocabulary& vocabulary, TokenizerSettings& settings);
 
 // Adds the tokens that the settings list and name, sets BOS and EOS, and puts them into prefix and
 // suffix as add_bos_token and add_eos_token say.

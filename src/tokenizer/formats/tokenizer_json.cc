@@ -203,7 +203,7 @@ void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
 std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
   const JsonFile file = folder.ReadJson("tokenizer.json");
   const JsonNode root = file.root();
-  const TokenizerSettings settings = ReadSettings(folder);
+  TokenizerSettings settings = ReadSettings(folder);
   PipelineParts parts;
   if (const auto node = root.Find("normalizer")) parts.normalizer = ReadNormalizer(*node);
   if (const auto node = root.Find("pre_tokenizer")) {
@@ -213,6 +213,11 @@ std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
   if (const auto node = root.Find("decoder")) parts.decoder = ReadDecoder(*node);
   ReadAddedTokens(root, parts);
   if (const auto node = root.Find("post_processor")) ReadPostProcessor(*node, parts);
+  ResolveClass(parts.vocabulary, settings);
+  if (settings.replaces_template) {
+    parts.prefix.clear();
+    parts.suffix.clear();
+  }
   ApplySettings(settings, parts);
   FindUnnamedBosAndEos(folder, parts);
   return MakePipeline(std::move(parts), folder.FinishDigest());

@@ -201,6 +201,25 @@ TEST(Settings, ReplaceTheFlagsOfTokensButNotWhereTheyAreLookedFor) {
   EXPECT_EQ(encode(R"("rstrip": true, "normalized": true)", "a </s> b").size(), 4u);
 }
 
+// The ids of an empty text in transformers 4.57.
+TEST(Settings, OfAClassSayWhatIsPutInFront) {
+  const auto added = [](const std::string& name, const std::string& more) {
+    return Load({{"tokenizer.json", TokenizerJson().dump()},
+                 {"tokenizer_config.json", "{\"tokenizer_class\": \"" + name + "\"" + more + "}"}})
+        ->Encode("", SpecialTokens::kAdd);
+  };
+  const std::string named = R"(, "bos_token": "<s>", "eos_token": "</s>")";
+  for (const char* name : {"LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer"}) {
+    EXPECT_EQ(added(name, ""), Ids{257});
+    EXPECT_EQ(added(name, named), Ids{257});
+    EXPECT_EQ(added(name, named + R"(, "add_bos_token": null)"), Ids{});
+    EXPECT_EQ(added(name, named + R"(, "add_bos_token": false, "add_eos_token": true)"), Ids{258});
+  }
+  for (const char* name : {"PreTrainedTokenizerFast", "GPT2Tokenizer", "Qwen2Tokenizer"}) {
+    EXPECT_EQ(added(name, named + R"(, "add_bos_token": false, "add_eos_token": true)"), Ids{257});
+  }
+}
+
 // As transformers 4.57 does for classes other than LlamaTokenizer.
 TEST(Settings, SayWhetherALoneByteLevelAddsASpace) {
   const auto adds = [](bool in_file, const std::string& config) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_nesting.h"
 
 namespace condense {
 namespace {
@@ -62,6 +63,7 @@ std::string Reason(const Json::exception& error) {
 }  // namespace
 
 Json ParseJson(std::string_view text, const std::string& where) {
+  RefuseDeepJson(text, where);
   const char* position = text.data();
   std::vector<std::set<std::string>> open;  // keys seen in each object that is not closed yet
   const auto watch = [&](int, Json::parse_event_t event, Json& value) {

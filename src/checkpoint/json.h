@@ -1,4 +1,5 @@
-// Strict JSON: malformed text and a key that an object has twice are DataErrors.
+// Strict JSON: malformed text, a key that an object has twice and nesting deeper than
+// kDeepestJson are DataErrors.
 #pragma once
 
 #include <filesystem>

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/json_nesting.h"
 #include "base/strings.h"
 
 namespace condense {
@@ -38,6 +39,7 @@ std::string_view Quotable(std::string_view bytes) {
 
 JsonFile::JsonFile(const std::filesystem::path& path, std::string_view text)
     : name_(path.string()) {
+  RefuseDeepJson(text, name_);
   std::vector<std::unordered_set<std::string>> open_objects;
   const auto refuse_duplicates = [&](int, json::parse_event_t event, json& parsed) {
     if (event == json::parse_event_t::object_start) open_objects.emplace_back();

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_nesting.h"
 #include "base/strings.h"
 
 namespace condense {
@@ -14,6 +15,7 @@ using nlohmann::json;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 json Parse(std::string_view text, const std::string& place) {
+  RefuseDeepJson(text, place);
   try {
     return json::parse(text);
   } catch (const json::parse_error& error) {

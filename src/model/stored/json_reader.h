@@ -58,6 +58,14 @@ class JsonReader {
   std::string Full(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
 
  private:
+  // As much of a value as a message has room for.
+  static std::string Shown(const nlohmann::json& value) {
+    constexpr size_t kRoom = 200;
+    const std::string text = value.dump();
+    if (text.size() <= kRoom) return text;
+    return value.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true).substr(0, kRoom) + "...";
+  }
+
   template <class T>
   T Convert(const nlohmann::json& value, const std::string& key) const {
     bool fits = false;
@@ -72,7 +80,7 @@ class JsonReader {
       fits = value.is_string(), expected = "a string";
     }
     if (!fits) {
-      throw MakeError<DataError>("{}: '{}' is {}, expected {}", file_, Full(key), value.dump(),
+      throw MakeError<DataError>("{}: '{}' is {}, expected {}", file_, Full(key), Shown(value),
                                  expected);
     }
     return value.get<T>();

@@ -36,6 +36,33 @@ TEST(ReadJson, RefusesTruncatedAndEmptyFilesAndTrailingText) {
   EXPECT_THAT([&] { ReadJson(folder.path() / "absent.json"); }, FailsWith("absent.json"));
 }
 
+TEST(ReadJson, RefusesNestingThatWouldTakeAllStack) {
+  const TempFolder folder;
+  const auto path = folder.path() / "config.json";
+  const auto nested = [](size_t levels, const std::string& open, const std::string& close) {
+    std::string text;
+    for (size_t i = 0; i < levels; ++i) text += open;
+    text += "0";
+    for (size_t i = 0; i < levels; ++i) text += close;
+    return text;
+  };
+  for (const size_t levels : {size_t{129}, size_t{100000}}) {
+    WriteFileAtomically(path, nested(levels, "[", "]"));
+    EXPECT_THAT([&] { ReadJson(path); }, FailsWith("config.json", "more than 128 levels"));
+    WriteFileAtomically(path, nested(levels, "{\"a\":", "}"));
+    EXPECT_THAT([&] { ReadJson(path); }, FailsWith("config.json", "more than 128 levels"));
+    // Brackets that are never closed are refused before the parser keeps them.
+    WriteFileAtomically(path, std::string(levels, '['));
+    EXPECT_THAT([&] { ReadJson(path); }, FailsWith("config.json", "more than 128 levels"));
+  }
+  WriteFileAtomically(path, nested(128, "[", "]"));
+  EXPECT_EQ(ReadJson(path).dump(), nested(128, "[", "]"));
+  // Brackets in strings are no levels, and an escaped quote ends none.
+  const std::string brackets = "[\"\\\"" + std::string(1000, '[') + "\\\\\"]";
+  WriteFileAtomically(path, brackets);
+  EXPECT_EQ(ReadJson(path).dump(), brackets);
+}
+
 TEST(WriteJson, IsReadBackEqualAndByteIdentical) {
   const TempFolder folder;
   const auto path = folder.path() / "config.json";

@@ -68,6 +68,15 @@ std::string RefusalWith(const char* pointer, const json& value) {
   return Refusal({{"tokenizer.json", file.dump()}});
 }
 
+TEST(Refusal, NestingThatWouldTakeAllStack) {
+  const std::string nested = std::string(100000, '[') + std::string(100000, ']');
+  const std::string file = TokenizerJson().dump();
+  EXPECT_THAT(Refusal({{"tokenizer.json", nested}}), HasSubstr("more than 128 levels"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", file},
+                       {"tokenizer_config.json", "{\"bos_token\": " + nested + "}"}}),
+              HasSubstr("tokenizer_config.json: JSON nested"));
+}
+
 TEST(Refusal, TheFileItselfIsFine) {
   const auto tokenizer = Load({{"tokenizer.json", TokenizerJson().dump()}});
   EXPECT_EQ(tokenizer->Encode("ab</s>b", SpecialTokens::kAdd), (Ids{257, 256, 258, 'b'}));

@@ -29,11 +29,20 @@ StatisticsStore::StatisticsStore(const ModelSource& model, const CalibrationSet&
       tokens_(calibration.sequences) {
   const ModelConfig& config = model.config();
   for (const auto& sequence : calibration.sequences) {
-    if (static_cast<int64_t>(sequence.size()) > config.max_positions) {
+    const auto length = static_cast<int64_t>(sequence.size());
+    if (length > config.LongestText()) {
       throw MakeError<ConfigError>(
           "calibration set '{}' has sequences of {} tokens, the model has {} positions; use a "
           "shorter length",
-          calibration.id, sequence.size(), config.max_positions);
+          calibration.id, length, config.LongestText());
+    }
+    // Statistics of attention scores, and what is fitted to them, know no window.
+    for (const LayerConfig& layer : config.layers) {
+      if (layer.window == 0 || length <= layer.window) continue;
+      throw MakeError<ConfigError>(
+          "calibration set '{}' has sequences of {} tokens, longer than the sliding window of {} "
+          "tokens in layer {}; use a shorter length",
+          calibration.id, length, layer.window, layer.source);
     }
     RequireKnownIds(config, sequence, fmt::format("calibration set '{}'", calibration.id));
   }

@@ -190,7 +190,7 @@ class Collector {
 // The first windows of a text; throws unless the model has their ids and their length.
 std::vector<std::vector<TokenId>> CheckedWindows(const ModelSource& model,
                                                  const EvaluationText& text, int64_t count) {
-  RequirePositions(text, model.config().max_positions);
+  RequirePositions(text, model.config().LongestText());
   std::vector<std::vector<TokenId>> windows;
   for (int64_t k = 0; k < count; ++k) {
     windows.push_back(text.Window(k));

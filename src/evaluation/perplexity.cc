@@ -88,7 +88,7 @@ Interval BootstrapInterval(const std::vector<double>& window_nll) {
 PerplexityResult EvaluatePerplexity(const ModelSource& model, const EvaluationText& text) {
   const InferenceScope inference;
   const Stopwatch watch;
-  RequirePositions(text, model.config().max_positions);
+  RequirePositions(text, model.config().LongestText());
   PerplexityResult result{.windows = text.windows,
                           .window = text.window,
                           .tokens = static_cast<int64_t>(text.ids.size()),

@@ -33,21 +33,34 @@ Tensor ScaledAttention(const Tensor& q, const Tensor& k, const Tensor& v, double
   return width == value_width ? mixed : mixed.narrow(3, 0, value_width);
 }
 
+// Sequences of a packed batch differ in length and share beginnings, so rotations that depend on the
+// length have to be those of short sequences for all.
+RopeTable PackedRotations(const Attention& attention, int64_t longest, DType dtype) {
+  const auto& stretch = attention.rope_stretch;
+  if (stretch && longest > stretch->original_max_positions) {
+    throw MakeError<DataError>(
+        "a request of {} tokens is longer than max_position_embeddings ({}); the rotary "
+        "frequencies of this model (rope_scaling dynamic) then depend on the length, which is "
+        "supported for windows of a text, not for requests; use a smaller max_length",
+        longest, stretch->original_max_positions);
+  }
+  return attention.Rotations(0, longest, dtype);
+}
+
 // Rotations by token of queries and of keys, [..., tokens, pairs]; undefined without RoPE.
-struct Rotations {
+struct TokenRotations {
   RopeTable queries, keys;
 };
 
-Rotations RotationsFor(const Tensor& frequencies, const BlockContext& context,
-                       const PackedLayout::Rectangle* rectangle, const Tensor& q) {
-  if (!frequencies.defined()) return {};
+TokenRotations RotationsFor(const Attention& attention, const BlockContext& context,
+                            const PackedLayout::Rectangle* rectangle, const Tensor& q) {
+  if (!attention.rope_frequencies.defined()) return {};
   if (rectangle == nullptr) {
     const int64_t past = context.cache != nullptr ? context.cache->tokens() : 0;
-    const RopeTable table = MakeRopeTable(frequencies, past, q.size(1), q.scalar_type());
+    const RopeTable table = attention.Rotations(past, q.size(1), q.scalar_type());
     return {table, table};
   }
-  const RopeTable table =
-      MakeRopeTable(frequencies, 0, context.layout->positions(), q.scalar_type());
+  const RopeTable table = PackedRotations(attention, context.layout->positions(), q.scalar_type());
   const auto at_positions = [&](const Tensor& positions) {
     const auto select = [&](const Tensor& values) {
       return values.index_select(0, positions).unflatten(0, {rectangle->pieces, -1});
@@ -64,7 +77,7 @@ struct QueriesAndKeys {
 };
 
 QueriesAndKeys RotatedHeads(const Tensor& q, const Tensor& k, const HeadRun& run,
-                            const Rotations& rotations, const Tensor& rope_pairs) {
+                            const TokenRotations& rotations, const Tensor& rope_pairs) {
   const QueriesAndKeys heads{
       SplitHeads(q, run.q_begin, run.count * run.head.queries, run.head.qk_width),
       SplitHeads(k, run.k_begin, run.count, run.head.qk_width)};
@@ -73,6 +86,21 @@ QueriesAndKeys RotatedHeads(const Tensor& q, const Tensor& k, const HeadRun& run
                   keys = OfHeads(rotations.keys, rope_pairs, run, 1);
   return {ApplyRope(heads.queries, queries.cos, queries.sin),
           ApplyRope(heads.keys, keys.cos, keys.sin)};
+}
+
+// Of rows that are whole sequences: [new, all] bool, undefined where every token is in the window.
+Tensor MaskOfWindow(const BlockContext& context, int64_t window, const Tensor& q) {
+  const int64_t past = context.cache != nullptr ? context.cache->tokens() : 0;
+  const int64_t fresh = q.size(1), all = past + fresh;
+  if (window == 0 || all <= window) return {};
+  return at::ones({fresh, all}, q.options().dtype(at::kBool)).tril(past).triu(past - window + 1);
+}
+
+Tensor MaskOf(const PackedLayout::Rectangle& rectangle, int64_t longest, int64_t window) {
+  if (window == 0 || longest <= window) return rectangle.mask;
+  const Tensor back = rectangle.query_positions.view({rectangle.pieces, 1, -1, 1}) -
+                      rectangle.key_positions.view({rectangle.pieces, 1, 1, -1});
+  return rectangle.mask.logical_and(back < window);
 }
 
 std::vector<PackedHead> PackedHeadsOf(const std::vector<HeadConfig>& heads, bool own_pairs) {
@@ -126,7 +154,7 @@ void Attention::ReportRotated(const Tensor& q_all, const Tensor& k_all,
   const auto wants = [&](Tap tap) { return context.taps != nullptr && context.taps->Wants(tap); };
   const bool scores = wants(Tap::kScores);
   if (!wants(Tap::kQueryRotated) && !wants(Tap::kKeyRotated) && !scores) return;
-  const Rotations rotations = RotationsFor(rope_frequencies, context, nullptr, q_all);
+  const TokenRotations rotations = RotationsFor(*this, context, nullptr, q_all);
   std::vector<Tensor> queries, keys;
   for (const HeadRun& run : RunsOf(heads)) {
     const QueriesAndKeys rotated = RotatedHeads(q_all, k_all, run, rotations, rope_pairs);
@@ -137,9 +165,17 @@ void Attention::ReportRotated(const Tensor& q_all, const Tensor& k_all,
   if (wants(Tap::kQueryRotated)) context.taps->OnTap(Tap::kQueryRotated, all_queries);
   if (wants(Tap::kKeyRotated)) context.taps->OnTap(Tap::kKeyRotated, all_keys);
   if (!scores) return;
+  CONDENSE_CHECK(window == 0 || q_all.size(1) <= window, "scores of a window");
   CONDENSE_CHECK(context.layout == nullptr && context.cache == nullptr,
                  "scores are tapped where each row of the batch is one whole sequence");
   context.taps->OnScores(all_queries, all_keys, scale);
+}
+
+RopeTable Attention::Rotations(int64_t first, int64_t tokens, DType dtype) const {
+  const Tensor frequencies =
+      rope_stretch ? StretchedFrequencies(rope_frequencies, *rope_stretch, first + tokens)
+                   : rope_frequencies;
+  return MakeRopeTable(frequencies, first, tokens, dtype);
 }
 
 Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_all,
@@ -147,7 +183,7 @@ Tensor Attention::Mix(const Tensor& q_all, const Tensor& k_all, const Tensor& v_
   const int64_t longest = context.layout != nullptr ? context.layout->positions() : q_all.size(1);
   const bool in_one_pass = OnePassApplies(q_all) && OnePassApplies(k_all) &&
                            OnePassApplies(v_all) && context.cache == nullptr &&
-                           longest <= kLongestInOnePass;
+                           longest <= kLongestInOnePass && (window == 0 || longest <= window);
   return in_one_pass ? MixInOnePass(q_all, k_all, v_all, context)
                      : MixComposed(q_all, k_all, v_all, context);
 }
@@ -160,8 +196,8 @@ Tensor Attention::MixInOnePass(const Tensor& q_all, const Tensor& k_all, const T
   const std::vector<TokenRun>& runs = context.layout != nullptr ? context.layout->runs() : rows;
   RopeTable table;
   if (rope_frequencies.defined()) {
-    const int64_t positions = context.layout != nullptr ? context.layout->positions() : tokens;
-    table = MakeRopeTable(rope_frequencies, 0, positions, kF32);
+    table = context.layout != nullptr ? PackedRotations(*this, context.layout->positions(), kF32)
+                                      : Rotations(0, tokens, kF32);
     if (rope_pairs.defined()) {
       table = {table.cos.index_select(1, rope_pairs), table.sin.index_select(1, rope_pairs)};
     }
@@ -182,10 +218,11 @@ Tensor Attention::MixComposed(const Tensor& q_all, const Tensor& k_all, const Te
   const Tensor queries = rectangle ? arrange(q_all, rectangle->query_rows) : q_all;
   const Tensor keys = rectangle ? arrange(k_all, rectangle->key_rows) : k_all;
   const Tensor values = rectangle ? arrange(v_all, rectangle->key_rows) : v_all;
-  const Tensor mask = rectangle ? rectangle->mask : Tensor();
+  const Tensor mask = rectangle ? MaskOf(*rectangle, context.layout->positions(), window)
+                                : MaskOfWindow(context, window, q_all);
 
-  const Rotations rotations =
-      RotationsFor(rope_frequencies, context, rectangle ? &*rectangle : nullptr, q_all);
+  const TokenRotations rotations =
+      RotationsFor(*this, context, rectangle ? &*rectangle : nullptr, q_all);
   const std::vector<HeadRun> runs = RunsOf(heads);
   if (context.cache != nullptr) context.cache->Prepare(runs.size());
   std::vector<Tensor> mixed;

@@ -98,6 +98,7 @@ LayerConfig ShapeOf(const Block& block) {
   layer.shares_with = block.shares_with;
   layer.heads = block.attention.heads;
   layer.attention_scale = block.attention.scale;
+  layer.window = block.attention.window;
   layer.mlp_width = block.mlp.down.in();
   layer.in_width = block.attention.q.in();
   layer.mid_width = block.mlp.up.in();

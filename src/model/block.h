@@ -51,12 +51,15 @@ struct BlockContext {
 struct Attention {
   std::vector<HeadConfig> heads;
   double scale = 0;
+  int64_t window = 0;  // as in LayerConfig
   // Kept rotary pairs of all key/value heads, one after the other: [sum of qk_width / 2] int64;
   // undefined when all are kept.
   Tensor rope_pairs;
   // Of every pair of the dense head: [head_dim / 2] float32; undefined without RoPE. All blocks of
   // a model share one tensor. It follows from the configuration, so it is not stored.
   Tensor rope_frequencies;
+  // Set where they depend on the length of the sequence; likewise not stored.
+  std::optional<DynamicRope> rope_stretch;
   Linear q, k, v, o;
 
   // x: [batch, tokens, in_width], normed. Returns the output projection, without the residual.
@@ -72,6 +75,10 @@ struct Attention {
                       const BlockContext& context = {}) const;
   Tensor MixComposed(const Tensor& q, const Tensor& k, const Tensor& v,
                      const BlockContext& context = {}) const;
+
+  // Rotations of every pair of the dense head, for the tokens from `first` on; the last of them ends
+  // the sequence. Only with rope_frequencies.
+  RopeTable Rotations(int64_t first, int64_t tokens, DType dtype) const;
 
   // Reports queries and keys, as they enter the scores, to taps that want them.
   void ReportRotated(const Tensor& q, const Tensor& k, const BlockContext& context) const;

@@ -82,7 +82,10 @@ void CausalLmBuilder::Finish(const ModelConfig& config) {
   model_->config_ = config;
   CheckShapes(*model_);
   const Tensor frequencies = RopeFrequencies(config, model_->device());
-  for (Block& block : model_->blocks_) block.attention.rope_frequencies = frequencies;
+  for (Block& block : model_->blocks_) {
+    block.attention.rope_frequencies = frequencies;
+    block.attention.rope_stretch = StretchOf(config);
+  }
   model_->digest_ = digest_;
 }
 

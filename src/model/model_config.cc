@@ -1,5 +1,7 @@
 #include "model/model_config.h"
 
+#include <algorithm>
+
 namespace condense {
 
 int64_t LayerConfig::QueryWidth() const {
@@ -30,6 +32,26 @@ ModelConfig ModelConfig::Derived() const {
   ModelConfig derived = *this;
   if (!derived.base) derived.base = std::make_shared<const ModelConfig>(*this);
   return derived;
+}
+
+int64_t ModelConfig::LongestText() const {
+  if (!rope || !rope->scaling) return max_positions;
+  // Linear and dynamic scaling, and YaRN without an original length, count from max_positions. A
+  // file may name the extended length there already; then the limit is too generous, not wrong.
+  const auto extended = [this](double factor) {
+    return static_cast<int64_t>(static_cast<double>(max_positions) * std::max(1.0, factor));
+  };
+  if (const auto* linear = std::get_if<LinearRope>(&*rope->scaling)) {
+    return extended(linear->factor);
+  }
+  if (const auto* dynamic = std::get_if<DynamicRope>(&*rope->scaling)) {
+    return extended(dynamic->factor);
+  }
+  if (const auto* yarn = std::get_if<YarnRope>(&*rope->scaling)) {
+    const auto reach = static_cast<double>(yarn->original_max_positions) * yarn->factor;
+    return std::max(max_positions, static_cast<int64_t>(reach));
+  }
+  return max_positions;
 }
 
 std::vector<Role> LinearRoles(const ModelConfig& config) {

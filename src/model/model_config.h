@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "model/role.h"
@@ -25,13 +26,34 @@ enum class NormKind {
 
 enum class Activation { kSilu, kRelu, kGelu, kGeluTanh };
 
-// Position-dependent frequency scaling of LLaMA-3.1.
-struct RopeScaling {
+// How rotary frequencies are changed for texts longer than those of the first training. All give
+// the frequency of each pair; arXiv 2309.00071 compares them.
+struct LinearRope {
+  double factor = 1;  // every frequency is divided by it
+};
+// LLaMA-3.1: low frequencies are divided, high ones stay, those between are blended.
+struct Llama3Rope {
   double factor = 1;
   double low_freq_factor = 1;
   double high_freq_factor = 4;
   int64_t original_max_positions = 8192;
 };
+// Pairs that turn more than beta_fast times within the original length stay, those that turn less
+// than beta_slow times are divided, a ramp over the pairs lies between. Beside it, queries and keys
+// are both multiplied by attention_factor, which is part of the attention scale here.
+struct YarnRope {
+  double factor = 1;
+  int64_t original_max_positions = 0;
+  double beta_fast = 32, beta_slow = 1;
+  bool truncate = true;  // the ramp begins and ends at whole pairs
+  double attention_factor = 1;
+};
+// The base grows with the length of the sequence, once that is above original_max_positions.
+struct DynamicRope {
+  double factor = 1;
+  int64_t original_max_positions = 0;
+};
+using RopeScaling = std::variant<LinearRope, Llama3Rope, YarnRope, DynamicRope>;
 
 struct RopeConfig {
   double theta = 10000;
@@ -59,6 +81,8 @@ struct LayerConfig {
   std::vector<HeadConfig> heads;
   int64_t mlp_width = 0;
   double attention_scale = 0;  // multiplies q k^T
+  // A query sees its own token and the window - 1 before it; 0: every token before it.
+  int64_t window = 0;
 
   // Width of the residual stream at the block's input, after attention and at its output.
   int64_t in_width = 0, mid_width = 0, out_width = 0;
@@ -80,7 +104,7 @@ struct LayerConfig {
 };
 
 struct ModelConfig {
-  std::string family;  // "llama", "opt"
+  std::string family;  // "llama", "opt", ...
   // Sizes of the dense model; what a compressed layer really has is in its LayerConfig.
   int64_t hidden_size = 0;
   int64_t vocab_size = 0;
@@ -110,6 +134,8 @@ struct ModelConfig {
 
   int64_t num_layers() const { return static_cast<int64_t>(layers.size()); }
   bool HasRope() const { return rope.has_value(); }
+  // Of one sequence. Above max_positions where the frequencies are scaled for longer texts.
+  int64_t LongestText() const;
   const ModelConfig& Dense() const { return base ? *base : *this; }
   bool IsDense() const { return base == nullptr; }
   // A copy that is to be narrowed and has the dense model as its base.

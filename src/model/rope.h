@@ -1,16 +1,24 @@
 // Rotary position embedding in the half-split layout: coordinate p turns with p + f at frequency p.
 #pragma once
 
+#include <optional>
+
 #include "model/model_config.h"
 #include "tensor/tensor.h"
 
 namespace condense {
 
-// Frequencies of all pairs of the dense head, scaled as LLaMA-3.1 does where the config asks for
-// it: [head_dim / 2] float32.
+// Frequencies of all pairs of the dense head, scaled as the config asks; those of DynamicRope are
+// those of sequences up to its original length: [head_dim / 2] float32.
 Tensor RopeFrequencies(const RopeConfig& rope, int64_t head_dim);
 // Those of a model, on `device`; undefined if it has no rotary positions.
 Tensor RopeFrequencies(const ModelConfig& config, Device device);
+
+// Set where the frequencies depend on the length of the sequence.
+std::optional<DynamicRope> StretchOf(const ModelConfig& config);
+// The frequencies, [pairs], for sequences of `length` tokens: the base is multiplied by
+// (factor length / original - (factor - 1))^(d / (d - 2)), where d = 2 pairs.
+Tensor StretchedFrequencies(const Tensor& frequencies, const DynamicRope& stretch, int64_t length);
 
 struct RopeTable {
   Tensor cos, sin;  // [tokens, pairs]

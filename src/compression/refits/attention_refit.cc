@@ -43,7 +43,7 @@ class LinearisedAttention final : public LinearisedModule {
       : output_(maps.back()), scale_(shape.scale), x_(x) {
     const int64_t tokens = x.size(1);
     if (shape.rope_frequencies.defined()) {
-      table_ = MakeRopeTable(shape.rope_frequencies, 0, tokens, x.scalar_type());
+      table_ = shape.Rotations(0, tokens, x.scalar_type());
     }
     const Tensor future = at::ones({tokens, tokens}, x.options().dtype(at::kBool)).triu(1);
     const Tensor q = maps[kQuery].Forward(x), k = maps[kKey].Forward(x),

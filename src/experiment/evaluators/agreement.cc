@@ -63,9 +63,9 @@ class AgreementEvaluator final : public Evaluator {
   std::string Objection(const EvaluationStage& stage, const ModelConfig& config) const override {
     const std::string text = ScoredText(stage);
     const int64_t positions = LoadPerplexityProtocol(text).positions().value_or(0);
-    if (positions <= config.max_positions) return "";
+    if (positions <= config.LongestText()) return "";
     return fmt::format("protocol {} has windows of {} tokens, but the model sees {}", text,
-                       positions, config.max_positions);
+                       positions, config.LongestText());
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
     const std::string text = ScoredText(stage);

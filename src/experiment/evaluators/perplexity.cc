@@ -40,9 +40,9 @@ class PerplexityEvaluator final : public Evaluator {
   std::string ScoredText(const EvaluationStage& stage) const override { return stage.protocol; }
   std::string Objection(const EvaluationStage& stage, const ModelConfig& config) const override {
     const int64_t positions = LoadPerplexityProtocol(stage.protocol).positions().value_or(0);
-    if (positions <= config.max_positions) return "";
+    if (positions <= config.LongestText()) return "";
     return fmt::format("protocol {} has windows of {} tokens, but the model sees {}",
-                       stage.protocol, positions, config.max_positions);
+                       stage.protocol, positions, config.LongestText());
   }
   StageResult Run(const EvaluationStage& stage, EvaluationSubject& subject) const override {
     const ProtocolText& text = subject.bench.Text(subject.model, stage.protocol);

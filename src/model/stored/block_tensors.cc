@@ -75,6 +75,7 @@ Block EmptyBlock(const ModelConfig& config, const LayerConfig& layer) {
   }
   block.attention.heads = layer.heads;
   block.attention.scale = layer.attention_scale;
+  block.attention.window = layer.window;
   block.mlp.activation = config.activation;
   return block;
 }

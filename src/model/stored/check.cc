@@ -29,6 +29,7 @@ void CheckBlockShape(const ModelConfig& config, const LayerConfig& layer, Block&
                      int64_t position) {
   for (const Role role : LinearRoles(config)) CheckLinear(layer, block, position, role);
   CONDENSE_CHECK(block.attention.heads == layer.heads, "layer {}: head widths", position);
+  CONDENSE_CHECK(block.attention.window == layer.window, "layer {}: window", position);
   CONDENSE_CHECK(block.attn_shortcut.defined() == layer.attn_shortcut, "layer {}", position);
   CONDENSE_CHECK(block.mlp_shortcut.defined() == layer.mlp_shortcut, "layer {}", position);
   CONDENSE_CHECK(block.attention.rope_pairs.defined() == layer.selected_pairs,

@@ -190,6 +190,7 @@ Block CheckpointModel::LoadBlock(int64_t position) const {
   const LayerConfig& layer = state_->config.layers[static_cast<size_t>(position)];
   Block block = EmptyBlock(state_->config, layer);
   block.attention.rope_frequencies = state_->rope_frequencies;
+  block.attention.rope_stretch = StretchOf(state_->config);
   block.ForEachTensor([&](const std::string& role_name, Tensor& tensor) {
     const auto shape = ExpectedShape(state_->config, layer, role_name);
     if (shape) tensor = state_->Load(state_->Name(position, role_name), *shape);

@@ -159,6 +159,7 @@ LayerConfig ParseLayer(const JsonReader& reader, int64_t position, const ModelCo
     throw MakeError<DataError>("{}: '{}' is {}, the dense model has {} layers", reader.file(),
                                reader.Full("source"), layer.source, dense.num_layers());
   }
+  layer.window = dense.layers[static_cast<size_t>(layer.source)].window;
   const JsonReader attention = reader.Child("attn");
   layer.attention_scale = attention.Get<double>("scale");
   layer.heads = ParseHeads(attention, dense);

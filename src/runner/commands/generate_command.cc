@@ -73,7 +73,7 @@ int Run(const Arguments& arguments) {
 
   const InferenceScope inference;
   StoredModel stored(folder, {.device = OpenComputeDevice(arguments)}, Residence::kStreamed);
-  const int64_t positions = stored.config().max_positions;
+  const int64_t positions = stored.config().LongestText();
   if (static_cast<int64_t>(ids.size()) + count > positions) {
     throw MakeError<ConfigError>(
         "the prompt has {} tokens, and with --tokens {} that is more than the {} positions of the "

@@ -139,7 +139,7 @@ TEST(Rope, LlamaThreeScalingLeavesHighFrequenciesAndSlowsLowOnes) {
   // LLaMA-3.1-8B: theta 500000, factor 8, low 1, high 4, original 8192, head 128.
   const RopeConfig plain{.theta = 500000, .scaling = {}};
   RopeConfig scaled = plain;
-  scaled.scaling = RopeScaling{
+  scaled.scaling = Llama3Rope{
       .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 8192};
   const Tensor a = RopeFrequencies(plain, 128), b = RopeFrequencies(scaled, 128);
   const Tensor wavelength = 2 * M_PI / a;

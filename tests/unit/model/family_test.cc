@@ -89,6 +89,67 @@ TEST(Family, RefusesSizesThatDoNotFitTogether) {
   EXPECT_THAT(parse("head_dim", 7), ThrowsMessage<DataError>(HasSubstr("head_dim 7 is odd")));
 }
 
+TEST(Family, RefusesRotaryScalingThatItDoesNotCompute) {
+  const auto parse = [](json scaling) {
+    json text = LlamaJson();
+    text["rope_scaling"] = std::move(scaling);
+    return [text] { FamilyNamed("llama").Parse(text, "config.json"); };
+  };
+  for (const char* key : {"type", "rope_type"}) {
+    for (const char* type : {"mrope", "longrope", "su"}) {
+      EXPECT_THAT(parse({{key, type}, {"factor", 2.0}}),
+                  ThrowsMessage<DataError>(HasSubstr(std::string("type '") + type + "'")));
+    }
+  }
+  EXPECT_THAT(parse({{"type", "linear"}}), ThrowsMessage<DataError>(HasSubstr("factor")));
+  EXPECT_THAT(parse({{"type", "dynamic"}, {"factor", 0}}),
+              ThrowsMessage<DataError>(HasSubstr("'rope_scaling.factor' is 0")));
+  EXPECT_THAT(parse({{"type", "linear"}, {"factor", "two"}}),
+              ThrowsMessage<DataError>(HasSubstr("expected a number")));
+  json partial = LlamaJson();
+  partial["partial_rotary_factor"] = 0.5;
+  EXPECT_THAT([&] { FamilyNamed("llama").Parse(partial, "config.json"); },
+              ThrowsMessage<DataError>(HasSubstr("partial_rotary_factor")));
+}
+
+TEST(Family, MistralHasItsWindowUnlessTheFileSaysNull) {
+  const auto window = [](const json& keys) {
+    json text = LlamaJson();
+    text["model_type"] = "mistral";
+    text.update(keys);
+    return FamilyOf(text, "config.json").Parse(text, "config.json").layers.back().window;
+  };
+  EXPECT_EQ(window(json::object()), 4096);
+  EXPECT_EQ(window({{"sliding_window", nullptr}}), 0);
+  EXPECT_EQ(window({{"sliding_window", 17}}), 17);
+}
+
+TEST(Family, QwenHasWindowsWhereItsFileSwitchesThemOn) {
+  const auto windows = [](const json& keys) {
+    json text = LlamaJson();
+    text["model_type"] = "qwen2";
+    text["sliding_window"] = 9;
+    text.update(keys);
+    std::vector<int64_t> all;
+    for (const auto& layer : FamilyOf(text, "config.json").Parse(text, "config.json").layers) {
+      all.push_back(layer.window);
+    }
+    return all;
+  };
+  using Windows = std::vector<int64_t>;
+  EXPECT_EQ(windows({{"max_window_layers", 0}}), Windows({0, 0, 0}));
+  EXPECT_EQ(windows({{"use_sliding_window", true}}), Windows({0, 0, 0}));  // from layer 28 on
+  EXPECT_EQ(windows({{"use_sliding_window", true}, {"max_window_layers", 1}}), Windows({0, 9, 9}));
+  EXPECT_EQ(windows({{"use_sliding_window", true},
+                     {"layer_types", {"sliding_attention", "full_attention", "full_attention"}}}),
+            Windows({9, 0, 0}));
+  EXPECT_THAT(
+      [&] {
+        windows({{"use_sliding_window", true}, {"layer_types", {"linear"}}});
+      },
+      ThrowsMessage<DataError>(HasSubstr("layer_types")));
+}
+
 TEST(BlockTensorName, IsThatOfTheFamily) {
   const WeightNames& llama = FamilyNamed("llama").Names();
   const WeightNames& opt = FamilyNamed("opt").Names();

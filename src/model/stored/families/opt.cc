@@ -33,7 +33,7 @@ class Opt final : public ModelFamily {
   }
 
   const WeightNames& Names() const override {
-    static const WeightNames names{.prefixes = {"model.decoder.", "decoder."},
+    static const WeightNames names{.prefixes = {"model.decoder.", "decoder.", ""},
                                    .token_embedding = "embed_tokens",
                                    .position_embedding = "embed_positions",
                                    .final_norm = "final_layer_norm",

@@ -1,6 +1,7 @@
 #include "checkpoint/torch/pickle.h"
 
 #include <array>
+#include <filesystem>
 #include <utility>
 
 #include "base/error.h"
@@ -37,13 +38,15 @@ using Kind = PickleValue::Kind;
 // Follows a tensor's construction to its description; `where` names the tensor.
 class TensorReader {
  public:
-  explicit TensorReader(std::string where) : where_(std::move(where)) {}
+  TensorReader(std::string where, const std::string& advice)
+      : where_(std::move(where)), advice_(advice) {}
 
   // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
   PickledTensor Read(const PickleValue& value) const {
     if (value.kind != Kind::kCall || value.text != "torch._utils _rebuild_tensor_v2") {
       throw MakeError<DataError>(
-          "{}: is not a tensor; only a dictionary of tensors (a state dict) can be read", where_);
+          "{}: is not a tensor; only a dictionary of tensors (a state dict) can be read{}", where_,
+          advice_);
     }
     if (value.items.size() < 5) Fail("the tensor has too few fields");
     PickledTensor tensor;
@@ -88,16 +91,58 @@ class TensorReader {
   }
 
   std::string where_;
+  const std::string& advice_;
 };
+
+// Nobody trusts a file of weights that asks for these.
+bool RunsCommands(std::string_view name) {
+  const std::string_view module = name.substr(0, name.find(' '));
+  for (const std::string_view known : {"os", "posix", "nt", "sys", "subprocess", "builtins",
+                                       "__builtin__", "runpy", "importlib"}) {
+    if (module == known) return true;
+  }
+  return false;
+}
+
+// How to make a file that can be read out of one with a whole module, or with tensors among other
+// things. It runs what the pickle asks for, which this program never does.
+std::string Advice(const std::string& where) {
+  const std::string folder = std::filesystem::path(where).parent_path().string();
+  return fmt::format(
+      "; if you trust the file, write its tensors to safetensors with: python -c \"import torch; "
+      "from safetensors.torch import save_file; m = torch.load('{}', map_location='cpu', "
+      "weights_only=False); m = m.get('state_dict', m.get('model', m)) if isinstance(m, dict) else "
+      "m; m = m.state_dict() if hasattr(m, 'state_dict') else m; save_file({{k: "
+      "v.clone().contiguous() for k, v in m.items() if torch.is_tensor(v)}}, "
+      "'{}model.safetensors')\"",
+      where, folder.empty() ? "" : folder + "/");
+}
+
+// Training programs put the state dict beside other things, under one of these keys.
+const PickleValue& StateDictIn(const PickleValue& top) {
+  for (const char* name : {"state_dict", "model_state_dict", "model", "module"}) {
+    for (size_t i = 0; i + 1 < top.items.size(); i += 2) {
+      const bool named = top.items[i]->kind == Kind::kString && top.items[i]->text == name;
+      if (named && top.items[i + 1]->kind == Kind::kDictionary) return *top.items[i + 1];
+    }
+  }
+  return top;
+}
 
 }  // namespace
 
 std::vector<PickledTensor> ReadPickledTensors(std::string_view bytes, const std::string& where) {
-  PickleMachine machine(bytes, where, IsAllowed);
-  const PickleValue& top = machine.Run();
-  if (top.kind != Kind::kDictionary) {
-    throw MakeError<DataError>("{}: holds no dictionary of tensors (a state dict)", where);
+  const std::string advice = Advice(where);
+  PickleMachine machine(bytes, where, [&](std::string_view name) -> std::optional<std::string> {
+    if (IsAllowed(name)) return std::nullopt;
+    return RunsCommands(name) ? "" : advice;
+  });
+  const PickleValue& whole = machine.Run();
+  if (whole.kind != Kind::kDictionary) {
+    throw MakeError<DataError>("{}: holds no dictionary of tensors (a state dict){}", where,
+                               advice);
   }
+  const PickleValue& top = StateDictIn(whole);
   std::vector<PickledTensor> tensors;
   for (size_t i = 0; i + 1 < top.items.size(); i += 2) {
     const PickleValue& key = *top.items[i];
@@ -105,7 +150,7 @@ std::vector<PickledTensor> ReadPickledTensors(std::string_view bytes, const std:
       throw MakeError<DataError>("{}: entry {} has a key that is not a string", where, i / 2);
     }
     tensors.push_back(
-        TensorReader(fmt::format("{}: '{}'", where, key.text)).Read(*top.items[i + 1]));
+        TensorReader(fmt::format("{}: '{}'", where, key.text), advice).Read(*top.items[i + 1]));
     tensors.back().name = key.text;
   }
   return tensors;

@@ -25,11 +25,15 @@ enum Opcode : uint8_t {
 };
 // clang-format on
 
+// Of a storage reference or a call. Each makes a copy of its list, so a long list that is named again
+// and again would fill the memory.
+constexpr size_t kMostFields = 16;
+
 }  // namespace
 
 PickleMachine::PickleMachine(std::string_view bytes, std::string where,
-                             std::function<bool(std::string_view)> allowed)
-    : bytes_(bytes), where_(std::move(where)), allowed_(std::move(allowed)) {}
+                             std::function<std::optional<std::string>(std::string_view)> objection)
+    : bytes_(bytes), where_(std::move(where)), objection_(std::move(objection)) {}
 
 const PickleValue& PickleMachine::Run() {
   while (true) {
@@ -272,7 +276,7 @@ bool PickleMachine::RunObject(uint8_t code) {
     case kBinPersId: {
       const PickleValue* fields = Pop();
       if (fields->kind != Kind::kSequence || fields->items.empty() ||
-          fields->items[0]->text != "storage") {
+          fields->items.size() > kMostFields || fields->items[0]->text != "storage") {
         Fail("a reference to something other than a storage");
       }
       PickleValue* storage = New(Kind::kPersistent);
@@ -305,11 +309,11 @@ void PickleMachine::PushTuple(size_t count) {
 }
 
 void PickleMachine::PushGlobal(const std::string& name) {
-  if (!allowed_(name)) {
+  if (const auto advice = objection_(name)) {
     std::string dotted = name;
     std::replace(dotted.begin(), dotted.end(), ' ', '.');
-    Fail(
-        fmt::format("asks for '{}', which is not needed for dense tensors and is refused", dotted));
+    Fail(fmt::format("asks for '{}', which is not needed for dense tensors and is refused{}",
+                     dotted, *advice));
   }
   PickleValue* global = New(Kind::kGlobal);
   global->text = name;
@@ -335,6 +339,7 @@ void PickleMachine::Call() {
   if (function->kind != Kind::kGlobal || arguments->kind != Kind::kSequence) {
     Fail("calls something that is not a function");
   }
+  if (arguments->items.size() > kMostFields) Fail("a call with too many arguments");
   const std::string& name = function->text;
   if (name == "collections OrderedDict") {
     if (!arguments->items.empty()) Fail("an OrderedDict with arguments");

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,9 +34,10 @@ struct PickleValue {
 
 class PickleMachine {
  public:
-  // `allowed` is called for every global, "module name"; DataError if it returns false.
+  // `objection` is called for every global, "module name": nullopt if it is allowed, else how the
+  // DataError ends ("" or "; advice").
   PickleMachine(std::string_view bytes, std::string where,
-                std::function<bool(std::string_view)> allowed);
+                std::function<std::optional<std::string>(std::string_view)> objection);
 
   // The value that the pickle describes; it lives as long as the machine.
   const PickleValue& Run();
@@ -74,7 +76,7 @@ class PickleMachine {
 
   std::string_view bytes_;
   std::string where_;
-  std::function<bool(std::string_view)> allowed_;
+  std::function<std::optional<std::string>(std::string_view)> objection_;
   size_t position_ = 0, opcode_at_ = 0;
   // Values refer to one another in any pattern, cycles included, so one pool owns them all.
   std::deque<PickleValue> pool_;

@@ -135,6 +135,33 @@ TEST_F(TorchFile, ThatAsksForCodeIsRefusedByName) {
               FailsWith("'torch.ComplexFloatStorage'"));
 }
 
+TEST_F(TorchFile, WithAWholeModuleIsRefusedWithTheConversion) {
+  const auto module = "ctransformers.models.llama.modeling_llama\nLlamaForCausalLM\n)R";
+  EXPECT_THAT(Opening(Dictionary(module)),
+              FailsWith("LlamaForCausalLM'", "python -c", "m.state_dict()", path_.string()));
+  EXPECT_THAT(Opening("\x80\x02" + std::string(module) + "."), FailsWith("python -c"));
+  // What no training program needs gets no help.
+  EXPECT_THAT(
+      Opening("\x80\x02"
+              "cos\nsystem\n)R."),
+      ::testing::ThrowsMessage<DataError>(::testing::Not(::testing::HasSubstr("python -c"))));
+}
+
+TEST_F(TorchFile, WithTheStateDictBesideOtherThingsIsRead) {
+  for (const char* key : {"state_dict", "model", "module"}) {
+    SCOPED_TRACE(key);
+    const std::string state = "}" + Text("w") + TensorPickle{}.Bytes() + "s";
+    WriteArchive("\x80\x02}(" + Text("step") + "K\x05" + Text(key) + state + "u.");
+    EXPECT_EQ(Checkpoint::Open(folder_.path()).Names(), std::vector<std::string>{"w"});
+  }
+}
+
+TEST_F(TorchFile, ThatNamesALongListAgainAndAgainIsRefused) {
+  std::string pickle = "\x80\x02(" + Text("storage") + std::string(100000, 'N') + "tq" + '\0' + "0";
+  for (int i = 0; i < 20000; ++i) pickle += std::string("h\0Q0", 4);
+  EXPECT_THAT(Opening(pickle + "N."), FailsWith("pytorch_model.bin", "pickle, byte"));
+}
+
 TEST_F(TorchFile, ThatBuildsObjectsIsRefusedByOpcode) {
   EXPECT_THAT(Opening("\x80\x02"
                       "ccollections\nOrderedDict\n)\x81."),

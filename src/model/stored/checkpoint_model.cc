@@ -12,6 +12,8 @@
 #include "model/stored/check.h"
 #include "model/stored/compressed_config.h"
 #include "model/stored/family.h"
+#include "model/stored/foreign.h"
+#include "model/stored/tensor_names.h"
 
 namespace condense {
 struct CheckpointModel::State {
@@ -19,28 +21,38 @@ struct CheckpointModel::State {
   nlohmann::json json;
   ModelConfig config;
   const WeightNames* names = nullptr;
-  std::string prefix;
+  TensorNames stored;
   LoadOptions options;
   Tensor rope_frequencies;  // shared by all blocks; undefined without RoPE
 
   std::string Name(int64_t position, const std::string& role_name) const {
     const LayerConfig& layer = config.layers[static_cast<size_t>(position)];
     const bool shared = layer.shares_with && IsLinearWeight(role_name);
-    return BlockTensorName(*names, prefix, shared ? *layer.shares_with : position, role_name);
+    return BlockTensorName(*names, stored.prefix(), shared ? *layer.shares_with : position,
+                           role_name);
+  }
+
+  bool Has(const std::string& name) const { return checkpoint.Has(stored.Stored(name)); }
+  const TensorInfo& Info(const std::string& name) const {
+    return checkpoint.Info(stored.Stored(name));
   }
 
   Tensor Load(const std::string& name, at::IntArrayRef shape) const {
-    const Tensor stored = checkpoint.Get(name, shape);
-    const Tensor loaded = stored.is_floating_point() ? stored.to(options.device, options.dtype)
-                                                     : stored.to(options.device);
-    RequireFiniteWeights(loaded, name, checkpoint.Info(name).file.string());
+    const std::string& stored_name = stored.Stored(name);
+    const Tensor in_file = checkpoint.Get(stored_name, shape);
+    const Tensor loaded = in_file.is_floating_point() ? in_file.to(options.device, options.dtype)
+                                                      : in_file.to(options.device);
+    RequireFiniteWeights(loaded, stored_name, Info(name).file.string());
     // A tensor that needed no conversion still points into the map; the pages must stay then.
-    if (loaded.data_ptr() != stored.data_ptr()) checkpoint.Release(name);
+    if (loaded.data_ptr() != in_file.data_ptr()) checkpoint.Release(stored_name);
     return loaded;
   }
 
-  std::string TokenName() const { return prefix + names->token_embedding + ".weight"; }
-  std::string PositionName() const { return prefix + names->position_embedding + ".weight"; }
+  std::string FinalNorm() const { return stored.prefix() + names->final_norm; }
+  std::string TokenName() const { return stored.prefix() + names->token_embedding + ".weight"; }
+  std::string PositionName() const {
+    return stored.prefix() + names->position_embedding + ".weight";
+  }
   std::vector<int64_t> TokenShape() const { return {config.vocab_size, config.embedding_width}; }
   std::vector<int64_t> PositionShape() const {
     return {config.position_rows, config.embedding_width};
@@ -48,23 +60,34 @@ struct CheckpointModel::State {
   std::vector<int64_t> HeadShape() const { return {config.vocab_size, config.head_width}; }
   std::string HeadName() const { return config.tied_head ? TokenName() : names->head + ".weight"; }
 
+  // "; the weights are quantized ...", or `otherwise` for weights of no known kind.
+  std::string Because(const std::string& otherwise) const {
+    const auto foreign = ForeignWeights(json, checkpoint.Names());
+    return foreign ? "; " + *foreign : otherwise;
+  }
+
+  [[noreturn]] void RefuseMissing(const std::string& config_file, const std::string& name) const {
+    const bool head = name == names->head + ".weight" && Has(TokenName());
+    throw MakeError<DataError>(
+        "{}: asks for the tensor '{}', which the weights lack{}", config_file, name,
+        Because(head ? "; if the head is the token embedding, set tie_word_embeddings to true"
+                     : "; config.json and the weights disagree (a layer count, a bias flag?), or a "
+                       "shard is missing"));
+  }
+
   // Checks every name and shape; reads headers only.
   void Validate() const {
     std::set<std::string> used;
     const std::string config_file = (checkpoint.folder() / "config.json").string();
     const auto require = [&](const std::string& name, const std::vector<int64_t>& shape,
                              bool holds_indices = false) {
-      if (!checkpoint.Has(name)) {
-        throw MakeError<DataError>(
-            "{}: asks for the tensor '{}', which the weights lack; config.json and the weights "
-            "disagree (a layer count, a bias flag?), or a shard is missing",
-            config_file, name);
-      }
-      const TensorInfo& info = checkpoint.Info(name);
+      if (!Has(name)) RefuseMissing(config_file, name);
+      const TensorInfo& info = Info(name);
       if (at::isFloatingType(info.dtype) == holds_indices) {
-        throw MakeError<DataError>("{}: tensor '{}' is stored as {}, expected {}",
+        throw MakeError<DataError>("{}: tensor '{}' is stored as {}, expected {}{}",
                                    info.file.string(), name, DTypeName(info.dtype),
-                                   holds_indices ? "integers" : "floating-point numbers");
+                                   holds_indices ? "integers" : "floating-point numbers",
+                                   Because(""));
       }
       if (info.shape != shape) {
         throw MakeError<DataError>("{}: tensor '{}' is {}, but {} asks for {}", info.file.string(),
@@ -77,10 +100,8 @@ struct CheckpointModel::State {
     require(HeadName(), HeadShape());
     if (config.head_bias) require(names->head + ".bias", {config.vocab_size});
     if (config.norm != NormKind::kPlainRms) {
-      require(prefix + names->final_norm + ".weight", {config.head_width});
-      if (config.norm == NormKind::kLayer) {
-        require(prefix + names->final_norm + ".bias", {config.head_width});
-      }
+      require(FinalNorm() + ".weight", {config.head_width});
+      if (config.norm == NormKind::kLayer) require(FinalNorm() + ".bias", {config.head_width});
     }
     for (int64_t l = 0; l < config.num_layers(); ++l) {
       const LayerConfig& layer = config.layers[static_cast<size_t>(l)];
@@ -96,20 +117,20 @@ struct CheckpointModel::State {
   // A file may hold the head of a tied model once more, but not another one.
   void RefuseUntiedHead(const Tensor& tokens) const {
     const std::string name = names->head + ".weight";
-    if (!config.tied_head || !checkpoint.Has(name)) return;
-    if (checkpoint.Info(name).shape == HeadShape() && at::equal(Load(name, HeadShape()), tokens)) {
+    if (!config.tied_head || !Has(name)) return;
+    if (Info(name).shape == HeadShape() && at::equal(Load(name, HeadShape()), tokens)) {
       return;
     }
     throw MakeError<DataError>(
         "{}: tensor '{}' is not '{}', but {} says tie_word_embeddings: true; set it to false, or "
         "remove the tensor",
-        checkpoint.Info(name).file.string(), name, TokenName(),
+        Info(name).file.string(), name, TokenName(),
         (checkpoint.folder() / "config.json").string());
   }
 
   void RefuseUnused(const std::set<std::string>& used) const {
     std::vector<std::string> unused;
-    for (const std::string& name : checkpoint.Names()) {
+    for (const std::string& name : stored.names()) {
       const bool known =
           used.count(name) > 0 || name == names->head + ".weight" ||
           std::any_of(names->ignored.begin(), names->ignored.end(),
@@ -119,46 +140,55 @@ struct CheckpointModel::State {
     if (unused.empty()) return;
     const std::string message =
         fmt::format("{}: {} tensor(s) that the configuration does not account for, such as '{}'",
-                    checkpoint.folder().string(), unused.size(), unused.front());
+                    checkpoint.folder().string(), unused.size(), stored.Stored(unused.front()));
     // In a file that this program wrote, such a tensor means that config and weights disagree.
     if (!config.IsDense()) throw DataError(message);
-    throw DataError(message +
-                    "; config.json and the weights disagree (a bias flag, a layer count?)");
+    throw DataError(
+        message + Because("; config.json and the weights disagree (a bias flag, a layer count?)"));
   }
 };
 
 CheckpointModel::CheckpointModel(std::unique_ptr<State> state) : state_(std::move(state)) {}
 CheckpointModel::~CheckpointModel() = default;
 
+namespace {
+
+// Some quantized weights cannot even be opened.
+Checkpoint OpenWeights(const std::filesystem::path& folder, const nlohmann::json& config) {
+  try {
+    return Checkpoint::Open(folder);
+  } catch (const DataError& error) {
+    const auto foreign = ForeignWeights(config, {});
+    if (!foreign) throw;
+    throw MakeError<DataError>("{}; {}", error.what(), *foreign);
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<CheckpointModel> CheckpointModel::Open(const std::filesystem::path& folder,
                                                        const LoadOptions& options) {
   const auto config_path = folder / "config.json";
   if (!std::filesystem::exists(config_path)) {
     throw MakeError<DataError>(
-        "{}: no config.json there; expected a model folder with config.json, weights "
-        "(model.safetensors, its sharded form, or pytorch_model.bin) and a tokenizer",
-        folder.string());
+        "{}: no config.json there; {}", folder.string(),
+        ForeignFolder(folder).value_or(
+            "expected a model folder with config.json, weights (model.safetensors, its sharded "
+            "form, or pytorch_model.bin) and a tokenizer"));
   }
   auto json = ReadJson(config_path);
   const ModelFamily& family = FamilyOf(json, config_path.string());
-  ModelConfig config = family.Parse(json, config_path.string());
-  if (json.contains("condense")) {
-    config = ApplyCondenseObject(config, json.at("condense"), config_path.string());
-  }
-  auto state = std::unique_ptr<State>(new State{.checkpoint = Checkpoint::Open(folder),
+  ModelConfig config = DescribedModel(family, json, config_path.string());
+  Checkpoint checkpoint = OpenWeights(folder, json);
+  TensorNames stored(checkpoint.Names(), family.Names(), config.tied_head, folder.string());
+  auto state = std::unique_ptr<State>(new State{.checkpoint = std::move(checkpoint),
                                                 .json = std::move(json),
                                                 .config = std::move(config),
                                                 .names = &family.Names(),
-                                                .prefix = family.Names().prefixes.front(),
+                                                .stored = std::move(stored),
                                                 .options = options,
                                                 .rope_frequencies = {}});
   state->rope_frequencies = RopeFrequencies(state->config, options.device);
-  for (const std::string& prefix : family.Names().prefixes) {
-    if (state->checkpoint.Has(prefix + family.Names().token_embedding + ".weight")) {
-      state->prefix = prefix;
-      break;
-    }
-  }
   state->Validate();
   return std::unique_ptr<CheckpointModel>(new CheckpointModel(std::move(state)));
 }
@@ -172,7 +202,7 @@ const nlohmann::json& CheckpointModel::json() const { return state_->json; }
 uint64_t CheckpointModel::FileBytes() const { return state_->checkpoint.FileBytes(); }
 
 std::string CheckpointModel::StoredDType() const {
-  return DTypeName(state_->checkpoint.Info(state_->TokenName()).dtype);
+  return DTypeName(state_->Info(state_->TokenName()).dtype);
 }
 
 Embedding CheckpointModel::LoadEmbedding() const {
@@ -212,7 +242,7 @@ Head CheckpointModel::LoadHead() const {
   const ModelConfig& config = state_->config;
   Head head;
   head.norm = Norm{.kind = config.norm, .eps = config.norm_eps, .divisor = config.norm_divisor};
-  const std::string norm = state_->prefix + state_->names->final_norm;
+  const std::string norm = state_->FinalNorm();
   if (config.norm != NormKind::kPlainRms) {
     head.norm.weight = state_->Load(norm + ".weight", {config.head_width});
     if (config.norm == NormKind::kLayer)

@@ -116,7 +116,7 @@ void CheckpointSink::Finish(const ModelConfig& config) {
   }
   CONDENSE_CHECK(state_->tied == config.tied_head, "head tied: {}, described: {}", state_->tied,
                  config.tied_head);
-  state_->json["condense"] = CondenseObject(config, *state_->names);
+  DescribeCompressed(config, *state_->names, state_->json);
   state_->writer.AddFile("config.json", state_->json.dump(2) + "\n");
   state_->writer.AddFile(kProvenanceFile, state_->options.provenance_json + "\n");
   for (const auto& file : state_->tokenizer_files) state_->writer.CopyFile(file);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "model/parameters.h"
@@ -190,7 +192,32 @@ LayerConfig ParseLayer(const JsonReader& reader, int64_t position, const ModelCo
   return layer;
 }
 
-}  // namespace
+// Whether the blocks are those of the dense model in shape, and so is what is around them.
+bool IsPlain(const ModelConfig& config) {
+  const ModelConfig& dense = config.Dense();
+  const auto around = [](const ModelConfig& c) {
+    return std::tuple(c.embedding_width, c.head_width, c.norm, c.norm_eps, c.norm_divisor,
+                      c.head_bias, c.tied_head);
+  };
+  const auto like_first = [&](LayerConfig layer) {
+    layer.source = dense.layers.front().source;
+    return layer == dense.layers.front();
+  };
+  return !config.layers.empty() && around(config) == around(dense) &&
+         std::all_of(dense.layers.begin(), dense.layers.end(), like_first) &&
+         std::all_of(config.layers.begin(), config.layers.end(), like_first);
+}
+
+// In a config.json: the number of layers, and their types where there is a list.
+void SetLayers(json& file, int64_t layers) {
+  file["num_hidden_layers"] = layers;
+  const auto types = file.find("layer_types");
+  if (types == file.end() || !types->is_array() || types->empty()) return;
+  const json first = types->front();
+  const bool equal =
+      std::all_of(types->begin(), types->end(), [&](const json& type) { return type == first; });
+  if (equal) *types = json::array_t(static_cast<size_t>(layers), first);
+}
 
 json CondenseObject(const ModelConfig& config, const WeightNames& names) {
   const ModelConfig& dense = config.Dense();
@@ -271,6 +298,38 @@ ModelConfig ApplyCondenseObject(const ModelConfig& dense, const json& object,
                                file, stated, counted);
   }
   return config;
+}
+
+}  // namespace
+
+void DescribeCompressed(const ModelConfig& config, const WeightNames& names, json& file) {
+  json object = CondenseObject(config, names);
+  // Of a model that is compressed once more, the object has what the file said before.
+  const bool before = file.value("model_type", json()) == kCompressedType;
+  const json& dense = before ? file.at("condense").at("base") : file;
+  for (const char* key : {"model_type", "architectures"}) {
+    if (dense.contains(key)) object["base"][key] = dense.at(key);
+  }
+  const bool plain = IsPlain(config);
+  SetLayers(file, plain ? config.num_layers() : config.Dense().num_layers());
+  if (plain) {
+    file.erase("architectures");
+    for (const char* key : {"model_type", "architectures"}) {
+      if (object["base"].contains(key)) file[key] = object["base"].at(key);
+    }
+  } else {
+    file["model_type"] = kCompressedType;
+    file["architectures"] = json::array({"CondenseForCausalLM"});
+  }
+  file["condense"] = std::move(object);
+}
+
+ModelConfig DescribedModel(const ModelFamily& family, const json& file, const std::string& path) {
+  if (!file.contains("condense")) return family.Parse(file, path);
+  const JsonReader object = JsonReader(file, path).Child("condense");
+  json dense = file;
+  if (object.Has("base")) SetLayers(dense, object.Child("base").Count("n_layers"));
+  return ApplyCondenseObject(family.Parse(dense, path), object.object(), path);
 }
 
 }  // namespace condense

@@ -1,5 +1,6 @@
 // The object `condense` in the config.json of a compressed model: per-layer dimensions and what
-// changed in the stream (methods.md 8.2). The other keys of the file are those of the dense model.
+// changed in the stream (methods.md 8.2). The other keys of the file are those of the dense model,
+// but for its type and its number of layers.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,13 +11,19 @@
 
 namespace condense {
 
-// The object that describes `config` relative to its dense model. `names`: those of its family,
-// under which the tensors are written.
-nlohmann::json CondenseObject(const ModelConfig& config, const WeightNames& names);
+// The model_type of a compressed model that only this program computes. Other programs refuse a type
+// that they do not know; under the dense model's they would load what fits and draw the rest at
+// random.
+constexpr const char* kCompressedType = "condense";
 
-// The compressed model that `object` describes. DataError with file and key for anything
-// inconsistent.
-ModelConfig ApplyCondenseObject(const ModelConfig& dense, const nlohmann::json& object,
-                                const std::string& file);
+// Makes `file`, the config.json of the dense model, that of `config`. A model whose blocks are like
+// those of the dense one, only fewer or with other numbers, stays one that other programs read. In
+// every case the object `condense` has the whole description. names: those of its family.
+void DescribeCompressed(const ModelConfig& config, const WeightNames& names, nlohmann::json& file);
+
+// The model that config.json describes, dense or compressed. DataError with file and key for
+// anything inconsistent.
+ModelConfig DescribedModel(const ModelFamily& family, const nlohmann::json& file,
+                           const std::string& path);
 
 }  // namespace condense

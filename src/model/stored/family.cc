@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "config/registry.h"
 #include "model/linear.h"
+#include "model/stored/compressed_config.h"
 #include "model/stored/json_reader.h"
 
 namespace condense {
@@ -21,7 +22,14 @@ const ModelFamily& FamilyNamed(const std::string& name) {
 }
 
 const ModelFamily& FamilyOf(const nlohmann::json& config, const std::string& file) {
-  const std::string type = JsonReader(config, file).Get<std::string>("model_type");
+  const JsonReader reader(config, file);
+  const auto type = reader.Get<std::string>("model_type");
+  if (type == kCompressedType) {
+    const auto name = reader.Child("condense").Get<std::string>("family");
+    if (Registry<ModelFamily>::Instance().Find(name) != nullptr) return FamilyNamed(name);
+    throw MakeError<DataError>("{}: condense.family '{}' is not a family of this program", file,
+                               name);
+  }
   std::vector<std::string> known;
   for (const auto* entry : Registry<ModelFamily>::Instance().All()) {
     const ModelFamily& family = FamilyNamed(entry->name);

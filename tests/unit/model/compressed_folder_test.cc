@@ -10,6 +10,7 @@
 #include "model/causal_lm.h"
 #include "model/parameters.h"
 #include "model/stored/checkpoint_sink.h"
+#include "model/stored/compressed_config.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 
@@ -112,6 +113,58 @@ TEST(CompressedFolder, SavesToTheSameBytesAgainAndMayBeMoved) {  // T67, T68
   const auto moved = folder.path() / "elsewhere";
   std::filesystem::rename(first, moved);
   EXPECT_TRUE(at::equal(CausalLm::Load(*CheckpointModel::Open(moved))->Logits(SomeIds()), before));
+}
+
+TEST(CompressedFolder, OtherProgramsReadItOrRefuseIt) {
+  const TempFolder folder;
+  const InferenceScope inference;
+  const auto type = [](const std::filesystem::path& path) {
+    return ReadJson(path / "config.json").at("model_type").get<std::string>();
+  };
+  // Other values in the same shapes: an ordinary checkpoint.
+  const auto same = folder.path() / "same";
+  Write("llama3-mini", same, [](int64_t, Block& block) { block.mlp.up.weight.mul(2); });
+  EXPECT_EQ(type(same), "llama");
+  // Narrowed: of a type that nobody else knows.
+  const auto narrow = folder.path() / "narrow";
+  Write("llama3-mini", narrow,
+        [](int64_t, Block& block) { block.mlp.KeepChannels(at::arange(0, 100, kI64)); });
+  EXPECT_EQ(type(narrow), kCompressedType);
+  const auto file = ReadJson(narrow / "config.json");
+  EXPECT_EQ(file.at("condense").at("base").at("model_type"), "llama");
+  EXPECT_EQ(file.at("architectures"), nlohmann::json::array({"CondenseForCausalLM"}));
+  EXPECT_EQ(CheckpointModel::Open(narrow)->config().family, "llama");
+}
+
+TEST(CompressedFolder, AModelOfFewerBlocksIsAnOrdinaryCheckpoint) {
+  const TempFolder folder;
+  const InferenceScope inference;
+  for (const char* name : {"llama3-mini", "opt-mini"}) {
+    const auto path = folder.path() / name;
+    const auto dense = CheckpointModel::Open(Bundled(name));
+    CheckpointSink sink(*dense, path, {.dtype = {}});
+    const Embedding embedding = dense->LoadEmbedding();
+    sink.PutEmbedding(embedding);
+    ModelConfig config = dense->config().Derived();
+    config.layers.clear();
+    for (const int64_t l : {0, 1, 3, 5}) {
+      sink.PutBlock(config.num_layers(), dense->LoadBlock(l));
+      config.layers.push_back(ShapeOf(dense->LoadBlock(l)));
+    }
+    sink.PutHead(LoadHeadFor(*dense, embedding));
+    sink.Finish(config);
+    const auto before = CausalLm::Load(*CheckpointModel::Open(path));
+    EXPECT_EQ(before->config().Dense().num_layers(), 6);
+    EXPECT_EQ(before->config().layers[3].source, 5);
+    // What another program reads: the file without the object.
+    auto file = ReadJson(path / "config.json");
+    EXPECT_EQ(file.at("num_hidden_layers"), 4);
+    file.erase("condense");
+    WriteJson(path / "config.json", file);
+    const auto plain = CausalLm::Load(*CheckpointModel::Open(path));
+    EXPECT_TRUE(plain->config().IsDense());
+    EXPECT_TRUE(at::equal(plain->Logits(SomeIds()), before->Logits(SomeIds())));
+  }
 }
 
 TEST(CompressedFolder, AWrongWidthInTheConfigNamesTheTensor) {  // T69

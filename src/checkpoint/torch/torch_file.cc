@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "base/error.h"
+#include "base/strings.h"
 #include "checkpoint/torch/pickle.h"
 
 namespace condense {
@@ -31,6 +33,50 @@ class MapReader final : public caffe2::serialize::ReadAdapterInterface {
  private:
   std::string_view bytes_;
 };
+
+// As much of a name as is text.
+std::string Readable(std::string_view name) {
+  name = name.substr(0, 80);
+  return std::string(name.substr(0, InvalidUtf8At(name).value_or(name.npos)));
+}
+
+uint64_t Unsigned(std::string_view bytes, size_t at, int width) {
+  uint64_t value = 0;
+  for (int i = width - 1; i >= 0; --i) {
+    value = value << 8 | static_cast<uint8_t>(bytes[at + static_cast<size_t>(i)]);
+  }
+  return value;
+}
+
+// Where the archive's list of records begins; nullopt where LibTorch's reader will say what is wrong.
+std::optional<uint64_t> DirectoryOf(std::string_view bytes) {
+  const size_t end = bytes.rfind("PK\x05\x06");
+  if (end == bytes.npos || bytes.size() - end < 22) return std::nullopt;
+  const uint64_t begin = Unsigned(bytes, end + 16, 4);
+  if (begin != 0xffffffff) return begin;
+  // Of more than 4 GiB: a locator in front of the end names the place of the larger form.
+  if (end < 20 || bytes.substr(end - 20, 4) != "PK\x06\x07") return std::nullopt;
+  const uint64_t large = Unsigned(bytes, end - 12, 8);
+  if (large > bytes.size() || bytes.size() - large < 56) return std::nullopt;
+  return Unsigned(bytes, large + 48, 8);
+}
+
+// LibTorch's reader unpacks some records as soon as it is opened, of whatever size.
+void RefuseLargeCompressedRecords(std::string_view bytes, const std::string& path) {
+  constexpr uint64_t kEntry = 46, kLargest = 1 << 20;
+  const auto begin = DirectoryOf(bytes);
+  for (uint64_t at = begin.value_or(bytes.size());
+       at < bytes.size() && bytes.size() - at >= kEntry && bytes.substr(at, 4) == "PK\x01\x02";) {
+    const uint64_t name = Unsigned(bytes, at + 28, 2);
+    const bool compressed = Unsigned(bytes, at + 10, 2) != 0;
+    if (compressed && Unsigned(bytes, at + 24, 4) > kLargest) {
+      throw MakeError<DataError>(
+          "{}: the record '{}' is compressed; save the file again with torch.save", path,
+          Readable(bytes.substr(at + kEntry, name)));
+    }
+    at += kEntry + name + Unsigned(bytes, at + 30, 2) + Unsigned(bytes, at + 32, 2);
+  }
+}
 
 struct Record {
   uint64_t offset = 0, bytes = 0;
@@ -150,6 +196,7 @@ StoredTensor Place(const PickledTensor& tensor, const Record& record, const std:
 
 std::vector<StoredTensor> ReadArchive(const MappedFile& file) {
   const std::string path = file.path().string();
+  RefuseLargeCompressedRecords(file.bytes(), path);
   Archive archive(file);
   if (archive.Has("byteorder") && archive.Bytes("byteorder") != "little") {
     throw MakeError<DataError>(

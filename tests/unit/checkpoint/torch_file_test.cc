@@ -162,6 +162,19 @@ TEST_F(TorchFile, ThatNamesALongListAgainAndAgainIsRefused) {
   EXPECT_THAT(Opening(pickle + "N."), FailsWith("pytorch_model.bin", "pickle, byte"));
 }
 
+TEST_F(TorchFile, WithALargeCompressedRecordIsRefusedBeforeItIsUnpacked) {
+  const std::string zeros(size_t{2} << 20, '\0');
+  std::string bytes;
+  caffe2::serialize::PyTorchStreamWriter writer([&](const void* data, size_t count) {
+    bytes.append(static_cast<const char*>(data), count);
+    return count;
+  });
+  writer.writeRecord("extra", zeros.data(), zeros.size(), /*compress=*/true);
+  writer.writeEndOfFile();
+  WriteFileAtomically(path_, bytes);
+  EXPECT_THAT(OpeningFile(), FailsWith("pytorch_model.bin", "extra' is compressed"));
+}
+
 TEST_F(TorchFile, ThatBuildsObjectsIsRefusedByOpcode) {
   EXPECT_THAT(Opening("\x80\x02"
                       "ccollections\nOrderedDict\n)\x81."),

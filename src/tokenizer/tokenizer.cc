@@ -3,12 +3,27 @@
 #include "base/error.h"
 #include "tokenizer/formats/folder.h"
 #include "tokenizer/formats/loaders.h"
+#include "tokenizer/formats/settings.h"
 
 namespace condense {
 
+namespace {
+
+// LlamaTokenizer makes its tokenizer anew from tokenizer.model where add_prefix_space is given.
+bool IsMadeFromSentencePiece(const std::filesystem::path& path) {
+  TokenizerFolder folder(path);  // what is read here does not enter the digest
+  if (!folder.Has("tokenizer.model")) return false;
+  const TokenizerSettings settings = ReadSettings(folder);
+  const std::string& name = settings.tokenizer_class;
+  return settings.add_prefix_space && (name == "LlamaTokenizer" || name == "LlamaTokenizerFast");
+}
+
+}  // namespace
+
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path) {
   TokenizerFolder folder(path);
-  if (folder.Has("tokenizer.json")) return LoadTokenizerJson(folder);
+  const bool has_json = folder.Has("tokenizer.json") && !IsMadeFromSentencePiece(path);
+  if (has_json) return LoadTokenizerJson(folder);
   if (folder.Has("vocab.json") && folder.Has("merges.txt")) return LoadVocabAndMerges(folder);
   if (folder.Has("tokenizer.model")) {
     const std::string bytes = folder.Read("tokenizer.model");

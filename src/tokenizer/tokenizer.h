@@ -44,7 +44,8 @@ class Tokenizer {
 };
 
 // Picks the format by the files in the folder: tokenizer.json first, then vocab.json + merges.txt,
-// then tokenizer.model (SentencePiece or tiktoken ranks, told apart by content). DataError when
+// then tokenizer.model (SentencePiece or tiktoken ranks, told apart by content), which comes first
+// where a LlamaTokenizer is given add_prefix_space, as in transformers. DataError when
 // none is there, one is malformed, or a token that the configuration names is missing from the
 // vocabulary.
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& folder);

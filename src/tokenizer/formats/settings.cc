@@ -11,8 +11,9 @@ namespace condense {
 
 namespace {
 
-constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "pad_token",
-                                  "cls_token", "sep_token", "mask_token"};
+// In the order in which transformers gives new ids.
+constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                  "pad_token", "cls_token", "mask_token"};
 
 NamedToken ReadNamedToken(const JsonNode& node) {
   NamedToken named{{}, node.where()};
@@ -29,7 +30,10 @@ NamedToken ReadNamedToken(const JsonNode& node) {
 // Does not replace names that are given already.
 void ReadNames(const JsonNode& root, TokenizerSettings& settings) {
   for (const char* role : kRoles) {
-    if (const auto node = root.Find(role)) settings.roles.emplace(role, ReadNamedToken(*node));
+    const auto node = root.Find(role);
+    if (!node) continue;
+    NamedToken named = ReadNamedToken(*node);
+    if (!named.token.content.empty()) settings.roles.emplace(role, std::move(named));
   }
   const auto additional = root.Find("additional_special_tokens");
   if (!additional) return;
@@ -102,6 +106,17 @@ void ReadAddedTokensFile(const JsonNode& root, TokenizerSettings& settings) {
   }
 }
 
+// A token outside the vocabulary gets the next id, for which a model has no embedding. BOS and EOS
+// would be useless there: PipelineParts::Define refuses them.
+void DefineRole(const char* role, NamedToken named, PipelineParts& parts) {
+  const bool is_end =
+      role == std::string_view("bos_token") || role == std::string_view("eos_token");
+  if (!is_end && !parts.vocabulary.Find(named.token.content)) {
+    named.token.id = static_cast<TokenId>(parts.vocabulary.size());
+  }
+  parts.Define(named);
+}
+
 void SetRole(const TokenizerSettings& settings, const char* role, PipelineParts& parts,
              std::optional<TokenId>& id) {
   const auto named = settings.roles.find(role);
@@ -154,8 +169,11 @@ void ResolveClass(const Vocabulary& vocabulary, TokenizerSettings& settings) {
 
 void ApplySettings(const TokenizerSettings& settings, PipelineParts& parts) {
   for (const NamedToken& named : settings.added) parts.Define(named);
-  for (const auto& [role, named] : settings.roles) parts.Define(named);
-  for (const NamedToken& named : settings.additional) parts.Define(named);
+  for (const char* role : kRoles) {
+    const auto named = settings.roles.find(role);
+    if (named != settings.roles.end()) DefineRole(role, named->second, parts);
+  }
+  for (const NamedToken& named : settings.additional) DefineRole("additional", named, parts);
   SetRole(settings, "bos_token", parts, parts.bos);
   SetRole(settings, "eos_token", parts, parts.eos);
   if (settings.add_bos_token) {

@@ -19,7 +19,9 @@ class ReportedCase : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Folders, ReportedCase,
                          testing::Values("pre_digits", "norm_nfc", "bytelevel_prefix_space_absent",
                                          "added_token_flags_spm", "llama_class_default_bos",
-                                         "generic_class_add_bos_false"),
+                                         "generic_class_add_bos_false",
+                                         "llama_add_prefix_space_false",
+                                         "pad_token_outside_vocabulary"),
                          [](const auto& info) { return TestName(info.param); });
 
 TEST_P(ReportedCase, EveryLineEquals) {

@@ -210,6 +210,15 @@ TEST(Settings, ReplaceTheFlagsOfTokensButNotWhereTheyAreLookedFor) {
   EXPECT_EQ(encode(R"("rstrip": true, "normalized": true)", "a </s> b").size(), 4u);
 }
 
+TEST(Settings, GiveNewIdsToTokensOutsideTheVocabulary) {
+  const auto tokenizer =
+      Load({{"tokenizer.json", TokenizerJson().dump()},
+            {"tokenizer_config.json",
+             R"({"pad_token": "<pad>", "mask_token": "", "sep_token": "<sep>"})"}});
+  EXPECT_EQ(tokenizer->Encode("a<pad><sep>", SpecialTokens::kNone), (Ids{'a', 260, 259}));
+  EXPECT_EQ(tokenizer->size(), 261);
+}
+
 // The ids of an empty text in transformers 4.57.
 TEST(Settings, OfAClassSayWhatIsPutInFront) {
   const auto added = [](const std::string& name, const std::string& more) {

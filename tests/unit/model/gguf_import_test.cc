@@ -167,6 +167,34 @@ TEST_F(GgufImport, FindsTheScalingOfLlama31InItsFactors) {
   }
 }
 
+TEST_F(GgufImport, KeepsTheLinearScalingOfPositions) {
+  TinyGguf file;
+  file.entries["llama.rope.scaling.type"] = {Kind::kString, RawText("linear")};
+  file.entries["llama.rope.scaling.factor"] = {Kind::kFloat32, Raw(2.5F)};
+  EXPECT_EQ(Import(file).at("rope_scaling"), json({{"rope_type", "linear"}, {"factor", 2.5}}));
+}
+
+// Qwen2 has biases of queries, keys and values, and rows in the order of a folder.
+TEST_F(GgufImport, TakesQwen2AsItIsStored) {
+  TinyGguf file, llama;
+  file.entries.clear();
+  for (const auto& [key, value] : llama.entries) {
+    file.entries[key.starts_with("llama.") ? "qwen2." + key.substr(6) : key] = value;
+  }
+  file.entries["general.architecture"] = {Kind::kString, RawText("qwen2")};
+  file.tensors["blk.0.attn_q.weight"] = at::arange(64, kF32).view({8, 8});
+  file.tensors["blk.0.attn_q.bias"] = at::arange(8, kF32);
+  file.tensors["blk.0.attn_k.bias"] = at::arange(4, kF32);
+  file.tensors["blk.0.attn_v.bias"] = at::arange(4, kF32);
+  EXPECT_EQ(Import(file, kF32).at("model_type"), "qwen2");
+  const Checkpoint imported = Checkpoint::Open(out_);
+  const std::string attention = "model.layers.0.self_attn.";
+  EXPECT_TRUE(
+      at::equal(imported.Get(attention + "q_proj.weight"), file.tensors["blk.0.attn_q.weight"]));
+  EXPECT_TRUE(at::equal(imported.Get(attention + "k_proj.bias"), at::arange(4, kF32)));
+  EXPECT_NO_THROW(StoredModel(out_, {}, Residence::kStreamed));
+}
+
 TEST_F(GgufImport, RefusesWhatAConfigurationCannotSay) {
   const auto refused = [&](const std::string& key, Kind kind, const std::string& value,
                            const std::string& part) {

@@ -32,6 +32,10 @@ std::string_view Trim(std::string_view text) {
 bool StartsWith(std::string_view text, std::string_view prefix) { return text.starts_with(prefix); }
 bool EndsWith(std::string_view text, std::string_view suffix) { return text.ends_with(suffix); }
 
+bool Contains(const std::vector<std::string>& texts, std::string_view text) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
 namespace {
 
 // Edit distance in which exchanging two neighbours counts as one slip.

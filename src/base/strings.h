@@ -14,6 +14,7 @@ std::string Join(const std::vector<std::string>& parts, std::string_view separat
 std::string_view Trim(std::string_view text);  // ASCII white space
 bool StartsWith(std::string_view text, std::string_view prefix);
 bool EndsWith(std::string_view text, std::string_view suffix);
+bool Contains(const std::vector<std::string>& texts, std::string_view text);
 
 // The candidate with the least edit distance to `name`, if it is near enough to be a likely slip.
 std::optional<std::string> NearestName(std::string_view name,

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/strings.h"
-#include "checkpoint/json.h"
 
 namespace condense {
 namespace {

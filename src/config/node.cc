@@ -11,10 +11,6 @@
 namespace condense {
 namespace {
 
-bool Contains(const std::vector<std::string>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 std::string QuotedKey(std::string_view key) {
   if (!key.empty() && key.find_first_of(".[]=\" ") == std::string_view::npos) {
     return std::string(key);

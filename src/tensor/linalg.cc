@@ -73,6 +73,12 @@ Tensor OnKept(const Spectrum& spectrum, F f) {
 
 }  // namespace
 
+double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
+
+void AddTo(Tensor& sum, const Tensor& part) {
+  sum = sum.defined() ? sum.add_(part.to(kF64)) : part.to(kF64);
+}
+
 Tensor Symmetrised(const Tensor& a) { return (a + a.transpose(-1, -2)).mul_(0.5); }
 
 Tensor SignFixedColumns(const Tensor& vectors) {

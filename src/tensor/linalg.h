@@ -14,6 +14,10 @@ namespace condense {
 
 // (A + A^T) / 2.
 Tensor Symmetrised(const Tensor& a);
+// Sum of the products of entries, of any two tensors of one shape.
+double Dot(const Tensor& a, const Tensor& b);
+// sum += part, in float64; an undefined sum is zero. The sum may take the place of `part`.
+void AddTo(Tensor& sum, const Tensor& part);
 
 struct Eigen {
   Tensor values;   // [n], descending

@@ -1,36 +1,15 @@
 #include "tokenizer/json_file.h"
 
-#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
 
 #include "base/error.h"
-#include "base/json_nesting.h"
+#include "base/json.h"
 #include "base/strings.h"
 
 namespace condense {
 
 using nlohmann::json;
-
-namespace {
-
-std::string LineAndColumn(std::string_view text, size_t byte) {
-  const std::string_view before = text.substr(0, std::min(byte, text.size()));
-  const size_t line = 1 + std::count(before.begin(), before.end(), '\n');
-  const size_t line_start = before.rfind('\n');
-  const size_t column = before.size() - (line_start == before.npos ? 0 : line_start + 1);
-  return fmt::format("line {}, column {}", line, std::max<size_t>(column, 1));
-}
-
-// nlohmann's messages begin with "[json.exception...] parse error at line 1, column 2: ".
-std::string_view Reason(std::string_view message) {
-  const size_t colon = message.find(": ");
-  if (colon != message.npos) message.remove_prefix(colon + 2);
-  return message.substr(0, InvalidUtf8At(message).value_or(message.npos));
-}
-
-}  // namespace
 
 std::string_view Quotable(std::string_view bytes) {
   bytes = bytes.substr(0, 80);
@@ -38,28 +17,7 @@ std::string_view Quotable(std::string_view bytes) {
 }
 
 JsonFile::JsonFile(const std::filesystem::path& path, std::string_view text)
-    : name_(path.string()) {
-  RefuseDeepJson(text, name_);
-  std::vector<std::unordered_set<std::string>> open_objects;
-  const auto refuse_duplicates = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) open_objects.emplace_back();
-    if (event == json::parse_event_t::object_end) open_objects.pop_back();
-    if (event == json::parse_event_t::key &&
-        !open_objects.back().insert(parsed.get_ref<const std::string&>()).second) {
-      throw MakeError<DataError>("{}: the key \"{}\" occurs twice in one object", name_,
-                                 parsed.get_ref<const std::string&>());
-    }
-    return true;
-  };
-  try {
-    value_ = std::make_unique<json>(json::parse(text.begin(), text.end(), refuse_duplicates));
-  } catch (const json::parse_error& error) {
-    throw MakeError<DataError>("{}: malformed JSON at {} (byte {}): {}", name_,
-                               LineAndColumn(text, error.byte), error.byte, Reason(error.what()));
-  } catch (const json::exception& error) {
-    throw MakeError<DataError>("{}: malformed JSON: {}", name_, Reason(error.what()));
-  }
-}
+    : name_(path.string()), value_(std::make_unique<json>(ParseJson(text, name_))) {}
 
 JsonFile::~JsonFile() = default;
 JsonFile::JsonFile(JsonFile&&) noexcept = default;

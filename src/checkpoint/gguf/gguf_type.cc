@@ -170,18 +170,24 @@ struct Q3_K {  // 32 bytes of third bits | 64 bytes of two bits | 12 bytes of sc
   }
 };
 
+// Decodes 8 groups of 32 elements, each of which has a scale and a minimum of its own.
+template <class LevelOf>
+void DecodeAffineGroups(const uint8_t* block, float* out, LevelOf level_of) {
+  const float scale = Half(block), minimum = Half(block + 2);
+  for (size_t group = 0; group < 8; ++group) {
+    const auto [s, m] = ScaleAndMinimum(block + 4, group);
+    const float group_scale = scale * static_cast<float>(s);
+    const float group_minimum = minimum * static_cast<float>(m);
+    for (size_t i = 32 * group; i < 32 * group + 32; ++i) {
+      out[i] = group_scale * static_cast<float>(level_of(i)) - group_minimum;
+    }
+  }
+}
+
 struct Q4_K {  // scale, minimum | 12 bytes of scales and minima | 128 bytes of nibbles
   static constexpr uint32_t kElements = 256, kBytes = 144;
   static void Decode(const uint8_t* block, float* out) {
-    const float scale = Half(block), minimum = Half(block + 2);
-    for (size_t group = 0; group < 8; ++group) {
-      const auto [s, m] = ScaleAndMinimum(block + 4, group);
-      const float group_scale = scale * static_cast<float>(s);
-      const float group_minimum = minimum * static_cast<float>(m);
-      for (size_t i = 32 * group; i < 32 * group + 32; ++i) {
-        out[i] = group_scale * static_cast<float>(NibbleOf256(block + 16, i)) - group_minimum;
-      }
-    }
+    DecodeAffineGroups(block, out, [&](size_t i) { return NibbleOf256(block + 16, i); });
   }
 };
 
@@ -189,16 +195,9 @@ struct Q4_K {  // scale, minimum | 12 bytes of scales and minima | 128 bytes of 
 struct Q5_K {
   static constexpr uint32_t kElements = 256, kBytes = 176;
   static void Decode(const uint8_t* block, float* out) {
-    const float scale = Half(block), minimum = Half(block + 2);
-    for (size_t group = 0; group < 8; ++group) {
-      const auto [s, m] = ScaleAndMinimum(block + 4, group);
-      const float group_scale = scale * static_cast<float>(s);
-      const float group_minimum = minimum * static_cast<float>(m);
-      for (size_t i = 32 * group; i < 32 * group + 32; ++i) {
-        const int level = NibbleOf256(block + 48, i) | BitOf256(block + 16, i) << 4;
-        out[i] = group_scale * static_cast<float>(level) - group_minimum;
-      }
-    }
+    DecodeAffineGroups(block, out, [&](size_t i) {
+      return NibbleOf256(block + 48, i) | BitOf256(block + 16, i) << 4;
+    });
   }
 };
 

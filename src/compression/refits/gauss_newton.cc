@@ -16,10 +16,6 @@ constexpr double kInputDamping = 1e-2, kHiddenDamping = 1e-4;
 constexpr double kEnergyFloor = 1e-3;  // of the energy of an output, times the mean
 constexpr int kHalvings = 6;
 
-void AddTo(Tensor& sum, const Tensor& part) {
-  sum = sum.defined() ? sum.add_(part.to(kF64)) : part.to(kF64);
-}
-
 // Calls fn(a's tensor, b's tensor) for every parameter.
 template <class Fn>
 void ForEachPair(Change& a, const Change& b, Fn&& fn) {

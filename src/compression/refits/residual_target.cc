@@ -15,10 +15,6 @@ constexpr int64_t kTileRows = 2048;
 // Ridge of the map that undoes a drift, towards the identity.
 constexpr double kDriftRidge = 1e-3;
 
-double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
-
-void AddTo(Tensor& sum, const Tensor& part) { sum = sum.defined() ? sum.add_(part) : part; }
-
 FittedMap Fitted(const RefitResult& refit, const Tensor& input_mean, const Tensor& target_mean) {
   FittedMap fitted{.weight = refit.weight, .damping = refit.damping, .condition = refit.condition};
   if (refit.squared_norm > 0) {

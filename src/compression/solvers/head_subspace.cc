@@ -14,8 +14,6 @@ namespace {
 constexpr int64_t kMaxSteps = 40;
 constexpr double kTolerance = 1e-8;  // of the first residual
 
-double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
-
 // L^-1 M L^-T for symmetric M.
 Tensor Whitened(const Tensor& lower, const Tensor& m) {
   const Tensor half = at::linalg_solve_triangular(lower, m, /*upper=*/false);

@@ -15,8 +15,6 @@ namespace {
 
 constexpr double kBalanceDelta = 1e-10;  // below this share of the mean energy: no data
 
-double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
-
 // x [..., g d_h] -> x (I_g x P) [..., g k]
 Tensor TimesBlocks(const Tensor& x, const Tensor& subspace) {
   return at::matmul(x.unflatten(-1, {-1, subspace.size(0)}), subspace).flatten(-2);

@@ -14,8 +14,6 @@ constexpr int64_t kInverseBlock = 512;
 // Damping, relative to mean(diag), of a matrix that is singular to working precision.
 constexpr double kSingularDamping = 1e-10;
 
-double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
-
 // C, W and the two index sets, in pieces: J kept, D dropped.
 struct Pieces {
   Tensor c_jj, c_jd, c_dd;  // [k, k], [k, m - k], [m - k, m - k]

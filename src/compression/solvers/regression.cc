@@ -1,11 +1,8 @@
 #include "compression/solvers/regression.h"
 
+#include "tensor/linalg.h"
+
 namespace condense {
-namespace {
-
-double Dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item<double>(); }
-
-}  // namespace
 
 Regression Centred(const Regression& r, const Tensor& mean_y, const Tensor& mean_t,
                    int64_t tokens) {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json_nesting.h"
+#include "base/json.h"
 #include "base/strings.h"
 
 namespace condense {
@@ -13,19 +13,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-json Parse(std::string_view text, const std::string& place) {
-  RefuseDeepJson(text, place);
-  try {
-    return json::parse(text);
-  } catch (const json::parse_error& error) {
-    // The library's message begins with its own code in brackets and a position.
-    std::string_view what = error.what();
-    if (const size_t at = what.find("] "); at != what.npos) what.remove_prefix(at + 2);
-    throw MakeError<DataError>("{}: not valid JSON: {}{}", place, what,
-                               error.byte > text.size() ? "; was the file cut off here?" : "");
-  }
-}
 
 // "a string", "an array"
 std::string Kind(const json& value) {
@@ -59,7 +46,7 @@ void ForEachJsonLine(std::string_view text, const std::filesystem::path& path,
     if (const auto invalid = InvalidUtf8At(line)) {
       throw MakeError<DataError>("{}: invalid UTF-8 at byte {} of the line", place, *invalid);
     }
-    const json value = Parse(line, place);
+    const json value = ParseJson(line, place, DuplicateKeys::kLastCounts);
     RequireObject(value, place);
     record(value, place);
   }
@@ -70,7 +57,7 @@ void ForEachJsonElement(std::string_view text, const std::filesystem::path& path
   if (const auto invalid = InvalidUtf8At(text)) {
     throw MakeError<DataError>("{}: invalid UTF-8 at byte {}", path.string(), *invalid);
   }
-  const json all = Parse(text, path.string());
+  const json all = ParseJson(text, path.string(), DuplicateKeys::kLastCounts);
   if (!all.is_array()) {
     throw MakeError<DataError>("{}: expected an array of records, found {}", path.string(),
                                Kind(all));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace condense {
 
 template <>
@@ -43,10 +45,6 @@ namespace {
 const std::vector<std::string>& NumberKeys() {
   static const std::vector<std::string> keys = {"ratio", "layer"};
   return keys;
-}
-
-bool Contains(const std::vector<std::string>& list, const std::string& item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
 }
 
 struct StyleEntry {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "experiment/inputs/config_name.h"
 
 namespace condense {
@@ -47,10 +48,6 @@ void CheckFrame(const Node& node, const MethodFrame& frame, const MethodSpec& sp
     problems.Add(KeyOr(node, "allocator"),
                  fmt::format("method '{}' uses no allocator", spec.method.name));
   }
-}
-
-bool Contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 // The entry of a method with the assignments of an ablation.

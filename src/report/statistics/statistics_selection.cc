@@ -14,9 +14,6 @@ namespace {
 using Names = std::vector<std::string>;
 using Kind = Metric::Kind;
 
-bool Contains(const Names& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 bool Chosen(const Names& names, const std::string& name) {
   return names.empty() || Contains(names, name);
 }

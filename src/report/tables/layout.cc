@@ -12,15 +12,6 @@
 namespace condense {
 namespace {
 
-std::string KeyOf(const Measurement& measurement, const std::string& key) {
-  const auto found = measurement.keys.find(key);
-  return found == measurement.keys.end() ? "" : found->second;
-}
-
-bool Contains(const std::vector<std::string>& list, const std::string& item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 void RequireKnownKeys(const TableSpec& spec, const std::vector<Measurement>& measurements) {
   std::set<std::string> known;
   for (const Measurement& measurement : measurements) {

@@ -10,11 +10,6 @@
 namespace condense {
 namespace {
 
-std::string KeyOf(const Measurement& measurement, const std::string& key) {
-  const auto found = measurement.keys.find(key);
-  return found == measurement.keys.end() ? "" : found->second;
-}
-
 // False for the protocol names of sources that do not state how they measured.
 bool IsStated(const std::string& protocol) {
   return protocol != "mixed" && protocol != "lmeval-unstated" && !StartsWith(protocol, "unknown");

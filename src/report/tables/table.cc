@@ -256,6 +256,11 @@ std::vector<TableRow> EmptyRows(const TableSpec& spec, const Layout& layout) {
 
 }  // namespace
 
+std::string KeyOf(const Measurement& measurement, const std::string& key) {
+  const auto found = measurement.keys.find(key);
+  return found == measurement.keys.end() ? "" : found->second;
+}
+
 std::string MarkFor(const std::string& text, Table& table) {
   for (const auto& [mark, known] : table.footnotes) {
     if (known == text) return mark;

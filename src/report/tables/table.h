@@ -37,6 +37,8 @@ struct Measurement {
   std::string error_class, error_message;
   std::vector<MetricValue> values;
 };
+// Empty where the key does not apply.
+std::string KeyOf(const Measurement& measurement, const std::string& key);
 
 struct MetricSelector {
   std::string metric;

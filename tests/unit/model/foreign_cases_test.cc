@@ -54,7 +54,7 @@ TEST(ForeignCases, AreRefusedWithTheRemedy) {
               ThrowsMessage<DataError>(AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("python -c"),
                                              HasSubstr("m.state_dict()"))));
   EXPECT_THAT(opening(Case("hostile") / "deep_config_value"),
-              ThrowsMessage<DataError>(HasSubstr("config.json: JSON nested more than")));
+              ThrowsMessage<DataError>(HasSubstr("JSON nested more than")));
   EXPECT_THAT(opening(Case("hostile") / "zip_bomb_version"),
               ThrowsMessage<DataError>(HasSubstr("is compressed")));
   EXPECT_THAT(opening(Case("hostile") / "pickle_persid_copies"),

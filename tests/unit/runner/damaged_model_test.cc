@@ -245,7 +245,7 @@ TEST_F(DamagedModel, TokenizerMustBeWhole) {
        {"'WordPiece'; supported: BPE"}},
       {"malformed",
        [](const fs::path& m) { WriteText(m / "tokenizer.json", "{"); },
-       {"tokenizer.json: malformed JSON at line 1"}},
+       {"tokenizer.json: not valid JSON: line 1"}},
       {"BOS is unknown",
        InJson("tokenizer_config.json", [](json& t) { t["bos_token"] = "<nope>"; }),
        {"bos_token", "\"<nope>\", which the vocabulary lacks"},

@@ -74,7 +74,7 @@ TEST(Refusal, NestingThatWouldTakeAllStack) {
   EXPECT_THAT(Refusal({{"tokenizer.json", nested}}), HasSubstr("more than 128 levels"));
   EXPECT_THAT(Refusal({{"tokenizer.json", file},
                        {"tokenizer_config.json", "{\"bos_token\": " + nested + "}"}}),
-              HasSubstr("tokenizer_config.json: JSON nested"));
+              HasSubstr("tokenizer_config.json: line 1, column 142: JSON nested"));
 }
 
 TEST(Refusal, TheFileItselfIsFine) {
@@ -92,9 +92,9 @@ TEST(Refusal, AFolderWithoutATokenizer) {
 
 TEST(Refusal, MalformedJsonWithItsPlace) {
   EXPECT_THAT(Refusal({{"tokenizer.json", "{\"model\":\n  {]}"}}),
-              HasSubstr("tokenizer.json: malformed JSON at line 2, column 4"));
-  EXPECT_THAT(Refusal({{"tokenizer.json", ""}}), HasSubstr("malformed JSON at line 1"));
-  EXPECT_THAT(Refusal({{"tokenizer.json", "{\"a\": \"\xFF\"}"}}), HasSubstr("malformed JSON"));
+              HasSubstr("tokenizer.json: not valid JSON: line 2, column 4"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", ""}}), HasSubstr("not valid JSON: line 1"));
+  EXPECT_THAT(Refusal({{"tokenizer.json", "{\"a\": \"\xFF\"}"}}), HasSubstr("not valid JSON"));
   EXPECT_THAT(Refusal({{"tokenizer.json", R"({"model": 1, "model": 2})"}}),
               HasSubstr("the key \"model\" occurs twice"));
   EXPECT_THAT(Refusal({{"tokenizer.json", "[]"}}), HasSubstr("expected an object, found array"));

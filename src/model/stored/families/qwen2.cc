@@ -22,15 +22,13 @@ std::vector<int64_t> Windows(const JsonReader& reader, size_t layers) {
   const nlohmann::json& types = object.at("layer_types");
   if (!types.is_array() || types.size() != layers) {
     throw MakeError<DataError>(
-        "{}: 'layer_types' must be a list with one entry for each of {} "
-        "layers",
-        reader.file(), layers);
+        "{}: 'layer_types' must be a list with one entry for each of {} layers", reader.file(),
+        layers);
   }
   for (size_t l = 0; l < layers; ++l) {
     if (types[l] != "sliding_attention" && types[l] != "full_attention") {
       throw MakeError<DataError>(
-          "{}: 'layer_types' holds {}, expected \"full_attention\" or "
-          "\"sliding_attention\"",
+          "{}: 'layer_types' holds {}, expected \"full_attention\" or \"sliding_attention\"",
           reader.file(), types[l].dump());
     }
     windows[l] = types[l] == "sliding_attention" ? window : 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "compression/compress.h"
@@ -16,13 +17,54 @@
 namespace condense {
 namespace {
 
+// A kind of checkpoint is what its config.json says beside the sizes that all have.
 struct Kind {
   const char* name;
-  TinyModelOptions options;
+  const char* config;
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 const Kind kKinds[] = {
-    {"llama", {.kv_heads = 4}}, {"llama_gqa", {.kv_heads = 2}}, {"opt", {.opt = true}}};
+    {"llama", R"({"num_key_value_heads": 4})"},
+    {"llama_gqa", "{}"},
+    {"opt", R"({"model_type": "opt", "ffn_dim": 48})"},
+    // Biases on queries, keys and values, and a tied head. A window may not be shorter than the
+    // calibration sequences.
+    {"qwen2", R"({"model_type": "qwen2", "tie_word_embeddings": true, "use_sliding_window": true,
+                  "sliding_window": 32, "max_window_layers": 1})"},
+    {"mistral", R"({"model_type": "mistral", "sliding_window": 32})"},
+    {"attention_bias_linear", R"({"attention_bias": true,
+                                  "rope_scaling": {"rope_type": "linear", "factor": 4}})"},
+    {"mlp_bias_llama3", R"({"mlp_bias": true,
+                            "rope_scaling": {"rope_type": "llama3", "factor": 8,
+                                             "low_freq_factor": 1, "high_freq_factor": 4,
+                                             "original_max_position_embeddings": 24}})"},
+    {"head_dim_yarn", R"({"head_dim": 12,
+                          "rope_scaling": {"rope_type": "yarn", "factor": 4,
+                                           "original_max_position_embeddings": 16}})"},
+    {"dynamic", R"({"rope_scaling": {"rope_type": "dynamic", "factor": 2}})"},
+};
+
+nlohmann::json FileOf(const Kind& kind) {
+  nlohmann::json file{{"model_type", "llama"},
+                      {"hidden_size", 32},
+                      {"vocab_size", 61},
+                      {"num_attention_heads", 4},
+                      {"num_key_value_heads", 2},
+                      {"intermediate_size", 48},
+                      {"num_hidden_layers", 3},
+                      {"max_position_embeddings", 128},
+                      {"tie_word_embeddings", false}};
+  file.update(nlohmann::json::parse(kind.config));
+  if (file.at("model_type") == "opt") file.erase("tie_word_embeddings");
+  return file;
+}
+
+TinyModelOptions OptionsOf(const Kind& kind) {
+  const nlohmann::json file = FileOf(kind);
+  TinyModelOptions options;
+  options.config = FamilyOf(file, "config.json").Parse(file, "config.json");
+  return options;
+}
 
 struct Made {
   CompressionResult result;
@@ -52,7 +94,7 @@ int64_t ElementsOf(const CausalLm& model) {
 class EveryMethod : public testing::TestWithParam<std::tuple<std::string, Kind>> {
  protected:
   EveryMethod()
-      : tiny_(std::get<1>(GetParam()).options),
+      : tiny_(OptionsOf(std::get<1>(GetParam()))),
         method_(MakeComponent<Compressor>(std::get<0>(GetParam()))) {
     if (method_->UsesAllocator()) {
       allocator_ = MakeComponent<Allocator>(method_->default_allocator());
@@ -69,7 +111,7 @@ class EveryMethod : public testing::TestWithParam<std::tuple<std::string, Kind>>
     made.model = builder.Take();
     return made;
   }
-  Tensor Ids() const { return TinyIds(std::get<1>(GetParam()).options); }
+  Tensor Ids() const { return TinyIds(OptionsOf(std::get<1>(GetParam()))); }
 
   TinyModel tiny_;
   Component<Compressor> method_;
@@ -123,18 +165,24 @@ TEST_P(EveryMethod, CountsTheTensorsThatItMade) {
 
 TEST_P(EveryMethod, ComesBackFromAFolderBitForBit) {
   const TempFolder folder;
-  const auto dense = WriteTinyFolder(*tiny_.model, folder.path() / "dense");
+  const auto dense =
+      WriteTinyFolder(*tiny_.model, folder.path() / "dense", FileOf(std::get<1>(GetParam())));
   StatisticsStore statistics(*tiny_.model, tiny_.calibration, {});
   const Made made = Run(0.3, statistics);
-  CheckpointSink sink(*dense, folder.path() / "compressed", {});
-  Compress(Request(0.3), statistics, statistics, sink);
-  const auto loaded = CausalLm::Load(*CheckpointModel::Open(folder.path() / "compressed"));
+  const auto stored = [&](const char* name) {
+    CheckpointSink sink(*dense, folder.path() / name, {});
+    Compress(Request(0.3), statistics, statistics, sink);
+    return CheckpointModel::Open(folder.path() / name);
+  };
+  const auto compressed = stored("compressed");
+  const auto loaded = CausalLm::Load(*compressed);
   EXPECT_TRUE(at::equal(loaded->Logits(Ids()), made.model->Logits(Ids())));
   EXPECT_EQ(CountParameters(loaded->config()).Total(), made.result.parameters.Total());
+  EXPECT_EQ(stored("again")->digest(), compressed->digest());
 }
 
 TEST_P(EveryMethod, GivesTheSameModelAgain) {
-  TinyModel twin(std::get<1>(GetParam()).options);
+  TinyModel twin(OptionsOf(std::get<1>(GetParam())));
   const Made one = Run(0.3, tiny_.statistics), again = Run(0.3, tiny_.statistics);
   const Made other = Run(0.3, twin.statistics);
   EXPECT_TRUE(at::equal(one.model->Logits(Ids()), again.model->Logits(Ids())));

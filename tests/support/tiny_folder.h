@@ -35,9 +35,11 @@ inline nlohmann::json PlainConfig(const ModelConfig& config) {
           {"num_hidden_layers", config.num_layers()}};
 }
 
-// Writes a dense model and opens it again, in the dtype it has.
+// Writes a dense model with the config.json that it was parsed from, if it was, and opens it again,
+// in the dtype it has.
 inline std::unique_ptr<CheckpointModel> WriteTinyFolder(const CausalLm& model,
-                                                        const std::filesystem::path& folder) {
+                                                        const std::filesystem::path& folder,
+                                                        const nlohmann::json& file = {}) {
   const ModelConfig& config = model.config();
   const WeightNames& names = FamilyNamed(config.family).Names();
   const std::string& prefix = names.prefixes.front();
@@ -56,7 +58,7 @@ inline std::unique_ptr<CheckpointModel> WriteTinyFolder(const CausalLm& model,
   add(prefix + names.final_norm + ".weight", model.head().norm.weight);
   add(prefix + names.final_norm + ".bias", model.head().norm.bias);
   if (!config.tied_head) add(names.head + ".weight", model.head().linear.weight);
-  writer.AddFile("config.json", PlainConfig(config).dump(2) + "\n");
+  writer.AddFile("config.json", (file.is_null() ? PlainConfig(config) : file).dump(2) + "\n");
   writer.Finish();
   return CheckpointModel::Open(folder, {.dtype = model.dtype()});
 }

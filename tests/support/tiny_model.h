@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,7 @@ struct TinyModelOptions {
   int64_t sequences = 16, length = 32;
   uint64_t seed = 1;
   DType dtype = kF32;
+  std::optional<ModelConfig> config = {};  // instead of the sizes above
 };
 
 // Of an instance of a test: "opt", "llama", "llama_gqa".
@@ -29,6 +31,7 @@ inline std::string FamilyName(const TinyModelOptions& options) {
 }
 
 inline ModelConfig TinyConfig(const TinyModelOptions& options) {
+  if (options.config) return *options.config;
   ModelConfig config;
   config.family = options.opt ? "opt" : "llama";
   config.hidden_size = config.embedding_width = config.head_width =
@@ -94,6 +97,7 @@ inline std::unique_ptr<CausalLm> MakeTinyModel(const TinyModelOptions& options) 
     block.norm2 = norm(config.hidden_size);
     block.attention.heads = layer.heads;
     block.attention.scale = layer.attention_scale;
+    block.attention.window = layer.window;
     block.mlp.activation = config.activation;
     // Layers differ in how much they add to the stream, so that block influence tells them apart.
     const double strength = 0.3 + 0.25 * static_cast<double>((layer.source * 5) % 7);

@@ -9,13 +9,13 @@ namespace condense {
 
 namespace {
 
-// LlamaTokenizer makes its tokenizer anew from tokenizer.model where add_prefix_space is given.
+// Given add_prefix_space, a LlamaTokenizer is made anew from tokenizer.model.
 bool IsMadeFromSentencePiece(const std::filesystem::path& path) {
   TokenizerFolder folder(path);  // what is read here does not enter the digest
   if (!folder.Has("tokenizer.model")) return false;
   const TokenizerSettings settings = ReadSettings(folder);
-  const std::string& name = settings.tokenizer_class;
-  return settings.add_prefix_space && (name == "LlamaTokenizer" || name == "LlamaTokenizerFast");
+  return settings.add_prefix_space && settings.known_class != nullptr &&
+         settings.known_class->heeds_spaces;
 }
 
 }  // namespace

@@ -48,10 +48,16 @@ bool StandsAlone(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
+bool HaveSameFlags(const AddedToken& a, const AddedToken& b) {
+  return a.normalized == b.normalized && a.lstrip == b.lstrip && a.rstrip == b.rstrip &&
+         a.single_word == b.single_word;
+}
+
 AddedToken ReadAddedToken(const JsonNode& node) {
   AddedToken token;
   token.content = node.At("content").String();
   token.special = node.BoolOr("special", false);
+  token.normalized_if_plain = !node.Find("normalized");
   token.normalized = node.BoolOr("normalized", !token.special);
   token.lstrip = node.BoolOr("lstrip", false);
   token.rstrip = node.BoolOr("rstrip", false);

@@ -19,19 +19,27 @@ namespace condense {
 
 struct AddedToken {
   std::string content;
-  TokenId id = -1;           // -1: as in the vocabulary
-  bool special = false;      // left out by DecodeOptions::skip_special
-  bool normalized = false;   // looked for in the normalised text
-  bool lstrip = false;       // absorbs the white space in front of it
-  bool rstrip = false;       // and after it
-  bool single_word = false;  // not inside a word
+  TokenId id = -1;                   // -1: as in the vocabulary
+  bool special = false;              // left out by DecodeOptions::skip_special
+  bool normalized = false;           // to be looked for in the normalised text
+  bool normalized_if_plain = false;  // not said: only if it is not special
+  bool lstrip = false;               // absorbs the white space in front of it
+  bool rstrip = false;               // and after it
+  bool single_word = false;          // not inside a word
+  // Where it is looked for. One that was added more than once may be in both.
+  bool in_raw_text = false, in_normalized_text = false;
 };
+
+// Whether all flags but `special` agree.
+bool HaveSameFlags(const AddedToken& a, const AddedToken& b);
 
 struct NamedToken {
   AddedToken token;
   std::string where;  // the place that names it, to begin an error message with
-  // lstrip, rstrip and single_word replace those of a token that is there already.
-  bool sets_flags = false;
+  // Flags are given with the name: they replace those of a token that is there already.
+  bool has_flags = false;
+  // Of a name: a file gives it, not the class. Of an added token: such names take its flags.
+  bool from_file = false;
 };
 
 // Reads an element of "added_tokens" or "added_tokens_decoder", or an object {"content": ...}. The

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <string_view>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -12,11 +15,27 @@ namespace condense {
 
 namespace {
 
-std::vector<AddedToken> Select(const std::vector<AddedToken>& tokens, bool normalized) {
+// Those that are looked for in the text as it is, or in the normalised text.
+std::vector<AddedToken> Select(const PipelineParts& parts, bool AddedToken::*in_text) {
   std::vector<AddedToken> selected;
-  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(selected),
-               [&](const AddedToken& token) { return token.normalized == normalized; });
+  for (const AddedToken& token : parts.added) {
+    if (parts.splits_special_tokens && token.special) continue;
+    if (token.*in_text) selected.push_back(token);
+  }
   return selected;
+}
+
+// As transformers has it.
+std::string CleanedUp(std::string text) {
+  constexpr std::pair<std::string_view, std::string_view> kSteps[] = {
+      {" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
+      {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto& [before, after] : kSteps) {
+    for (size_t at = 0; (at = text.find(before, at)) != text.npos; at += after.size()) {
+      text.replace(at, before.size(), after);
+    }
+  }
+  return text;
 }
 
 class PipelineTokenizer final : public Tokenizer {
@@ -24,10 +43,10 @@ class PipelineTokenizer final : public Tokenizer {
   PipelineTokenizer(PipelineParts parts, std::string digest)
       : parts_(std::move(parts)),
         digest_(std::move(digest)),
-        raw_matcher_(Select(parts_.added, false), &AddedToken::content),
-        normalized_matcher_(Select(parts_.added, true), [&](const AddedToken& token) {
-          return parts_.normalizer.Apply(token.content);
-        }) {
+        raw_matcher_(Select(parts_, &AddedToken::in_raw_text), &AddedToken::content),
+        normalized_matcher_(
+            Select(parts_, &AddedToken::in_normalized_text),
+            [&](const AddedToken& token) { return parts_.normalizer.Apply(token.content); }) {
     for (const AddedToken& token : parts_.added) {
       if (token.special) special_.insert(token.id);
     }
@@ -69,7 +88,8 @@ class PipelineTokenizer final : public Tokenizer {
       }
       if (!options.skip_special || !special_.contains(id)) tokens.push_back(*token);
     }
-    return parts_.decoder.Decode(std::move(tokens));
+    std::string text = parts_.decoder.Decode(std::move(tokens));
+    return parts_.cleans_up_spaces ? CleanedUp(std::move(text)) : text;
   }
 
   int64_t size() const override { return parts_.vocabulary.size(); }
@@ -108,32 +128,47 @@ class PipelineTokenizer final : public Tokenizer {
 
 }  // namespace
 
-TokenId PipelineParts::Define(const NamedToken& named) {
-  AddedToken token = named.token;
-  const auto known = vocabulary.Find(token.content);
-  if (!known && token.id < 0) {
-    throw MakeError<DataError>("{}: names the token \"{}\", which the vocabulary lacks",
-                               named.where, token.content);
+TokenId PipelineParts::IdOf(const NamedToken& named) {
+  const auto known = vocabulary.Find(named.token.content);
+  if (known && (named.token.id < 0 || named.token.id == *known)) return *known;
+  const int64_t id = named.token.id < 0 ? vocabulary.size() : named.token.id;
+  vocabulary.Add(named.token.content, id, named.where);
+  return static_cast<TokenId>(id);
+}
+
+void PipelineParts::Add(const std::vector<NamedToken>& tokens) {
+  // What makes a token special counts before the rest of the list.
+  std::unordered_map<std::string_view, bool> special;
+  for (const NamedToken& named : tokens) {
+    if (named.token.special) special.emplace(named.token.content, named.token.normalized);
   }
-  if (!known || (token.id >= 0 && *known != token.id)) {
-    vocabulary.Add(token.content, token.id, named.where);
-  } else {
-    token.id = *known;
-  }
-  const auto before = std::find_if(added.begin(), added.end(),
-                                   [&](const AddedToken& other) { return other.id == token.id; });
-  if (before == added.end()) {
-    added.push_back(token);
-  } else {
-    if (named.sets_flags) {
-      before->lstrip = token.lstrip;
-      before->rstrip = token.rstrip;
-      before->single_word = token.single_word;
-      if (!before->special) before->normalized &= token.normalized;
+  const std::vector<AddedToken> before = added;
+  for (const NamedToken& named : tokens) {
+    if (named.token.content.empty()) continue;
+    const TokenId id = IdOf(named);
+    auto entry = std::find_if(added.begin(), added.end(),
+                              [&](const AddedToken& other) { return other.id == id; });
+    if (entry == added.end()) {
+      entry = added.insert(added.end(), {.content = named.token.content, .id = id});
     }
-    before->special |= token.special;
+    const auto look_for = [&](bool normalized) {
+      (normalized ? entry->in_normalized_text : entry->in_raw_text) = true;
+    };
+    const auto made_special = special.find(named.token.content);
+    if (made_special != special.end() && !entry->special) {
+      entry->special = true;
+      look_for(made_special->second);
+    }
+    const bool is_known = std::any_of(before.begin(), before.end(), [&](const AddedToken& other) {
+      return other.id == id && HaveSameFlags(other, named.token);
+    });
+    if (is_known && (entry->special || !named.token.special)) continue;
+    entry->normalized = named.token.normalized;
+    entry->lstrip = named.token.lstrip;
+    entry->rstrip = named.token.rstrip;
+    entry->single_word = named.token.single_word;
+    if (!entry->special) look_for(named.token.normalized);
   }
-  return token.id;
 }
 
 std::unique_ptr<Tokenizer> MakePipeline(PipelineParts parts, std::string digest) {

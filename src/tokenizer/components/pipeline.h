@@ -31,11 +31,17 @@ struct PipelineParts {
   Decoder decoder;
   std::vector<TokenId> prefix, suffix;  // added by SpecialTokens::kAdd
   std::optional<TokenId> bos, eos;
+  bool cleans_up_spaces = false;       // in decoding: "it 's ." becomes "it's."
+  bool splits_special_tokens = false;  // texts that spell special tokens are encoded as any text
 
-  // Makes `named` an added token. A token that the vocabulary lacks is added to it with its id;
-  // DataError if it has no id or the vocabulary has another one. Once special, a token stays so and
-  // is looked for where it was before.
-  TokenId Define(const NamedToken& named);
+  // Makes added tokens, as the library does of a list of them. A token that the vocabulary lacks is
+  // added with its id, or with the next one if its id is -1; DataError if the vocabulary has
+  // another id. One that is there already gets the new flags; once special, it stays so and is
+  // looked for where it was before.
+  void Add(const std::vector<NamedToken>& tokens);
+
+ private:
+  TokenId IdOf(const NamedToken& named);
 };
 
 // `digest`: of the files that the parts were read from.

@@ -10,14 +10,23 @@ bool TokenizerFolder::Has(std::string_view name) const {
   return std::filesystem::exists(path_ / name, ignored);
 }
 
-std::string TokenizerFolder::Read(std::string_view name) {
+std::string TokenizerFolder::Peek(std::string_view name) const {
   std::string bytes = ReadFile(path_ / name);
   if (bytes.starts_with("version https://git-lfs.github.com/spec/")) {
     throw MakeError<DataError>(
         "{}: this is a Git LFS pointer; fetch the file itself (git lfs pull)", PathOf(name));
   }
-  digest_.UpdateU64(name.size()).Update(name).UpdateU64(bytes.size()).Update(bytes);
   return bytes;
+}
+
+std::string TokenizerFolder::Read(std::string_view name) {
+  std::string bytes = Peek(name);
+  Note(name, bytes);
+  return bytes;
+}
+
+void TokenizerFolder::Note(std::string_view name, std::string_view bytes) {
+  digest_.UpdateU64(name.size()).Update(name).UpdateU64(bytes.size()).Update(bytes);
 }
 
 JsonFile TokenizerFolder::ReadJson(std::string_view name) {
@@ -27,6 +36,11 @@ JsonFile TokenizerFolder::ReadJson(std::string_view name) {
 std::optional<JsonFile> TokenizerFolder::ReadJsonIfPresent(std::string_view name) {
   if (!Has(name)) return std::nullopt;
   return ReadJson(name);
+}
+
+std::optional<JsonFile> TokenizerFolder::PeekJsonIfPresent(std::string_view name) const {
+  if (!Has(name)) return std::nullopt;
+  return JsonFile(path_ / name, Peek(name));
 }
 
 }  // namespace condense

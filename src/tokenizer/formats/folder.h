@@ -21,11 +21,17 @@ class TokenizerFolder {
   std::string Read(std::string_view name);
   JsonFile ReadJson(std::string_view name);
   std::optional<JsonFile> ReadJsonIfPresent(std::string_view name);
+  // Without adding it to the digest: for files that say more than what concerns the tokenizer.
+  std::optional<JsonFile> PeekJsonIfPresent(std::string_view name) const;
+  // Adds what such a file said to the digest.
+  void Note(std::string_view what, std::string_view value);
 
   // Over the names, lengths and bytes of the files read, in the order of reading. Called once.
   std::string FinishDigest() { return digest_.Finish(); }
 
  private:
+  std::string Peek(std::string_view name) const;
+
   std::filesystem::path path_;
   Sha256 digest_;
 };

@@ -119,7 +119,7 @@ struct Piece {
 struct SentencePieceModel {
   std::vector<Piece> pieces;
   int model_type = kUnigram;
-  bool whitespace_as_suffix = false, byte_fallback = false;
+  bool whitespace_as_suffix = false;
   int32_t unknown_id = 0, bos_id = 1, eos_id = 2;
   bool has_character_map = false, add_dummy_prefix = true, escape_whitespaces = true;
 };
@@ -144,9 +144,6 @@ SentencePieceModel ParseModel(std::string_view bytes, const std::string& path) {
           break;
         case 24:
           model.whitespace_as_suffix = reader.Number() != 0;
-          break;
-        case 35:
-          model.byte_fallback = reader.Number() != 0;
           break;
         case 40:
           model.unknown_id = static_cast<int32_t>(reader.Number());
@@ -227,7 +224,7 @@ std::vector<BpeMerge> MergesOfPieces(const std::vector<Piece>& pieces) {
 
 void SetUpBpe(const SentencePieceModel& model, const std::string& path, PipelineParts& parts) {
   BpeOptions options;
-  options.byte_fallback = model.byte_fallback;
+  options.byte_fallback = true;  // whatever the file says
   options.fuse_unknown = true;
   options.unknown = model.unknown_id;
   if (parts.vocabulary.Token(model.unknown_id) == nullptr) {
@@ -247,30 +244,37 @@ void SetUpUnigram(const SentencePieceModel& model, PipelineParts& parts) {
                         UnigramOptions{.unknown = 0, .byte_fallback = true});
 }
 
-// Makes added tokens of the pieces of some types.
-void DefineAdded(const SentencePieceModel& model, std::initializer_list<int> types,
-                 const std::string& path, PipelineParts& parts) {
-  for (const Piece& piece : model.pieces) {
-    if (std::find(types.begin(), types.end(), piece.type) == types.end()) continue;
-    AddedToken token;
-    token.content = piece.text;
-    token.special = piece.type != kUserDefined;
-    parts.Define({token, path});
+// The text of a piece. The first three are taken as added_tokens_decoder has them, if it does.
+std::string_view TextOfPiece(const SentencePieceModel& model, size_t id,
+                             const TokenizerSettings& settings) {
+  if (id < 3 && settings.known_class != nullptr) {
+    for (const auto& [token, where, has_flags, from_file] : settings.added) {
+      if (token.id == static_cast<TokenId>(id)) return token.content;
+    }
   }
+  return model.pieces[id].text;
 }
 
-void DefinePieces(const SentencePieceModel& model, const std::string& path, PipelineParts& parts) {
+// Control pieces become special tokens, and those that the user defined added tokens.
+void DefinePieces(const SentencePieceModel& model, const std::string& path,
+                  const TokenizerSettings& settings, PipelineParts& parts) {
+  std::vector<NamedToken> added;
   for (size_t id = 0; id < model.pieces.size(); ++id) {
-    parts.vocabulary.Add(model.pieces[id].text, static_cast<int64_t>(id), path);
+    const Piece& piece = model.pieces[id];
+    parts.vocabulary.Add(TextOfPiece(model, id, settings), static_cast<int64_t>(id), path);
+    if (piece.type != kControl && piece.type != kUserDefined) continue;
+    AddedToken token;
+    token.content = piece.text;
+    token.special = piece.type == kControl;
+    added.push_back({token, path});
   }
-  DefineAdded(model, {kControl, kUserDefined}, path, parts);
+  parts.Add(added);
 }
 
 // The dummy prefix: before every part between special tokens, or ("legacy": false) only at the
 // start of the text and only if that is no space already.
-void SetUpSpaces(const TokenizerSettings& settings, bool add_dummy_prefix, PipelineParts& parts) {
-  const bool prepends = settings.add_prefix_space.value_or(add_dummy_prefix);
-  if (settings.legacy.value_or(true)) {
+void SetUpSpaces(bool prepends, bool legacy, PipelineParts& parts) {
+  if (legacy) {
     if (prepends) parts.normalizer.Prepend(std::string(kSpaceMark));
     parts.normalizer.Replace(Pattern::Literal(" "), std::string(kSpaceMark));
   } else {
@@ -282,10 +286,40 @@ void SetUpSpaces(const TokenizerSettings& settings, bool add_dummy_prefix, Pipel
   if (prepends) parts.decoder.Strip(' ', 1, 0);
 }
 
-std::optional<TokenId> ControlPiece(const SentencePieceModel& model, int32_t id) {
-  if (id < 0 || id >= static_cast<int64_t>(model.pieces.size())) return std::nullopt;
-  if (model.pieces[id].type != kControl) return std::nullopt;
-  return id;
+// Without a class the file itself says what BOS, EOS and the unknown token are.
+void NameByModel(const SentencePieceModel& model, const std::string& path,
+                 TokenizerSettings& settings) {
+  const auto name = [&](const char* role, int32_t id, int type) {
+    if (id < 0 || id >= static_cast<int64_t>(model.pieces.size())) return;
+    const Piece& piece = model.pieces[id];
+    if (piece.type != type || settings.unnamed.contains(role)) return;
+    AddedToken token;
+    token.content = piece.text;
+    token.special = true;
+    settings.roles.emplace(role, NamedToken{token, path});
+  };
+  name("bos_token", model.bos_id, kControl);
+  name("eos_token", model.eos_id, kControl);
+  name("unk_token", model.unknown_id, kUnknown);
+}
+
+// LlamaTokenizer and CodeLlamaTokenizer, the latter without settings of spaces.
+void SetUpAsClass(const SentencePieceModel& model, const std::string& path,
+                  TokenizerSettings& settings, PipelineParts& parts) {
+  if (settings.known_class == nullptr) {
+    NameByModel(model, path, settings);
+    SetUpSpaces(settings.add_prefix_space.value_or(model.add_dummy_prefix),
+                settings.legacy.value_or(true), parts);
+    if (!settings.add_bos_token) settings.add_bos_token = settings.roles.contains("bos_token");
+    MakeTokensOfNames({"bos_token", "eos_token", "unk_token", "pad_token"}, false, settings);
+    return;
+  }
+  if (!settings.add_bos_token) settings.add_bos_token = settings.known_class->adds_bos;
+  MakeTokensOfNames({"bos_token", "eos_token", "unk_token"}, false, settings);
+  if (!settings.known_class->heeds_spaces) return SetUpSpaces(true, true, parts);
+  MakeTokensOfNames({"pad_token"}, false, settings);
+  SetUpSpaces(settings.add_prefix_space.value_or(!settings.prefix_space_is_null),
+              settings.legacy.value_or(true), parts);
 }
 
 }  // namespace
@@ -295,28 +329,26 @@ std::unique_ptr<Tokenizer> LoadSentencePiece(TokenizerFolder& folder, std::strin
   const SentencePieceModel model = ParseModel(bytes, path);
   CheckSupported(model, path);
   TokenizerSettings settings = ReadSettings(folder);
-  const std::string& named = settings.tokenizer_class;
-  if (!named.empty() && named != "LlamaTokenizer" && named != "LlamaTokenizerFast") {
+  std::string_view named = settings.class_name;
+  if (named.ends_with("Fast")) named.remove_suffix(4);
+  if (!named.empty() && named != "LlamaTokenizer" && named != "CodeLlamaTokenizer") {
     throw MakeError<DataError>(
         "{}: a SentencePiece model of the tokenizer_class '{}' is not supported, only that of "
-        "LlamaTokenizer; add the model's tokenizer.json to the folder",
-        folder.PathOf("tokenizer_config.json"), named);
+        "LlamaTokenizer and CodeLlamaTokenizer; add the model's tokenizer.json to the folder",
+        folder.PathOf("tokenizer_config.json"), settings.class_name);
   }
   PipelineParts parts;
-  DefinePieces(model, path, parts);
-  SetUpSpaces(settings, model.add_dummy_prefix, parts);
+  DefinePieces(model, path, settings, parts);
+  SetUpAsClass(model, path, settings, parts);
   if (model.model_type == kBpe) {
     SetUpBpe(model, path, parts);
   } else {
     SetUpUnigram(model, parts);
   }
-  parts.bos = ControlPiece(model, model.bos_id);
-  parts.eos = ControlPiece(model, model.eos_id);
-  if (!settings.add_bos_token)
-    settings.add_bos_token = parts.bos || settings.roles.contains("bos_token");
+  if (const auto file = folder.ReadJsonIfPresent("tokenizer.json")) {
+    TakeAddedTokens(ReadAddedTokens(file->root()), settings);
+  }
   ApplySettings(settings, parts);
-  // In the reference the unknown token has all flags of the settings, "normalized" among them.
-  DefineAdded(model, {kUnknown}, path, parts);
   return MakePipeline(std::move(parts), folder.FinishDigest());
 }
 

@@ -118,7 +118,7 @@ void DefineSpecialTokens(TokenizerFolder& folder, PipelineParts& parts) {
     token.content = std::move(content);
     token.id = static_cast<TokenId>(parts.vocabulary.size());
     token.special = true;
-    parts.Define({token, folder.PathOf("tokenizer.model")});
+    parts.Add({{token, folder.PathOf("tokenizer.model")}});
   };
   for (const char* content : kSpecialTokens) define(content);
   const auto config = folder.ReadJsonIfPresent("config.json");

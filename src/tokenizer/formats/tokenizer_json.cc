@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "tokenizer/components/pipeline.h"
+#include "tokenizer/formats/disagreement.h"
 #include "tokenizer/formats/loaders.h"
 #include "tokenizer/formats/merges.h"
 #include "tokenizer/formats/settings.h"
@@ -113,20 +114,6 @@ void ReadModel(const JsonNode& model, PipelineParts& parts) {
                              model.where(), type);
 }
 
-void ReadAddedTokens(const JsonNode& root, PipelineParts& parts) {
-  const auto list = root.Find("added_tokens");
-  if (!list) return;
-  for (const JsonNode& node : list->Elements()) {
-    AddedToken token = ReadAddedToken(node);
-    const int64_t id = node.At("id").Integer();
-    if (id < 0 || id > std::numeric_limits<TokenId>::max()) {
-      throw MakeError<DataError>("{}: {} is not a token id", node.where(), id);
-    }
-    token.id = static_cast<TokenId>(id);
-    parts.Define({std::move(token), node.where()});
-  }
-}
-
 // The ids of {"SpecialToken": {"id": "<s>"}} by the template's own table.
 std::vector<TokenId> TemplateIds(const JsonNode& item, const JsonNode& table,
                                  const Vocabulary& vocabulary) {
@@ -175,11 +162,42 @@ void ReadPostProcessor(const JsonNode& node, PipelineParts& parts) {
   }
 }
 
+// What replaces add_prefix_space of a pre-tokenizer that is ByteLevel alone; null in the settings
+// leaves the file's.
+std::optional<bool> LonePrefixSpace(const TokenizerSettings& settings) {
+  if (settings.known_class == nullptr || settings.prefix_space_is_null) return std::nullopt;
+  if (settings.known_class->keeps_prefix_space) return std::nullopt;
+  return settings.add_prefix_space.value_or(false);
+}
+
+// The token of "padding" is the one for padding, unless the settings name one.
+void NamePadding(const JsonNode& root, TokenizerSettings& settings) {
+  const auto padding = root.Find("padding");
+  const auto name = padding ? padding->Find("pad_token") : std::nullopt;
+  if (!name || settings.unnamed.contains("pad_token")) return;
+  AddedToken token;
+  token.content = name->String();
+  token.special = true;
+  settings.roles.emplace("pad_token", NamedToken{token, name->where()});
+}
+
+// A class that is known goes by the template or by add_bos_token and add_eos_token.
+void ResolveTemplate(TokenizerSettings& settings, PipelineParts& parts) {
+  if (settings.known_class == nullptr) return;
+  if (!settings.known_class->replaces_template) {
+    settings.add_bos_token = settings.add_eos_token = std::nullopt;
+    return;
+  }
+  parts.prefix.clear();
+  parts.suffix.clear();
+  if (!settings.add_bos_token) settings.add_bos_token = settings.known_class->adds_bos;
+}
+
 // If the settings name no BOS and EOS, they are those of config.json; failing that, BOS is what is
 // put in front of a text.
 void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
   if (parts.bos && parts.eos) return;
-  const auto file = folder.ReadJsonIfPresent("config.json");
+  const auto file = folder.PeekJsonIfPresent("config.json");
   const auto find = [&](const char* key) -> std::optional<TokenId> {
     auto node = file ? file->root().Find(key) : std::nullopt;
     if (node && node->IsArray()) {
@@ -191,6 +209,7 @@ void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
       throw MakeError<DataError>("{}: the vocabulary has no token {}", node->where(),
                                  node->Integer());
     }
+    folder.Note(key, std::to_string(node->Integer()));
     return static_cast<TokenId>(node->Integer());
   };
   if (!parts.bos) parts.bos = find("bos_token_id");
@@ -200,6 +219,22 @@ void FindUnnamedBosAndEos(TokenizerFolder& folder, PipelineParts& parts) {
 
 }  // namespace
 
+std::vector<NamedToken> ReadAddedTokens(const JsonNode& root) {
+  std::vector<NamedToken> tokens;
+  const auto list = root.Find("added_tokens");
+  if (!list) return tokens;
+  for (const JsonNode& node : list->Elements()) {
+    AddedToken token = ReadAddedToken(node);
+    const int64_t id = node.At("id").Integer();
+    if (id < 0 || id > std::numeric_limits<TokenId>::max()) {
+      throw MakeError<DataError>("{}: {} is not a token id", node.where(), id);
+    }
+    token.id = static_cast<TokenId>(id);
+    tokens.push_back({std::move(token), node.where()});
+  }
+  return tokens;
+}
+
 std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
   const JsonFile file = folder.ReadJson("tokenizer.json");
   const JsonNode root = file.root();
@@ -207,17 +242,18 @@ std::unique_ptr<Tokenizer> LoadTokenizerJson(TokenizerFolder& folder) {
   PipelineParts parts;
   if (const auto node = root.Find("normalizer")) parts.normalizer = ReadNormalizer(*node);
   if (const auto node = root.Find("pre_tokenizer")) {
-    parts.pre_tokenizer = ReadPreTokenizer(*node, settings.byte_level_prefix_space);
+    parts.pre_tokenizer = ReadPreTokenizer(*node, LonePrefixSpace(settings));
   }
   ReadModel(root.At("model"), parts);
   if (const auto node = root.Find("decoder")) parts.decoder = ReadDecoder(*node);
-  ReadAddedTokens(root, parts);
+  std::vector<NamedToken> added = ReadAddedTokens(root);
+  parts.Add(added);
+  TakeAddedTokens(std::move(added), settings);
+  NamePadding(root, settings);
   if (const auto node = root.Find("post_processor")) ReadPostProcessor(*node, parts);
-  ResolveClass(parts.vocabulary, settings);
-  if (settings.replaces_template) {
-    parts.prefix.clear();
-    parts.suffix.clear();
-  }
+  SayDifferentTemplate(settings, parts);
+  SayImpliedClass(settings, folder.PathOf("tokenizer.json"), parts);
+  ResolveTemplate(settings, parts);
   ApplySettings(settings, parts);
   FindUnnamedBosAndEos(folder, parts);
   return MakePipeline(std::move(parts), folder.FinishDigest());

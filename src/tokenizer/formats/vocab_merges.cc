@@ -50,6 +50,23 @@ std::vector<BpeMerge> ReadMerges(TokenizerFolder& folder, const Vocabulary& voca
   return reader.merges();
 }
 
+// Of Qwen2 (Yang et al. 2024); the digits are single ones.
+constexpr std::string_view kQwenWords =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
+    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+// Whether the class is Qwen2Tokenizer, else it is GPT2Tokenizer or not named.
+bool RequireSupported(const TokenizerFolder& folder, const TokenizerSettings& settings) {
+  std::string_view name = settings.class_name;
+  if (name.ends_with("Fast")) name.remove_suffix(4);
+  if (name == "Qwen2Tokenizer") return true;
+  if (name.empty() || name == "GPT2Tokenizer") return false;
+  throw MakeError<DataError>(
+      "{}: vocab.json and merges.txt of the tokenizer_class '{}' are not supported, only those of "
+      "GPT2Tokenizer and Qwen2Tokenizer; add the model's tokenizer.json to the folder",
+      folder.PathOf("tokenizer_config.json"), settings.class_name);
+}
+
 // Adds what the configuration leaves out. The vocabulary of fairseq begins with <s>, <pad>, </s>,
 // <unk>; it is OPT's, whose BOS is </s>. GPT-2's own token serves as BOS and EOS.
 void FillIn(const Vocabulary& vocabulary, TokenizerSettings& settings) {
@@ -76,15 +93,18 @@ std::unique_ptr<Tokenizer> LoadVocabAndMerges(TokenizerFolder& folder) {
   PipelineParts parts;
   ReadVocabulary(folder, parts.vocabulary);
   TokenizerSettings settings = ReadSettings(folder);
-  const std::string& named = settings.tokenizer_class;
-  if (!named.empty() && named != "GPT2Tokenizer" && named != "GPT2TokenizerFast") {
-    throw MakeError<DataError>(
-        "{}: vocab.json and merges.txt of the tokenizer_class '{}' are not supported, only those "
-        "of GPT2Tokenizer; add the model's tokenizer.json to the folder",
-        folder.PathOf("tokenizer_config.json"), named);
+  const bool like_qwen = RequireSupported(folder, settings);
+  if (!like_qwen) {
+    FillIn(parts.vocabulary, settings);
+    MakeTokensOfNames({"bos_token", "eos_token", "unk_token", "pad_token"}, true, settings);
   }
-  FillIn(parts.vocabulary, settings);
-  parts.pre_tokenizer.ByteLevel(settings.add_prefix_space.value_or(false), true);
+  if (like_qwen) {
+    parts.normalizer.Unicode(NormalForm::kNfc);
+    parts.pre_tokenizer.Split({Pattern::Regex(kQwenWords, "the expression of Qwen2")});
+    settings.add_bos_token = std::nullopt;
+  }
+  settings.add_eos_token = std::nullopt;  // which neither class heeds
+  parts.pre_tokenizer.ByteLevel(settings.add_prefix_space.value_or(false), !like_qwen);
   BpeOptions options;
   options.byte_level = true;
   parts.model.emplace(parts.vocabulary, ReadMerges(folder, parts.vocabulary), options);

@@ -246,10 +246,6 @@ TEST_F(DamagedModel, TokenizerMustBeWhole) {
       {"malformed",
        [](const fs::path& m) { WriteText(m / "tokenizer.json", "{"); },
        {"tokenizer.json: not valid JSON: line 1"}},
-      {"BOS is unknown",
-       InJson("tokenizer_config.json", [](json& t) { t["bos_token"] = "<nope>"; }),
-       {"bos_token", "\"<nope>\", which the vocabulary lacks"},
-       "llama2-mini"},
       {"truncated SentencePiece",
        [](const fs::path& m) {
          fs::remove(m / "tokenizer.json");

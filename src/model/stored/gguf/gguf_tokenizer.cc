@@ -210,6 +210,11 @@ std::vector<double> Scores(const GgufVocabulary& vocabulary) {
   return *scores;
 }
 
+// Whether a text begins as if a space were in front of it.
+bool AddsPrefix(const GgufVocabulary& vocabulary) {
+  return vocabulary.metadata().Bool("tokenizer.ggml.add_space_prefix").value_or(true);
+}
+
 std::string SentencePieceModel(const GgufVocabulary& vocabulary) {
   const std::vector<double> scores = Scores(vocabulary);
   std::string model;
@@ -230,8 +235,8 @@ std::string SentencePieceModel(const GgufVocabulary& vocabulary) {
   special(40, "unknown");
   special(41, "bos");
   special(42, "eos");
-  const bool prefix = vocabulary.metadata().Bool("tokenizer.ggml.add_space_prefix").value_or(true);
-  const std::string normalizer = BytesField(1, "identity") + NumberField(3, prefix ? 1 : 0) +
+  const std::string normalizer = BytesField(1, "identity") +
+                                 NumberField(3, AddsPrefix(vocabulary) ? 1 : 0) +
                                  NumberField(4, 0) + NumberField(5, 1);
   return model + BytesField(2, trainer) + BytesField(3, normalizer);
 }
@@ -274,6 +279,7 @@ std::map<std::string, std::string> TokenizerOfGguf(const GgufFile& file, int64_t
     config["legacy"] = true;
     config["add_bos_token"] = AddsBos(vocabulary, true);
     config["add_eos_token"] = AddsEos(vocabulary);
+    if (!AddsPrefix(vocabulary)) config["add_prefix_space"] = false;
     files["tokenizer.model"] = SentencePieceModel(vocabulary);
   } else {
     throw MakeError<DataError>("{}: tokenizer.ggml.model {}; supported: gpt2, llama",

@@ -144,6 +144,15 @@ void MakeFolder(const std::filesystem::path& path) {
                              error ? error.message() : "a file of that name is in the way");
 }
 
+uint64_t FreeDiskBytes(std::filesystem::path path) {
+  std::error_code error;
+  path = std::filesystem::absolute(path, error);
+  while (!std::filesystem::exists(path, error) && path.has_relative_path())
+    path = path.parent_path();
+  const std::filesystem::space_info space = std::filesystem::space(path, error);
+  return error ? 0 : space.available;
+}
+
 void RequireWritable(const std::filesystem::path& folder) {
   const auto place = folder.empty() ? std::filesystem::path(".") : folder;
   MakeFolder(place);

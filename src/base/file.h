@@ -54,6 +54,8 @@ class AtomicFile {
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 // Creates the folder and its parents; DataError if that is impossible or a file is in the way.
 void MakeFolder(const std::filesystem::path& path);
+// Free bytes of the disk that holds `path`, or would hold it; 0 where that is not known.
+uint64_t FreeDiskBytes(std::filesystem::path path);
 // DataError unless files can be created in `folder` (which is created if missing).
 void RequireWritable(const std::filesystem::path& folder);
 

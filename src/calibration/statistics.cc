@@ -1,115 +1,15 @@
 #include "calibration/statistics.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
 #include "calibration/score_statistics.h"
+#include "kernels/row_products.h"
 #include "tensor/linalg.h"
 
 namespace condense {
 namespace {
-
-// Gram matrices are summed panel by panel and only in the upper triangle, at little more than half
-// the work. Wide panels keep the product efficient; narrow ones compute less below the diagonal.
-int64_t PanelWidth(int64_t p) { return std::clamp<int64_t>(p / 8, 64, 512); }
-
-class GramAccumulator final : public Accumulator {
- public:
-  void Add(const Tensor& rows) override {
-    const int64_t p = rows.size(1), panel = PanelWidth(p);
-    if (!sum_.defined()) sum_ = at::zeros({p, p}, rows.options());
-    for (int64_t begin = 0; begin < p; begin += panel) {
-      const int64_t width = std::min(panel, p - begin);
-      sum_.narrow(0, begin, width)
-          .narrow(1, begin, p - begin)
-          .addmm_(rows.narrow(1, begin, width).t(), rows.narrow(1, begin, p - begin));
-    }
-  }
-  void Merge(const Accumulator& other) override {
-    sum_ += dynamic_cast<const GramAccumulator&>(other).sum_;
-  }
-  Tensor Finish(int64_t) const override {
-    const Tensor upper = sum_.triu();
-    return (upper + upper.triu(1).t()).cpu();
-  }
-
- private:
-  Tensor sum_;
-};
-
-class HeadGramAccumulator final : public Accumulator {
- public:
-  explicit HeadGramAccumulator(int64_t heads) : heads_(heads) {}
-  void Add(const Tensor& rows) override {
-    const int64_t width = rows.size(1) / heads_;
-    const Tensor heads = rows.view({-1, heads_, width}).transpose(0, 1);  // [heads, n, w]
-    if (!sum_.defined()) sum_ = at::zeros({heads_, width, width}, rows.options());
-    sum_.baddbmm_(heads.transpose(1, 2), heads);
-  }
-  void Merge(const Accumulator& other) override {
-    sum_ += dynamic_cast<const HeadGramAccumulator&>(other).sum_;
-  }
-  Tensor Finish(int64_t) const override { return Symmetrised(sum_).cpu(); }
-
- private:
-  int64_t heads_;
-  Tensor sum_;
-};
-
-// Mean over tokens of a function of each entry.
-template <class Function>
-class MeanAccumulator final : public Accumulator {
- public:
-  void Add(const Tensor& rows) override {
-    const Tensor part = Function()(rows).sum(0);
-    sum_ = sum_.defined() ? sum_ + part : part;
-  }
-  void Merge(const Accumulator& other) override {
-    sum_ = sum_ + dynamic_cast<const MeanAccumulator&>(other).sum_;
-  }
-  Tensor Finish(int64_t tokens) const override {
-    return (sum_ / static_cast<double>(tokens)).cpu();
-  }
-
- private:
-  Tensor sum_;
-};
-
-struct Identity {
-  Tensor operator()(const Tensor& x) const { return x; }
-};
-struct Square {
-  Tensor operator()(const Tensor& x) const { return x.square(); }
-};
-struct Absolute {
-  Tensor operator()(const Tensor& x) const { return x.abs(); }
-};
-
-const char* KindName(StatKind kind) {
-  switch (kind) {
-    case StatKind::kGram:
-      return "gram";
-    case StatKind::kHeadGram:
-      return "head_gram";
-    case StatKind::kMean:
-      return "mean";
-    case StatKind::kSecondMoment:
-      return "second_moment";
-    case StatKind::kMeanAbs:
-      return "mean_abs";
-    case StatKind::kCosine:
-      return "influence";
-    case StatKind::kAngle:
-      return "angle";
-    case StatKind::kPairMetric:
-      return "pair_metric";
-    case StatKind::kKeyCovariance:
-      return "key_covariance";
-  }
-  return "?";
-}
 
 // Heads side by side in the rows of a tap.
 std::vector<int64_t> HeadWidths(const LayerConfig& layer, Tap tap) {
@@ -127,8 +27,35 @@ std::vector<int64_t> HeadWidths(const LayerConfig& layer, Tap tap) {
 }  // namespace
 
 std::string StatRequest::Name() const {
-  const std::string name = fmt::format("{}.{}", TapName(tap), KindName(kind));
+  const std::string name = fmt::format("{}.{}", TapName(tap), StatKindName(kind));
   return query_stride == 1 ? name : fmt::format("{}.every{}", name, query_stride);
+}
+
+int64_t TapWidth(Tap tap, const LayerConfig& layer) {
+  switch (tap) {
+    case Tap::kBlockInput:
+    case Tap::kAttentionInput:
+      return layer.in_width;
+    case Tap::kQuery:
+    case Tap::kQueryRotated:
+    case Tap::kScores:
+      return layer.QueryWidth();
+    case Tap::kKey:
+    case Tap::kKeyRotated:
+      return layer.KeyWidth();
+    case Tap::kValue:
+      return layer.ValueWidth();
+    case Tap::kValueMix:
+      return layer.OutputWidth();
+    case Tap::kResidualMid:
+    case Tap::kMlpInput:
+      return layer.mid_width;
+    case Tap::kMlpHidden:
+      return layer.mlp_width;
+    case Tap::kBlockOutput:
+      return layer.out_width;
+  }
+  return 0;
 }
 
 const Tensor& BlockStatistics::Get(const StatRequest& request) const {
@@ -144,36 +71,9 @@ void BlockStatistics::MergeFrom(const BlockStatistics& other) {
   skipped = std::max(skipped, other.skipped);
 }
 
-std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind,
-                                             const std::vector<int64_t>& head_widths) {
-  switch (kind) {
-    case StatKind::kGram:
-      return std::make_unique<GramAccumulator>();
-    case StatKind::kHeadGram:
-      CONDENSE_CHECK(
-          !head_widths.empty() && std::all_of(head_widths.begin(), head_widths.end(),
-                                              [&](int64_t w) { return w == head_widths.front(); }),
-          "head Gram matrices need heads of equal width");
-      return std::make_unique<HeadGramAccumulator>(static_cast<int64_t>(head_widths.size()));
-    case StatKind::kMean:
-      return std::make_unique<MeanAccumulator<Identity>>();
-    case StatKind::kSecondMoment:
-      return std::make_unique<MeanAccumulator<Square>>();
-    case StatKind::kMeanAbs:
-      return std::make_unique<MeanAccumulator<Absolute>>();
-    case StatKind::kCosine:
-    case StatKind::kAngle:
-    case StatKind::kPairMetric:
-    case StatKind::kKeyCovariance:
-      break;
-  }
-  CONDENSE_CHECK(false, "'{}' looks at more than the rows of one tap", KindName(kind));
-  return nullptr;
-}
-
 struct StatisticsCollector::State {
   StatRequests requests;
-  std::set<Tap> taps;
+  std::set<Tap> taps, row_taps;  // row_taps: those with an accumulator
   std::map<StatRequest, std::unique_ptr<Accumulator>> accumulators;
   std::map<StatRequest, std::unique_ptr<ScoreAccumulator>> score_accumulators;
   int64_t tokens = 0, sequences = 0;
@@ -194,10 +94,11 @@ struct StatisticsCollector::State {
   }
 
   void AddCosine(const Tensor& output) {
-    const Tensor in = block_input.to(kF64), out = output.to(kF64);  // [batch, tokens, width]
-    const Tensor norms = in.norm(2, {-1}) * out.norm(2, {-1});
+    const RowProducts products = ProductsOfRows(block_input.flatten(0, -2), output.flatten(0, -2));
+    const Tensor norms =
+        (products.left.sqrt() * products.right.sqrt()).view({output.size(0), output.size(1)});
     const Tensor valid = norms > 0;
-    const Tensor cosine = (in * out).sum(-1) / norms;
+    const Tensor cosine = products.both.view_as(norms) / norms;  // [batch, tokens]
     cosine_sum += at::where(valid, cosine, 0.0).sum().item<double>();
     const auto count = valid.sum().item<int64_t>();
     cosine_count += count;
@@ -212,7 +113,8 @@ struct StatisticsCollector::State {
   }
 };
 
-StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfig& layer)
+StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfig& layer,
+                                         GramMath math)
     : state_(std::make_unique<State>()) {
   state_->requests = std::move(requests);
   for (const StatRequest& request : state_->requests) {
@@ -227,7 +129,9 @@ StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfi
           MakeScoreAccumulator(request.kind, layer.heads, request.query_stride);
       continue;
     }
-    state_->accumulators[request] = MakeAccumulator(request.kind, HeadWidths(layer, request.tap));
+    state_->row_taps.insert(request.tap);
+    state_->accumulators[request] =
+        MakeAccumulator(request.kind, HeadWidths(layer, request.tap), math);
   }
 }
 
@@ -240,11 +144,10 @@ void StatisticsCollector::OnTap(Tap tap, const Tensor& activations) {
   const bool compares = state_->wants_influence || state_->wants_angle;
   if (compares && tap == Tap::kBlockInput) state_->block_input = activations;
   if (compares && tap == Tap::kBlockOutput) state_->AddCosine(activations);
-  Tensor rows;  // float64, converted once for all statistics of the tap
+  if (state_->row_taps.count(tap) == 0) return;
+  const ActivationRows rows(activations.flatten(0, -2));
   for (auto& [request, accumulator] : state_->accumulators) {
-    if (request.tap != tap) continue;
-    if (!rows.defined()) rows = activations.flatten(0, -2).to(kF64);
-    accumulator->Add(rows);
+    if (request.tap == tap) accumulator->Add(rows);
   }
 }
 
@@ -255,7 +158,7 @@ void StatisticsCollector::OnScores(const Tensor& queries, const Tensor& keys, do
   }
 }
 
-BlockStatistics StatisticsCollector::Finish(const std::string& where) const {
+BlockStatistics StatisticsCollector::Finish(const std::string& where) {
   BlockStatistics statistics;
   const auto set = [&](const StatRequest& request, Tensor value) {
     RequireFinite(value, fmt::format("{}, statistic {}", where, request.Name()));

@@ -13,25 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "calibration/accumulator.h"
 #include "model/model_config.h"
 #include "model/taps.h"
 #include "tensor/tensor.h"
 
 namespace condense {
-
-enum class StatKind {
-  kGram,          // sum_n t_n^T t_n                     [p, p]
-  kHeadGram,      // the Gram matrix of each head        [heads, w, w]
-  kMean,          // mean over tokens                    [p]
-  kSecondMoment,  // mean of squares                     [p]
-  kMeanAbs,       // mean of absolute values             [p]
-  // Of the block's input and output together, tap kBlockOutput; scalars:
-  kCosine,  // 1 - mean of their cosine: block influence
-  kAngle,   // mean over sequences of their angle at the last token, in units of pi
-  // Of queries and their keys together, tap kScores (calibration/score_statistics.h):
-  kPairMetric,     // covariances of what rotary pairs add to the scores    [query heads, w, w]
-  kKeyCovariance,  // covariance of the keys under each query's attention   [query heads, w, w]
-};
 
 struct StatRequest {
   Tap tap;
@@ -56,6 +43,9 @@ inline StatRequest KeyCovariance(int64_t query_stride = 1) {
   return {Tap::kScores, StatKind::kKeyCovariance, query_stride};
 }
 
+// Columns that a tap reports in this layer; of kScores, the queries.
+int64_t TapWidth(Tap tap, const LayerConfig& layer);
+
 // Finished statistics of one block.
 class BlockStatistics {
  public:
@@ -74,30 +64,18 @@ class BlockStatistics {
   std::map<StatRequest, Tensor> values_;
 };
 
-// Sum of one statistic over batches.
-class Accumulator {
- public:
-  virtual ~Accumulator() = default;
-  // rows: [n, p] float64.
-  virtual void Add(const Tensor& rows) = 0;
-  virtual void Merge(const Accumulator& other) = 0;
-  // `tokens`: the number of rows that were added.
-  virtual Tensor Finish(int64_t tokens) const = 0;
-};
-// `head_widths`: widths of the heads that lie side by side in a row (kHeadGram only; all equal).
-std::unique_ptr<Accumulator> MakeAccumulator(StatKind kind,
-                                             const std::vector<int64_t>& head_widths);
-
 // Collects the requested statistics of one block while it runs: a TapSink.
 class StatisticsCollector final : public TapSink {
  public:
-  StatisticsCollector(StatRequests requests, const LayerConfig& layer);
+  StatisticsCollector(StatRequests requests, const LayerConfig& layer,
+                      GramMath math = GramMath::kFloat32);
   ~StatisticsCollector() override;
   bool Wants(Tap tap) const override;
   void OnTap(Tap tap, const Tensor& activations) override;
   void OnScores(const Tensor& queries, const Tensor& keys, double scale) override;
-  // NumericError, naming `where` (layer, batch) and the statistic, if a value is not finite.
-  BlockStatistics Finish(const std::string& where) const;
+  // To be called once. NumericError, naming `where` (layer, batch) and the statistic, if a value is
+  // not finite.
+  BlockStatistics Finish(const std::string& where);
 
  private:
   struct State;

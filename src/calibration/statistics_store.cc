@@ -13,10 +13,32 @@
 namespace condense {
 namespace {
 
-uint64_t BytesOf(const BlockStatistics& statistics) {
-  uint64_t bytes = 0;
-  for (const auto& [request, value] : statistics.values()) bytes += value.nbytes();
-  return bytes;
+// Of a finished statistic of a layer.
+uint64_t BytesOf(const StatRequest& request, const ModelConfig& config, const LayerConfig& layer) {
+  const int64_t rows = TapWidth(request.tap, layer);
+  const int64_t head = config.head_dim;
+  int64_t numbers = 1;
+  switch (request.kind) {
+    case StatKind::kGram:
+      numbers = rows * rows;
+      break;
+    case StatKind::kHeadGram:
+      numbers = rows * head;
+      break;
+    case StatKind::kMean:
+    case StatKind::kSecondMoment:
+    case StatKind::kMeanAbs:
+      numbers = rows;
+      break;
+    case StatKind::kPairMetric:
+    case StatKind::kKeyCovariance:
+      numbers = layer.QueryWidth() * head;
+      break;
+    case StatKind::kCosine:
+    case StatKind::kAngle:
+      break;
+  }
+  return static_cast<uint64_t>(numbers) * sizeof(double);
 }
 
 }  // namespace
@@ -50,20 +72,45 @@ StatisticsStore::StatisticsStore(const ModelSource& model, const CalibrationSet&
     throw MakeError<ConfigError>("calibration set '{}' holds no tokens", calibration.id);
   }
   if (options_.folder) {
+    const char* math = options_.gram_math == GramMath::kFloat64 ? "" : "float32 tiles";
     *options_.folder /=
-        Sha256Hex(model.digest() + calibration.hash + DTypeName(model.dtype())).substr(0, 32);
+        Sha256Hex(model.digest() + calibration.hash + DTypeName(model.dtype()) + math)
+            .substr(0, 32);
   }
 }
 
+StatisticsStore::~StatisticsStore() {
+  std::error_code ignored;
+  if (options_.scratch) std::filesystem::remove_all(*options_.scratch, ignored);
+}
+
+void StatisticsStore::Announce(const StatRequests& requests) {
+  announced_.insert(requests.begin(), requests.end());
+}
+
+void StatisticsStore::Withdraw(const StatRequests& requests) {
+  for (const StatRequest& request : requests) announced_.erase(request);
+}
+
 std::filesystem::path StatisticsStore::FileOf(int64_t layer, const StatRequest& request) const {
-  return *options_.folder / fmt::format("layer-{:03d}.{}.safetensors", layer, request.Name());
+  return (options_.folder ? *options_.folder : *options_.scratch) /
+         fmt::format("layer-{:03d}.{}.safetensors", layer, request.Name());
+}
+
+bool StatisticsStore::OnDisk(int64_t layer, const StatRequest& request) const {
+  return (options_.folder || options_.scratch) && std::filesystem::exists(FileOf(layer, request));
+}
+
+bool StatisticsStore::Has(int64_t layer, const StatRequest& request) const {
+  const auto kept = kept_.find(layer);
+  return (kept != kept_.end() && kept->second.Has(request)) || OnDisk(layer, request);
 }
 
 bool StatisticsStore::Find(int64_t layer, const StatRequest& request, BlockStatistics& into) {
   const auto kept = kept_.find(layer);
   if (kept != kept_.end() && kept->second.Has(request)) {
     into.Set(request, kept->second.Get(request));
-  } else if (options_.folder && std::filesystem::exists(FileOf(layer, request))) {
+  } else if (OnDisk(layer, request)) {
     into.Set(request, ReadTensors(FileOf(layer, request)).at("value"));
   } else {
     return false;
@@ -73,53 +120,94 @@ bool StatisticsStore::Find(int64_t layer, const StatRequest& request, BlockStati
   return true;
 }
 
-void StatisticsStore::Keep(int64_t layer, const BlockStatistics& statistics) {
-  if (options_.folder) {
-    MakeFolder(*options_.folder);
-    for (const auto& [request, value] : statistics.values()) {
-      WriteTensors(FileOf(layer, request), {{"value", value}});
+StatRequests StatisticsStore::Missing(const StatRequests& requests) const {
+  StatRequests missing;
+  for (const StatRequest& request : requests) {
+    for (int64_t l = 0; l < model_.config().num_layers(); ++l) {
+      if (!Has(l, request)) missing.insert(request);
     }
   }
-  const uint64_t bytes = BytesOf(statistics);
-  if (kept_bytes_ + bytes > options_.memory_bytes) return;
-  kept_bytes_ += bytes;
-  kept_[layer].MergeFrom(statistics);
+  return missing;
+}
+
+StatRequests StatisticsStore::Besides() const {
+  StatRequests besides = Missing(announced_);
+  const ModelConfig& config = model_.config();
+  uint64_t large = 0;
+  for (const LayerConfig& layer : config.layers) {
+    for (const StatRequest& request : besides) {
+      const uint64_t bytes = BytesOf(request, config, layer);
+      if (bytes > options_.small_bytes) large += bytes;
+    }
+  }
+  // A disk that is nearly full is left alone.
+  const bool there_is_room =
+      options_.folder || kept_bytes_ + large <= options_.memory_bytes ||
+      (options_.scratch && 2 * large <= FreeDiskBytes(options_.scratch->parent_path()));
+  if (there_is_room) return besides;
+  std::erase_if(besides, [&](const StatRequest& request) {
+    return std::any_of(config.layers.begin(), config.layers.end(), [&](const LayerConfig& layer) {
+      return BytesOf(request, config, layer) > options_.small_bytes;
+    });
+  });
+  return besides;
+}
+
+void StatisticsStore::Keep(int64_t layer, const BlockStatistics& statistics) {
+  const auto write = [&](const StatRequest& request, const Tensor& value) {
+    const std::filesystem::path file = FileOf(layer, request);
+    MakeFolder(file.parent_path());
+    WriteTensors(file, {{"value", value}});
+  };
+  BlockStatistics& kept = kept_[layer];
+  for (const auto& [request, value] : statistics.values()) {
+    if (options_.folder) write(request, value);
+    const uint64_t bytes = value.nbytes();
+    if (bytes <= options_.small_bytes || kept_bytes_ + bytes <= options_.memory_bytes) {
+      kept.Set(request, value);
+      kept_bytes_ += bytes;
+    } else if (!options_.folder && options_.scratch && announced_.count(request) > 0) {
+      write(request, value);
+    }
+  }
+}
+
+BlockStatistics StatisticsStore::Collect(int64_t layer, const StatRequests& requests,
+                                         ActivationStream& stream) {
+  const InferenceScope inference;  // the caller may record gradients, statistics never do
+  const PhaseClock::Scope phase(clock_, "statistics");
+  const Stopwatch watch;
+  Progress progress(
+      fmt::format("statistics of layer {}/{}", layer + 1, model_.config().num_layers()),
+      stream.batches(), "batches");
+  const Block block = model_.LoadBlock(layer);
+  StatisticsCollector collector(requests, model_.config().layers[static_cast<size_t>(layer)],
+                                options_.gram_math);
+  const BlockContext context{.taps = &collector};
+  stream.Transform([&](const Tensor& x) {
+    progress.Advance();
+    return block.Forward(x, context);
+  });
+  BlockStatistics statistics = collector.Finish(fmt::format("layer {}", layer));
+  seconds_ += watch.Seconds();
+  return statistics;
 }
 
 void StatisticsStore::ForEachLayer(
     const StatRequests& requests,
     const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn) {
-  const int64_t layers = model_.config().num_layers();
-  // A request that is missing in one layer is computed again in all: one pass serves them all.
-  StatRequests missing;
-  for (const StatRequest& request : requests) {
-    for (int64_t l = 0; l < layers; ++l) {
-      const auto kept = kept_.find(l);
-      const bool here = (kept != kept_.end() && kept->second.Has(request)) ||
-                        (options_.folder && std::filesystem::exists(FileOf(l, request)));
-      if (!here) missing.insert(request);
-    }
-  }
+  StatRequests missing = Missing(requests);
   std::optional<ActivationStream> stream;
-  if (!missing.empty()) stream.emplace(model_.LoadEmbedding(), tokens_, model_.device());
-  for (int64_t l = 0; l < layers; ++l) {
+  if (!missing.empty()) {
+    missing.merge(Besides());
+    stream.emplace(model_.LoadEmbedding(), tokens_, model_.device());
+    ++passes_;
+  }
+  for (int64_t l = 0; l < model_.config().num_layers(); ++l) {
     CheckInterrupt();
     BlockStatistics statistics;
     if (stream) {
-      const InferenceScope inference;  // fn may record gradients, statistics never do
-      const PhaseClock::Scope phase(clock_, "statistics");
-      const Stopwatch watch;
-      Progress progress(fmt::format("statistics of layer {}/{}", l + 1, layers), stream->batches(),
-                        "batches");
-      const Block block = model_.LoadBlock(l);
-      StatisticsCollector collector(missing, model_.config().layers[static_cast<size_t>(l)]);
-      const BlockContext context{.taps = &collector};
-      stream->Transform([&](const Tensor& x) {
-        progress.Advance();
-        return block.Forward(x, context);
-      });
-      statistics = collector.Finish(fmt::format("layer {}", l));
-      seconds_ += watch.Seconds();
+      statistics = Collect(l, missing, *stream);
       Keep(l, statistics);
     }
     for (const StatRequest& request : requests) {

@@ -24,11 +24,27 @@ class StatisticsStore {
     // Finished statistics are also stored here, one file per layer and request, and read by later
     // runs of the program. The folder is keyed by the digests of model and calibration set.
     std::optional<std::filesystem::path> folder;
+    // Where statistics wait that were announced but do not fit into memory; made when it is needed
+    // and removed with the store. Without it, or `folder`, they are computed when they are asked
+    // for, in a forward pass of their own.
+    std::optional<std::filesystem::path> scratch;
     // Statistics beyond this many bytes are dropped from memory after use.
     uint64_t memory_bytes = uint64_t{2} << 30;
+    // A statistic of a layer that takes no more than this is always kept: influence, means, metrics
+    // of heads.
+    uint64_t small_bytes = uint64_t{8} << 20;
+    GramMath gram_math = GramMath::kFloat32;
   };
   // Both must outlive the store.
   StatisticsStore(const ModelSource& model, const CalibrationSet& calibration, Options options);
+  ~StatisticsStore();
+  StatisticsStore(const StatisticsStore&) = delete;
+
+  // Says what will be asked for later: a forward pass that is made for something else collects
+  // these too, if there is room to keep them.
+  void Announce(const StatRequests& requests);
+  // Nobody will ask for these again after the next pass over them.
+  void Withdraw(const StatRequests& requests);
 
   // Calls fn for each layer in turn. Missing statistics are computed in one streamed forward pass;
   // beyond what Options allow to keep, one block and its statistics are in memory at a time.
@@ -58,14 +74,24 @@ class StatisticsStore {
   const ModelSource& model() const { return model_; }
   const CalibrationSet& calibration() const { return calibration_; }
   const TokenBatches& tokens() const { return tokens_; }
+  GramMath gram_math() const { return options_.gram_math; }
+  int64_t passes() const { return passes_; }   // forward passes over all blocks so far
   double seconds() const { return seconds_; }  // spent in forward passes so far
   // Counts forward passes as the phase "statistics"; may be null.
   PhaseClock* clock() const { return clock_; }
   void set_clock(PhaseClock* clock) { clock_ = clock; }
 
  private:
+  // Of a statistic in `folder` or, failing that, in `scratch`.
   std::filesystem::path FileOf(int64_t layer, const StatRequest& request) const;
+  bool OnDisk(int64_t layer, const StatRequest& request) const;
+  bool Has(int64_t layer, const StatRequest& request) const;
   bool Find(int64_t layer, const StatRequest& request, BlockStatistics& into);
+  // Those that some layer lacks: one pass computes them in all.
+  StatRequests Missing(const StatRequests& requests) const;
+  // Announced requests that a pass which is made now collects as well.
+  StatRequests Besides() const;
+  BlockStatistics Collect(int64_t layer, const StatRequests& requests, ActivationStream& stream);
   void Keep(int64_t layer, const BlockStatistics& statistics);
 
   const ModelSource& model_;
@@ -74,6 +100,8 @@ class StatisticsStore {
   TokenBatches tokens_;
   std::map<int64_t, BlockStatistics> kept_;
   uint64_t kept_bytes_ = 0;
+  StatRequests announced_;
+  int64_t passes_ = 0;
   std::vector<double> influence_;
   std::map<std::string, std::any> derived_;
   double seconds_ = 0;

@@ -162,6 +162,7 @@ void CompressInto(const CompressionRequest& request, StatisticsStore& statistics
   const PlanContext context(statistics, scores, request.allocator, request.method.trials(),
                             request.seed);
   RequireTokensForAnyPlan(request, statistics);
+  statistics.Announce(request.method.DenseRequests(statistics.model().config()));
   MatchedPlan matched = [&] {
     const PhaseClock::Scope phase(statistics.clock(), "plan");
     return MatchRatio(request, context);

@@ -23,7 +23,7 @@ void CompressedStream::Advance(const Block& block) {
 
 BlockStatistics CompressedStream::Collect(const Block& block, const StatRequests& requests,
                                           const std::string& where) const {
-  StatisticsCollector collector(requests, ShapeOf(block));
+  StatisticsCollector collector(requests, ShapeOf(block), statistics_.gram_math());
   Visit([&](const Tensor& x) { block.Forward(x, {.taps = &collector}); });
   return collector.Finish(where);
 }

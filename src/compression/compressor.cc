@@ -102,6 +102,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
     sink_.PutBlock(l, std::move(task.block));
     progress.Advance();
   };
+  statistics_.Withdraw(loop.requests);
   statistics_.ForEachLayer(refreshes ? StatRequests() : loop.requests, compress);
 
   Head head = LoadHeadFor(dense(), embedding);

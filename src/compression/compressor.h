@@ -174,6 +174,9 @@ class Compressor {
   virtual const char* default_allocator() const { return "block_influence"; }
   virtual MatchRule match_rule() const { return MatchRule::kLargestNotAbove; }
   virtual const ModuleTrials* trials() const { return nullptr; }
+  // Statistics of the dense model that Compress() will ask for. A forward pass that is made before,
+  // for the plan, collects them too.
+  virtual StatRequests DenseRequests(const ModelConfig& /*dense*/) const { return {}; }
 
   // The shape of the compressed model at the method's own nominal ratio. It must be cheap: the
   // framework calls it repeatedly to find the nominal ratio that achieves the requested one.

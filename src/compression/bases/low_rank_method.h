@@ -59,6 +59,7 @@ class LowRankMethod : public Compressor, public ModuleTrials {
   bool UsesAllocator() const override { return true; }
   const char* default_allocator() const override { return "uniform"; }
   Plan MakePlan(const PlanContext& context, double nominal) const override;
+  StatRequests DenseRequests(const ModelConfig&) const override { return Requests(); }
   void Compress(CompressionJob& job) const override;
 
   // All maps of a module at once, by the first stage where a method has more.

@@ -347,13 +347,21 @@ void UnitPruning::Prune(UnitKind kind, const CompressionJob& job, const BlockSta
   task.report->modules[UnitKindName(kind)] = std::move(report);
 }
 
-void UnitPruning::Compress(CompressionJob& job) const {
-  BlockLoop loop;
-  loop.refresh = setup_.options.refresh;
+StatRequests UnitPruning::FirstRequests() const {
+  StatRequests requests;
   for (const UnitKind kind : kinds()) {
     if (refreshes_within() && kind == UnitKind::kMlp) continue;
-    loop.requests.merge(RequestsOf(kind));
+    requests.merge(RequestsOf(kind));
   }
+  return requests;
+}
+
+StatRequests UnitPruning::DenseRequests(const ModelConfig&) const {
+  return setup_.options.refresh == Refresh::kNone ? FirstRequests() : StatRequests();
+}
+
+void UnitPruning::Compress(CompressionJob& job) const {
+  const BlockLoop loop{.requests = FirstRequests(), .refresh = setup_.options.refresh};
   job.ForEachBlock(loop, [&](BlockTask& task) {
     for (const UnitKind kind : kinds()) {
       const bool narrows = PlannedUnits(kind, job.dense().config(), task.plan) <

@@ -97,6 +97,7 @@ class UnitPruning : public Compressor, public ModuleTrials {
   bool UsesAllocator() const override { return !setup_.pooled; }
   const char* default_allocator() const override { return "uniform"; }
   Plan MakePlan(const PlanContext& context, double nominal) const override;
+  StatRequests DenseRequests(const ModelConfig& dense) const override;
   void Compress(CompressionJob& job) const override;
 
   // Whole heads take queries, keys, values and outputs with them: they are one group then.
@@ -127,6 +128,7 @@ class UnitPruning : public Compressor, public ModuleTrials {
   std::vector<UnitKind> kinds() const;
   bool refreshes_within() const { return setup_.options.refresh == Refresh::kModule; }
   StatRequests RequestsOf(UnitKind kind) const;
+  StatRequests FirstRequests() const;  // of a block before any of its units is pruned
   std::vector<Counts> AllocatedCounts(const PlanContext& context,
                                       const Allocation& allocation) const;
   std::vector<Counts> PooledCounts(const PlanContext& context, double nominal) const;

@@ -204,9 +204,9 @@ class SliceGptBase : public Compressor {
 
   // Of the stream as it is: [d, d].
   static Tensor Covariance(CompressionJob& job, const CompressedStream& x) {
-    const auto accumulator = MakeAccumulator(StatKind::kGram, {});
-    x.Visit([&](const Tensor& batch) { accumulator->Add(batch.flatten(0, -2).to(kF64)); });
-    return accumulator->Finish(job.statistics().tokens().tokens());
+    GramSum sum(job.statistics().gram_math());
+    x.Visit([&](const Tensor& batch) { sum.Add(batch.flatten(0, -2)); });
+    return sum.Take();
   }
 
   // Principal axes of the stream as it is: [d, d], strongest first.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "compression/solvers/refit.h"
@@ -74,18 +75,23 @@ void TargetSums::Add(const Tensor& inputs, const Tensor& targets, const Tensor& 
   }
 }
 
-TargetFit TargetSums::Finish(bool intercept, const std::string& where) const {
+TargetFit TargetSums::Finish(bool intercept, const std::string& where) {
   CONDENSE_CHECK(weight_.defined(), "{}: no batch was added", where);
-  const double weight = weight_.item<double>();
-  TargetFit fit{.regression = {.c = gram_->Finish(std::llround(weight)).to(products_.device()),
-                               .b = products_.clone(),
+  const int64_t weight = std::llround(weight_.item<double>());
+  TargetFit fit{.regression = {.c = gram_->Finish(weight).to(products_.device()),
+                               .b = std::exchange(products_, {}),
                                .target_norm = target_norm_.item<double>()}};
-  Regression& r = fit.regression;
-  RequireFinite(r.c, where + ": Gram matrix of the inputs of a refit");
-  RequireFinite(r.b, where + ": products of inputs and targets of a refit");
-  if (!intercept || weight == 0) return fit;
+  RequireFinite(fit.regression.c, where + ": Gram matrix of the inputs of a refit");
+  RequireFinite(fit.regression.b, where + ": products of inputs and targets of a refit");
+  return intercept ? Centred(std::move(fit)) : fit;
+}
+
+TargetFit TargetSums::Centred(TargetFit fit) const {
+  const double weight = weight_.item<double>();
+  if (weight == 0) return fit;
   fit.input_mean = input_sum_ / weight;
   fit.target_mean = target_sum_ / weight;
+  Regression& r = fit.regression;
   r.c = r.c - at::outer(fit.input_mean, input_sum_);
   r.b = r.b - at::outer(fit.input_mean, target_sum_);
   r.target_norm = std::max(0.0, r.target_norm - Dot(fit.target_mean, target_sum_));
@@ -126,15 +132,16 @@ FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& st
       mean, fit.target_mean);
 }
 
-void FollowDrift(const TargetSums& sums, double share, const std::string& where,
+void FollowDrift(TargetSums& sums, double share, const std::string& where,
                  const std::vector<Linear*>& readers) {
+  const TargetFit plain = sums.Finish(/*intercept=*/false, where);
   for (const bool biased : {false, true}) {
     std::vector<Linear*> members;
     for (Linear* linear : readers) {
       if (linear->weight.defined() && linear->bias.defined() == biased) members.push_back(linear);
     }
     if (members.empty()) continue;
-    const TargetFit fit = sums.Finish(biased, where);
+    const TargetFit fit = biased ? sums.Centred(plain) : plain;
     const int64_t width = fit.regression.c.size(0);
     const Tensor identity = at::eye(width, fit.regression.c.options());
     const FittedMap back = FitKept(fit, Complement({}, width), identity, kDriftRidge);

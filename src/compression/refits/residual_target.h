@@ -49,8 +49,10 @@ class TargetSums {
  public:
   // inputs: [.., in], targets: [.., out], of any floating dtype; weights: [n] or undefined.
   void Add(const Tensor& inputs, const Tensor& targets, const Tensor& weights);
-  // NumericError, naming `where`, if a sum is not finite.
-  TargetFit Finish(bool intercept, const std::string& where) const;
+  // To be called once: the sums are given away. NumericError, naming `where`, if one is not finite.
+  TargetFit Finish(bool intercept, const std::string& where);
+  // What Finish(true) would have given, from what Finish(false) gave.
+  TargetFit Centred(TargetFit fit) const;
 
  private:
   std::unique_ptr<Accumulator> gram_ = MakeAccumulator(StatKind::kGram, {});
@@ -80,7 +82,7 @@ FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& st
 // Moves maps that read the stream along with it: sums of the stream as it is now, normed, with the
 // dense one as targets. W' = ((1 - share) I + share R) W, where R takes the present inputs to the
 // dense ones as well as a linear map can (with a constant where the map has a bias).
-void FollowDrift(const TargetSums& sums, double share, const std::string& where,
+void FollowDrift(TargetSums& sums, double share, const std::string& where,
                  const std::vector<Linear*>& readers);
 
 }  // namespace condense

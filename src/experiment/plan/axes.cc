@@ -89,7 +89,11 @@ Axis CalibrationAxis(const ExperimentSpec& spec) {
         spec.score_calibration
             ? inputs.Use(inputs.resolver().Calibration(spec.score_calibration->name))
             : set;
-    return fmt::format(R"(,"calibration":{},"score_calibration":{})", set, scores);
+    // Results from before there was a choice are those of float64.
+    const std::string math = spec.gram_math == GramMath::kFloat64
+                                 ? ""
+                                 : fmt::format(R"(,"gram_math":"{}")", EnumName(spec.gram_math));
+    return fmt::format(R"(,"calibration":{},"score_calibration":{}{})", set, scores, math);
   };
   return {.name = "calibration",
           .settings = settings,

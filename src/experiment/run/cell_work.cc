@@ -111,15 +111,17 @@ CompressionResult CellWork::CompressAgain() {
   };
   const std::string own = setting.calibration ? spec_.calibration[*setting.calibration].name : "";
   const CalibrationSet set = draw(own);
-  StatisticsStore statistics(model.source(), set, {});
+  const std::string folder = (results_ / cell_.models.front().Artefact()).string() + "-again";
+  StatisticsStore statistics(model.source(), set,
+                             {.scratch = folder + ".statistics", .gram_math = spec_.gram_math});
   std::optional<CalibrationSet> score_set;
   std::optional<StatisticsStore> scores;
   if (setting.calibration && spec_.score_calibration && spec_.score_calibration->name != own) {
     score_set.emplace(draw(spec_.score_calibration->name));
-    scores.emplace(model.source(), *score_set, StatisticsStore::Options{});
+    scores.emplace(model.source(), *score_set,
+                   StatisticsStore::Options{.gram_math = spec_.gram_math});
   }
   const std::map<std::string, PhaseUse> before = clock.Uses();
-  const fs::path folder = (results_ / cell_.models.front().Artefact()).string() + "-again";
   CompressionResult result = CompressWith(statistics, scores ? *scores : statistics, model, folder);
   for (const auto& [phase, use] : before) {
     result.phases[phase] = use;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiment/run/workbench.h"
+#include "experiment/spec/spec.h"
 
 namespace condense {
 namespace {
@@ -13,7 +14,11 @@ std::string Provenance(const FolderCompression& wanted, const CalibrationSet& se
                {"allocator", Json::parse(wanted.method.allocator.canonical)},
                {"match", EnumName(wanted.method.match)},
                {"ratio", wanted.ratio},
-               {"calibration", {{"id", set.id}, {"hash", set.hash}, {"seed", set.seed}}}})
+               {"calibration",
+                {{"id", set.id},
+                 {"hash", set.hash},
+                 {"seed", set.seed},
+                 {"gram_math", EnumName(wanted.gram_math)}}}})
       .dump();
 }
 
@@ -26,7 +31,9 @@ CompressedFolder CompressFolder(const FolderCompression& wanted) {
           : NoCalibration();
   const InferenceScope inference;
   const StoredModel model(wanted.model, wanted.load);
-  StatisticsStore statistics(model.source(), set, {});
+  StatisticsStore statistics(
+      model.source(), set,
+      {.scratch = wanted.out.string() + ".statistics", .gram_math = wanted.gram_math});
   CheckpointSink sink = model.SinkTo(wanted.out, {.provenance_json = Provenance(wanted, set)});
   CompressionResult result =
       Compress(wanted.method.Request(wanted.ratio, wanted.seed), statistics, statistics, sink);

@@ -19,6 +19,7 @@ struct FolderCompression {
   uint64_t seed = 0;                              // of the method
   DataRoots data;
   LoadOptions load;
+  GramMath gram_math = GramMath::kFloat32;
 };
 
 struct CompressedFolder {

@@ -87,7 +87,12 @@ CalibrationBench& Workbench::Calibration(size_t model, const std::string& name,
   if (bench == nullptr) {
     bench = std::make_unique<CalibrationBench>(
         Model(model).source(), Draw(model, name, seed),
-        StatisticsStore::Options{.folder = options_.statistics_folder});
+        StatisticsStore::Options{.folder = options_.statistics_folder,
+                                 .gram_math = spec_.gram_math});
+    // One pass for what all methods of the experiment ask for.
+    for (const MethodSpec& method : spec_.methods) {
+      bench->statistics.Announce(method.method->DenseRequests(Model(model).config()));
+    }
   }
   return *bench;
 }

@@ -31,7 +31,7 @@
 #include "experiment/spec/table_yaml.h"
 #include "experiment/stages/evaluator.h"
 #include "experiment/stages/transform.h"
-#include "tensor/tensor.h"
+#include "tensor/gram_sum.h"
 
 namespace condense {
 
@@ -39,6 +39,12 @@ template <>
 struct EnumNames<DType> {
   static constexpr std::array names{std::pair{kF32, "float32"}, std::pair{kBF16, "bfloat16"},
                                     std::pair{kF16, "float16"}, std::pair{kF64, "float64"}};
+};
+
+template <>
+struct EnumNames<GramMath> {
+  static constexpr std::array names{std::pair{GramMath::kFloat32, "float32"},
+                                    std::pair{GramMath::kFloat64, "float64"}};
 };
 
 enum class ArtefactPolicy { kKeep, kDiscard };
@@ -57,6 +63,7 @@ struct ExperimentSpec {
   std::optional<ConfigName<CalibrationKind>> score_calibration;
   std::vector<uint64_t> seeds;  // empty: each calibration set's own
   DType dtype = kF32;
+  GramMath gram_math = GramMath::kFloat32;
   std::optional<DType> storage;
   ArtefactPolicy artefacts = ArtefactPolicy::kKeep;
   bool allow_overlap = false;
@@ -79,6 +86,9 @@ struct ExperimentSpec {
           "calibration set on which layers are scored; the cell's own unless given");
     field("seeds", seeds, "seeds that replace those of the calibration sets");
     field("dtype", dtype, "number type of the computation");
+    field("gram_math", gram_math,
+          "products of activations: float32 in tiles that are added up in float64, or float64 "
+          "throughout, at twice the time");
     field("storage", storage,
           "number type of compressed models on disk; that of the computation unless given");
     field("artefacts", artefacts, "whether compressed models stay on disk after their evaluation");

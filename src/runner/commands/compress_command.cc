@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "base/system.h"
 #include "experiment/run/folder_compression.h"
+#include "experiment/spec/spec.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
 
@@ -40,6 +41,11 @@ std::vector<Option> Options() {
                   "option of the method, see `runner describe METHOD` (may be repeated)"),
       DTypeOption("number type of computation and result: float32 (default), bfloat16, float16 or "
                   "float64"),
+      TextOption(
+          "gram-math", "TYPE",
+          "products of activations: float32 (default) in tiles that are added up in float64, "
+          "or float64 throughout, at twice the time",
+          {.words = EnumChoices<GramMath>()}),
       Flag("json", "print JSON"),
   };
 }
@@ -86,6 +92,16 @@ std::optional<CalibrationRequest> CalibrationOf(const Arguments& arguments,
                             .ids_type = ParseIdsType(arguments.TextOr("ids-type", "uint16"))};
 }
 
+GramMath GramMathOf(const Arguments& arguments) {
+  GramMath math = FolderCompression().gram_math;
+  Problems problems;
+  if (const auto text = arguments.OptionalText("gram-math")) {
+    FieldType<GramMath>::Read(Node::String(*text, {"--gram-math"}), math, problems);
+  }
+  problems.ThrowIfAny();
+  return math;
+}
+
 void Print(const CompressionResult& result, const Arguments& arguments) {
   std::cout << fmt::format(
       "{}: {} parameters, {} of them block weights\nremoved: {:.2f}% of block weights, {:.2f}% of "
@@ -126,7 +142,8 @@ int Run(const Arguments& arguments) {
                       .seed = SeedOf(arguments).value_or(0),
                       .data = arguments.Data(),
                       .load = {.dtype = ParseDType(arguments.TextOr("dtype", "float32")),
-                               .device = OpenComputeDevice(arguments)}});
+                               .device = OpenComputeDevice(arguments)},
+                      .gram_math = GramMathOf(arguments)});
   progress.reset();
   if (arguments.Flag("json")) {
     PrintJson(compressed.result, compressed.calibration);

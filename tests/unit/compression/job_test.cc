@@ -101,6 +101,86 @@ TEST(StatisticsStore, AFolderSparesTheForwardPass) {
   EXPECT_GT(Largest(collect(third)[0], made[0]), 0);
 }
 
+// Influence for a plan, then a Gram matrix that was announced. Returns the Gram matrices.
+std::vector<Tensor> InfluenceThenGram(StatisticsStore& store) {
+  std::vector<Tensor> grams;
+  store.Announce({kHidden});
+  store.Influence();
+  store.ForEachLayer({kHidden}, [&](int64_t, const BlockStatistics& statistics) {
+    grams.push_back(statistics.Get(kHidden));
+  });
+  return grams;
+}
+
+TEST(StatisticsStore, CollectsWhatIsAnnouncedInThePassThatIsMadeAnyway) {
+  TinyModel tiny;
+  const InferenceScope inference;
+  StatisticsStore apart(*tiny.model, tiny.calibration, {});
+  const std::vector<Tensor> expected = [&] {
+    std::vector<Tensor> grams;
+    apart.ForEachLayer({kHidden}, [&](int64_t, const BlockStatistics& statistics) {
+      grams.push_back(statistics.Get(kHidden));
+    });
+    return grams;
+  }();
+  apart.Influence();
+  EXPECT_EQ(apart.passes(), 2);
+
+  StatisticsStore together(*tiny.model, tiny.calibration, {});
+  const std::vector<Tensor> grams = InfluenceThenGram(together);
+  EXPECT_EQ(together.passes(), 1);
+  EXPECT_EQ(together.Influence(), apart.Influence());
+  for (size_t l = 0; l < grams.size(); ++l) EXPECT_TRUE(at::equal(grams[l], expected[l])) << l;
+}
+
+TEST(StatisticsStore, WhatDoesNotFitIntoMemoryWaitsOnDiskOrForAPassOfItsOwn) {
+  const TempFolder folder;
+  const std::filesystem::path scratch = folder.path() / "scratch";
+  TinyModel tiny;
+  const InferenceScope inference;
+  const auto options = [&](std::optional<std::filesystem::path> place) {
+    return StatisticsStore::Options{.scratch = place, .memory_bytes = 0, .small_bytes = 64};
+  };
+  StatisticsStore nowhere(*tiny.model, tiny.calibration, options(std::nullopt));
+  const std::vector<Tensor> expected = InfluenceThenGram(nowhere);
+  EXPECT_EQ(nowhere.passes(), 2);
+  {
+    StatisticsStore store(*tiny.model, tiny.calibration, options(scratch));
+    const std::vector<Tensor> grams = InfluenceThenGram(store);
+    EXPECT_EQ(store.passes(), 1);
+    EXPECT_TRUE(std::filesystem::exists(scratch));
+    for (size_t l = 0; l < grams.size(); ++l) EXPECT_TRUE(at::equal(grams[l], expected[l])) << l;
+  }
+  EXPECT_FALSE(std::filesystem::exists(scratch));
+}
+
+TEST(StatisticsStore, WhatIsReadForTheLastTimeIsNotWrittenToScratch) {
+  const TempFolder folder;
+  TinyModel tiny;
+  const InferenceScope inference;
+  StatisticsStore store(
+      *tiny.model, tiny.calibration,
+      {.scratch = folder.path() / "scratch", .memory_bytes = 0, .small_bytes = 64});
+  store.Announce({kHidden});
+  CausalLmBuilder sink;
+  CompressionJob job(store, sink, tiny.model->config(), 1);
+  job.ForEachBlock({.requests = {kHidden}}, [](BlockTask&) {});
+  EXPECT_EQ(store.passes(), 1);
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "scratch"));
+}
+
+TEST(StatisticsStore, StatisticsOfFloat64MathAreKeptApart) {
+  const TempFolder folder;
+  TinyModel tiny;
+  const InferenceScope inference;
+  for (const GramMath math : {GramMath::kFloat32, GramMath::kFloat64}) {
+    StatisticsStore store(*tiny.model, tiny.calibration,
+                          {.folder = folder.path(), .gram_math = math});
+    store.ForEachLayer({kHidden}, [](int64_t, const BlockStatistics&) {});
+    EXPECT_EQ(store.passes(), 1);
+  }
+}
+
 TEST(StatisticsStore, RefusesWhatTheModelCannotTake) {
   TinyModel tiny;
   CalibrationSet set = tiny.calibration;

@@ -141,17 +141,20 @@ TEST(ResidualTarget, UndoesALinearDriftOfWhatIsRead) {
   const Case rows;
   const Tensor mix = at::eye(kInputs, kF64) + 0.1 * Normals({kInputs, kInputs}, "drift");
   const Tensor dense = at::matmul(rows.y, mix) + 0.3;  // what the map was made for
-  TargetSums sums;
-  // Many more rows than the ridge counts for.
-  for (int i = 0; i < 3; ++i) sums.Add(rows.y, dense, {});
+  const auto follow = [&](double share, Linear& linear) {
+    TargetSums sums;
+    // Many more rows than the ridge counts for.
+    for (int i = 0; i < 3; ++i) sums.Add(rows.y, dense, {});
+    FollowDrift(sums, share, "test", {&linear});
+  };
   Linear biased{.weight = rows.w.t().contiguous(), .bias = rows.bias};
-  FollowDrift(sums, 1, "test", {&biased});
+  follow(1, biased);
   const Tensor wanted = at::matmul(dense, rows.w) + rows.bias;
   const double before = SquaredNorm(at::matmul(rows.y, rows.w) + rows.bias - wanted);
   EXPECT_LT(SquaredNorm(biased.Forward(rows.y) - wanted), 1e-2 * before);
 
   Linear same{.weight = rows.w.t().contiguous()};
-  FollowDrift(sums, 0, "test", {&same});
+  follow(0, same);
   EXPECT_LT(MaxDifference(same.weight.t(), rows.w), 1e-12);
 }
 

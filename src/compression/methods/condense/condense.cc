@@ -307,16 +307,21 @@ class Condense final : public ModulePairMethod {
 
   const char* default_allocator() const override { return "kl_curves"; }
 
+  StatRequests DenseRequests(const ModelConfig& dense) const override {
+    if (!options_.follows()) return TrialRequests(dense);
+    if (!compresses(Module::kQk)) return {};
+    return CondenseQueryKeyRequests(options_.trials, dense);
+  }
+
   void Compress(CompressionJob& job) const override {
     const ModelConfig& model = job.dense().config();
     if (!options_.follows()) {
-      job.ForEachBlock({.requests = TrialRequests(model)},
+      job.ForEachBlock({.requests = DenseRequests(model)},
                        [&](BlockTask& task) { CompressFromStatistics(model, task); });
       return;
     }
     Carried carried{.streams = job.MakeStreams()};
-    BlockLoop loop;
-    if (compresses(Module::kQk)) loop.requests = CondenseQueryKeyRequests(options_.trials, model);
+    BlockLoop loop{.requests = DenseRequests(model)};
     if (options_.head_refit) {
       loop.change_head = [&](Head& head) {
         TargetSums sums;

@@ -45,14 +45,14 @@ class ModeGptMethod : public ModulePairMethod {
   ModeGptMethod(ModeGptOptions options, std::string key)
       : ModulePairMethod(options.modules, std::move(key)), options_(std::move(options)) {}
 
+  StatRequests DenseRequests(const ModelConfig& dense) const override {
+    return options_.refresh == Refresh::kNone ? FirstRequests(dense) : StatRequests();
+  }
+
   void Compress(CompressionJob& job) const override {
     const ModelConfig& model = job.dense().config();
     const bool twice = options_.refresh == Refresh::kModule;
-    BlockLoop loop{.refresh = options_.refresh};
-    for (const Module module : kModules) {
-      if (twice && module == Module::kMlp) continue;
-      if (compresses(module)) loop.requests.merge(RequestsOf(module, model));
-    }
+    const BlockLoop loop{.requests = FirstRequests(model), .refresh = options_.refresh};
     job.ForEachBlock(loop, [&](BlockTask& task) {
       const auto compress = [&](Module module, const BlockStatistics& statistics) {
         ReportModule(task, module, [&] {
@@ -117,6 +117,16 @@ class ModeGptMethod : public ModulePairMethod {
   }
 
  private:
+  // Of a block before any of its modules is narrowed.
+  StatRequests FirstRequests(const ModelConfig& model) const {
+    StatRequests requests;
+    for (const Module module : kModules) {
+      if (options_.refresh == Refresh::kModule && module == Module::kMlp) continue;
+      if (compresses(module)) requests.merge(RequestsOf(module, model));
+    }
+    return requests;
+  }
+
   static ModuleReport CompressOne(Module module, const ModuleInput& input, int64_t width,
                                   Block& block) {
     switch (module) {

@@ -40,6 +40,7 @@ struct NamedToken {
   bool has_flags = false;
   // Of a name: a file gives it, not the class. Of an added token: such names take its flags.
   bool from_file = false;
+  bool is_config_object = false;  // has flags, in tokenizer_config.json
 };
 
 // Reads an element of "added_tokens" or "added_tokens_decoder", or an object {"content": ...}. The

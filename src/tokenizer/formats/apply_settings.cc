@@ -21,7 +21,7 @@ void TakeFlags(const std::vector<NamedToken>& added, NamedToken& named) {
   }
 }
 
-// All tokens that have a role, then those without; of those alike, the first.
+// All tokens that have a role, of those alike the first, then others.
 std::vector<NamedToken> NamedInOrder(const TokenizerSettings& settings) {
   std::vector<NamedToken> named;
   for (const char* role : kTokenRoles) {
@@ -33,8 +33,11 @@ std::vector<NamedToken> NamedInOrder(const TokenizerSettings& settings) {
   std::set<std::string> seen;
   std::vector<NamedToken> unlike;
   for (size_t i = 0; i < named.size(); ++i) {
-    if (!seen.insert(named[i].token.content).second) continue;
-    if (i < with_role && named[i].from_file) TakeFlags(settings.added, named[i]);
+    if (seen.contains(named[i].token.content)) continue;
+    if (i < with_role) {
+      seen.insert(named[i].token.content);
+      if (named[i].from_file) TakeFlags(settings.added, named[i]);
+    }
     unlike.push_back(named[i]);
   }
   return unlike;

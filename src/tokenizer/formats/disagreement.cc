@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 #include <set>
+#include <tuple>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -119,7 +120,8 @@ void SayImpliedClass(const TokenizerSettings& settings, const std::string& path,
 }
 
 void SayNewIds(const std::vector<NamedToken>& tokens, int64_t size, const PipelineParts& parts) {
-  for (const auto& [token, where, has_flags, from_file] : tokens) {
+  for (const NamedToken& named : tokens) {
+    const auto& [token, where] = std::tie(named.token, named.where);
     const auto id = parts.vocabulary.Find(token.content);
     if (!id || *id == token.id || (token.id < 0 && *id < size)) continue;
     const std::string_view what = *id < size ? "has" : "is not in the vocabulary and gets";

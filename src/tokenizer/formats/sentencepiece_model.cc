@@ -248,8 +248,8 @@ void SetUpUnigram(const SentencePieceModel& model, PipelineParts& parts) {
 std::string_view TextOfPiece(const SentencePieceModel& model, size_t id,
                              const TokenizerSettings& settings) {
   if (id < 3 && settings.known_class != nullptr) {
-    for (const auto& [token, where, has_flags, from_file] : settings.added) {
-      if (token.id == static_cast<TokenId>(id)) return token.content;
+    for (const NamedToken& named : settings.added) {
+      if (named.token.id == static_cast<TokenId>(id)) return named.token.content;
     }
   }
   return model.pieces[id].text;

@@ -18,7 +18,6 @@ struct Names {
   std::map<std::string, NamedToken> roles;
   std::set<std::string> unnamed, empty;
   std::vector<NamedToken> additional;
-  std::set<std::string> objects;  // names that tokenizer_config.json has as objects
 };
 
 // A name, or an object that has flags too. special_tokens_map.json makes all of them special.
@@ -29,6 +28,7 @@ NamedToken ReadNamedToken(const JsonNode& node, bool in_map) {
     named.token = ReadAddedToken(node);
     if (in_map) named.token.normalized = node.BoolOr("normalized", false);
     named.has_flags = true;
+    named.is_config_object = !in_map;
   } else {
     named.token.content = node.String();
   }
@@ -50,15 +50,12 @@ Names ReadNames(const JsonNode& root, bool in_map) {
       names.unnamed.insert(role);
       names.empty.insert(role);
     } else {
-      if (named.has_flags && !in_map) names.objects.insert(named.token.content);
       names.roles.emplace(role, std::move(named));
     }
   }
   if (const auto list = root.Find("additional_special_tokens")) {
     for (const JsonNode& node : list->Elements()) {
-      NamedToken named = ReadNamedToken(node, in_map);
-      if (named.has_flags && !in_map) names.objects.insert(named.token.content);
-      names.additional.push_back(std::move(named));
+      names.additional.push_back(ReadNamedToken(node, in_map));
     }
   }
   return names;
@@ -130,7 +127,6 @@ void Merge(Names later, Names& names) {
   for (auto& [role, named] : later.roles) {
     names.unnamed.erase(role);
     names.empty.erase(role);
-    names.objects.erase(named.token.content);
     names.roles.insert_or_assign(role, std::move(named));
   }
   for (NamedToken& named : later.additional) names.additional.push_back(std::move(named));
@@ -140,8 +136,11 @@ void Merge(Names later, Names& names) {
 // the objects of tokenizer_config.json are special.
 std::vector<NamedToken> ReadAddedTokensFile(const JsonNode& root, const Names& names) {
   std::set<std::string_view> special;
-  for (const auto& [role, named] : names.roles) special.insert(named.token.content);
-  for (const NamedToken& named : names.additional) special.insert(named.token.content);
+  const auto add = [&](const NamedToken& named) {
+    if (!named.is_config_object) special.insert(named.token.content);
+  };
+  for (const auto& [role, named] : names.roles) add(named);
+  for (const NamedToken& named : names.additional) add(named);
   std::vector<NamedToken> added;
   for (const std::string& content : root.Keys()) {
     const JsonNode node = root.At(content);
@@ -152,7 +151,7 @@ std::vector<NamedToken> ReadAddedTokensFile(const JsonNode& root, const Names& n
     AddedToken token;
     token.content = content;
     token.id = static_cast<TokenId>(id);
-    token.special = special.contains(content) && !names.objects.contains(content);
+    token.special = special.contains(content);
     token.normalized = !token.special;
     added.push_back({token, node.where(), /*has_flags=*/true});
   }

@@ -71,6 +71,7 @@ bool RequireSupported(const TokenizerFolder& folder, const TokenizerSettings& se
 // <unk>; it is OPT's, whose BOS is </s>. GPT-2's own token serves as BOS and EOS.
 void FillIn(const Vocabulary& vocabulary, TokenizerSettings& settings) {
   const auto name = [&](const char* role, std::string_view content) {
+    if (settings.unnamed.contains(role)) return;
     AddedToken token;
     token.content = content;
     token.special = true;

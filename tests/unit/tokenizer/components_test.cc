@@ -2,6 +2,7 @@
 // tests/golden/tokenizer_components.
 #include <deque>
 
+#include "base/sha256.h"
 #include "support/temp_folder.h"
 #include "tokenizer/components/byte_alphabet.h"
 #include "tokenizer/components/decoder.h"
@@ -65,6 +66,28 @@ TEST(Components, DecodersGiveTheTextOfTheLibrary) {
                 row["results"][i])
           << golden["tokens"][i].dump();
     }
+  }
+}
+
+// The pre-tokenizers of models that tokenizer.ggml.pre of GGUF files names, on all stored strings.
+TEST(Components, PreTokenizersOfModelsGiveTheWordsOfTheLibrary) {
+  const auto goldens = SourceFolder() / "tests/golden";
+  const json names = ReadJson(goldens / "gguf_pre_tokenizers/names.json")["names"];
+  const json texts = ReadJson(goldens / "tokenizer/strings.json")["strings"];
+  for (const auto& [name, golden] : names.items()) {
+    const PreTokenizer pre_tokenizer = ReadPreTokenizer(JsonNode(&golden["pre_tokenizer"], "test"));
+    Normalizer normalizer;
+    if (!golden["normalizer"].is_null()) {
+      normalizer = ReadNormalizer(JsonNode(&golden["normalizer"], "test"));
+    }
+    json words = json::array();
+    size_t count = 0;
+    for (const json& text : texts) {
+      words.push_back(WordsOf(pre_tokenizer, normalizer.Apply(text.get<std::string>())));
+      count += words.back().size();
+    }
+    EXPECT_EQ(count, golden["words"]) << name;
+    EXPECT_EQ(Sha256Hex(words.dump()), golden["sha256"]) << name;
   }
 }
 

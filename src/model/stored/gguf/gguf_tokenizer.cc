@@ -1,6 +1,5 @@
 #include "model/stored/gguf/gguf_tokenizer.h"
 
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "model/stored/gguf/gguf_pre_tokenizers.h"
 #include "model/stored/gguf/gguf_vocabulary.h"
 
 namespace condense {
@@ -16,62 +16,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-// How GPT-like tokenizers cut text into words, by the name in tokenizer.ggml.pre.
-struct PreTokenizer {
-  const char* name;
-  const char* pattern;  // of words; null: GPT-2's own, in the ByteLevel step
-  bool single_digits;   // every digit is a word, before GPT-2's pattern
-  bool nfc;
-  bool ignore_merges;  // a word that is a token is not put together from merges
-  bool adds_bos;       // unless the file says otherwise
-};
-
-constexpr const char* kThreeDigits =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kOneDigit =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-constexpr std::array<PreTokenizer, 8> kPreTokenizers{{
-    {.name = "gpt-2", .pattern = nullptr},
-    {.name = "smollm", .pattern = nullptr, .single_digits = true},
-    {.name = "starcoder", .pattern = nullptr, .single_digits = true},
-    {.name = "refact", .pattern = nullptr, .single_digits = true},
-    {.name = "llama-bpe", .pattern = kThreeDigits, .ignore_merges = true, .adds_bos = true},
-    {.name = "llama3", .pattern = kThreeDigits, .ignore_merges = true, .adds_bos = true},
-    {.name = "llama-v3", .pattern = kThreeDigits, .ignore_merges = true, .adds_bos = true},
-    {.name = "qwen2", .pattern = kOneDigit, .nfc = true},
-}};
-
-const PreTokenizer& PreTokenizerOf(const GgufVocabulary& vocabulary) {
+const GgufPreTokenizer& PreTokenizerOf(const GgufVocabulary& vocabulary) {
   const auto name = vocabulary.metadata().String("tokenizer.ggml.pre");
-  std::vector<std::string> known;
-  for (const PreTokenizer& each : kPreTokenizers) {
-    if (name == each.name) return each;
-    known.emplace_back(each.name);
-  }
+  const GgufPreTokenizer* pre = name ? FindGgufPreTokenizer(*name) : nullptr;
+  if (pre != nullptr) return *pre;
   throw MakeError<DataError>("{}: tokenizer.ggml.pre {}; known: {}", vocabulary.path(),
                              name ? fmt::format("'{}' is not supported", *name) : "is missing",
-                             Join(known, ", "));
-}
-
-Json ByteLevel(bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", false},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
-}
-
-Json PreTokenizerJson(const PreTokenizer& pre) {
-  if (pre.pattern != nullptr) {
-    const Json split = {{"type", "Split"},
-                        {"pattern", {{"Regex", pre.pattern}}},
-                        {"behavior", "Isolated"},
-                        {"invert", false}};
-    return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, ByteLevel(false)})}};
-  }
-  if (!pre.single_digits) return ByteLevel(true);
-  const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
-  return {{"type", "Sequence"}, {"pretokenizers", Json::array({digits, ByteLevel(true)})}};
+                             Join(GgufPreTokenizerNames(), ", "));
 }
 
 Json AddedTokens(const GgufVocabulary& vocabulary) {
@@ -123,9 +74,9 @@ bool AddsEos(const GgufVocabulary& vocabulary) {
 }
 
 // [BOS] text [EOS], by the ids that the file names.
-Json PostProcessor(const GgufVocabulary& vocabulary, const PreTokenizer& pre) {
+Json PostProcessor(const GgufVocabulary& vocabulary, const GgufPreTokenizer& pre) {
   const bool bos = AddsBos(vocabulary, pre.adds_bos), eos = AddsEos(vocabulary);
-  if (!bos && !eos) return ByteLevel(true);
+  if (!bos && !eos) return ByteLevelJson(true);
   Json single = Json::array(), pair = Json::array(), table = Json::object();
   const auto add = [&](const char* name) {
     const auto id = vocabulary.Special(name);
@@ -154,7 +105,7 @@ Json PostProcessor(const GgufVocabulary& vocabulary, const PreTokenizer& pre) {
 }
 
 std::string TokenizerJson(const GgufVocabulary& vocabulary) {
-  const PreTokenizer& pre = PreTokenizerOf(vocabulary);
+  const GgufPreTokenizer& pre = PreTokenizerOf(vocabulary);
   Json ids = Json::object();
   for (int64_t id = 0; id < vocabulary.size(); ++id) ids[vocabulary.Token(id)] = id;
   const Json model = {{"type", "BPE"},
@@ -174,7 +125,7 @@ std::string TokenizerJson(const GgufVocabulary& vocabulary) {
                      {"normalizer", pre.nfc ? Json{{"type", "NFC"}} : Json(nullptr)},
                      {"pre_tokenizer", PreTokenizerJson(pre)},
                      {"post_processor", PostProcessor(vocabulary, pre)},
-                     {"decoder", ByteLevel(true)},
+                     {"decoder", ByteLevelJson(true)},
                      {"model", model}};
   return file.dump() + "\n";
 }

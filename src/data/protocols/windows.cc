@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "data/text/leading_token.h"
+#include "data/text/line_ends.h"
 
 namespace condense {
 namespace {
@@ -148,6 +149,7 @@ EvaluationText EvaluationFromText(const std::filesystem::path& path, const Windo
     throw MakeError<DataError>("{}: invalid UTF-8 at byte {}; convert the file to UTF-8",
                                path.string(), *invalid);
   }
+  SayWindowsMarks(string, path);
   EvaluationText text;
   text.source = path.string();
   text.data_sha256 = Sha256Hex(string);

@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "config/paths.h"
+#include "data/text/line_ends.h"
 #include "data/text/readers.h"
 
 namespace condense {
@@ -182,6 +183,7 @@ Corpus LoadCorpus(std::string_view name, std::string_view split, const DataRoots
 Corpus CorpusFromTextFile(const std::filesystem::path& path) {
   const std::string text = ReadFile(path);
   RequireUtf8(text, path);
+  SayWindowsMarks(text, path);
   Corpus corpus{"text:" + path.filename().string(), "all", WikiTextRows(text), {}, {}};
   corpus.files.push_back({path, Sha256Hex(text)});
   corpus.sha256 = corpus.files.front().sha256;

@@ -61,6 +61,39 @@ SpecialMode SpecialOf(const Arguments& arguments, SpecialMode otherwise) {
   return otherwise;
 }
 
+// Stands for the tokenizer of a folder where none is needed.
+class NoTokenizer final : public Tokenizer {
+ public:
+  std::vector<TokenId> Encode(std::string_view, SpecialTokens) const override { return Refuse(); }
+  std::string Decode(std::span<const TokenId>, DecodeOptions) const override {
+    Refuse();
+    return "";
+  }
+  int64_t size() const override { return 0; }  // which does not bound ids: the model does
+  std::optional<TokenId> bos() const override { return std::nullopt; }
+  std::optional<TokenId> eos() const override { return std::nullopt; }
+  const std::string& digest() const override { return digest_; }
+
+ private:
+  static std::vector<TokenId> Refuse() {
+    CONDENSE_CHECK(false, "ids need no tokenizer");
+    return {};
+  }
+  std::string digest_;
+};
+
+// Ids that are taken as they are.
+bool HasBareIds(const Arguments& arguments) {
+  return arguments.Has("ids") && !arguments.Has("text") && !arguments.Has("protocol") &&
+         SpecialOf(arguments, SpecialMode::kNone) == SpecialMode::kNone;
+}
+
+std::unique_ptr<Tokenizer> TokenizerFor(const Arguments& arguments,
+                                        const std::filesystem::path& folder) {
+  if (HasBareIds(arguments)) return std::make_unique<NoTokenizer>();
+  return LoadTokenizer(folder);
+}
+
 // What is scored, and how many windows an agreement takes by default.
 struct Scored {
   ProtocolText text;
@@ -150,7 +183,7 @@ int PrintAgreement(const Arguments& arguments, const ModelSource& model, const T
                    const Scored& scored, const LoadOptions& load) {
   const std::filesystem::path folder =
       RequireModelFolder(arguments.Text("dense"), arguments.ModelRoots());
-  if (LoadTokenizer(folder)->digest() != tokenizer.digest()) {
+  if (TokenizerFor(arguments, folder)->digest() != tokenizer.digest()) {
     throw MakeError<ConfigError>("--dense {}: its tokenizer differs from that of --model",
                                  folder.string());
   }
@@ -193,7 +226,7 @@ int Run(const Arguments& arguments) {
                 {"limit", "samples", "max-length", "batch-tokens"});
   const std::filesystem::path folder = ModelFolder(arguments);
   const DType dtype = ParseDType(arguments.TextOr("dtype", "float32"));
-  const auto tokenizer = LoadTokenizer(folder);
+  const auto tokenizer = TokenizerFor(arguments, folder);
   const Scored scored = LoadText(arguments, *tokenizer);
   std::optional<Progress> progress(std::in_place, "evaluate " + folder.string());
   const InferenceScope inference;

@@ -1,7 +1,15 @@
 // runner generate: continues a prompt.
+#include <algorithm>
+#include <filesystem>
+#include <functional>
 #include <iostream>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "base/strings.h"
 #include "base/system.h"
@@ -36,20 +44,68 @@ TokenId Draw(const Tensor& logits, double temperature, Random& random) {
   return static_cast<TokenId>(std::min(found, end - 1) - begin);
 }
 
-std::vector<TokenId> Sample(const CausalLm& model, const std::vector<TokenId>& prompt,
-                            int64_t count, TokenId stop, double temperature, uint64_t seed) {
-  Random random(seed, "generate");
-  KvCache cache;
-  std::vector<TokenId> ids, next = prompt;
+using Stops = std::vector<TokenId>;
+
+// Takes the next token, given those that are new to the cache, until one of `stops`.
+std::vector<TokenId> Continue(const std::vector<TokenId>& prompt, int64_t count, const Stops& stops,
+                              const std::function<TokenId(std::span<const TokenId>)>& take) {
+  std::vector<TokenId> ids;
+  std::span<const TokenId> fresh = prompt;
+  ids.reserve(static_cast<size_t>(count));  // `fresh` points into it
   while (static_cast<int64_t>(ids.size()) < count) {
     CheckInterrupt();
-    const std::span<const TokenId> row(next);
-    const Tensor logits = model.Logits(StackIds({&row, 1}, model.device()), &cache);
-    ids.push_back(Draw(logits[0][-1], temperature, random));
-    if (ids.back() == stop) break;
-    next = {ids.back()};
+    ids.push_back(take(fresh));
+    if (std::find(stops.begin(), stops.end(), ids.back()) != stops.end()) break;
+    fresh = std::span<const TokenId>(ids).last(1);
   }
   return ids;
+}
+
+std::vector<TokenId> Likeliest(const CausalLm& model, const std::vector<TokenId>& prompt,
+                               int64_t count, const Stops& stops) {
+  KvCache cache;
+  return Continue(prompt, count, stops, [&](std::span<const TokenId> fresh) {
+    const Tensor last = model.Hidden(StackIds({&fresh, 1}, model.device()), &cache).select(1, -1);
+    // Of equal logits, the lowest id.
+    return static_cast<TokenId>(model.head().Forward(last).argmax(-1).item<int64_t>());
+  });
+}
+
+std::vector<TokenId> Sample(const CausalLm& model, const std::vector<TokenId>& prompt,
+                            int64_t count, const Stops& stops, double temperature, uint64_t seed) {
+  Random random(seed, "generate");
+  KvCache cache;
+  return Continue(prompt, count, stops, [&](std::span<const TokenId> fresh) {
+    const Tensor logits = model.Logits(StackIds({&fresh, 1}, model.device()), &cache);
+    return Draw(logits[0][-1], temperature, random);
+  });
+}
+
+// The ids of "eos_token_id", a number or a list; nullopt if the file or the key is absent.
+std::optional<Stops> EosIdsOf(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) return std::nullopt;
+  const Json json = ParseJson(ReadFile(file), file.string());
+  const auto found = json.is_object() ? json.find("eos_token_id") : json.end();
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  Stops stops;
+  for (const Json& id : found->is_array() ? *found : Json::array({*found})) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX) {
+      throw MakeError<DataError>("{}: eos_token_id is {}, expected a token id or a list of them",
+                                 file.string(), found->dump());
+    }
+    stops.push_back(id.get<TokenId>());
+  }
+  return stops;
+}
+
+// Every id at which a text ends: those of generation_config.json; without it those of config.json,
+// and the tokenizer's.
+Stops EndsOfText(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+  if (auto stops = EosIdsOf(folder / "generation_config.json")) return *stops;
+  Stops stops = EosIdsOf(folder / "config.json").value_or(Stops());
+  if (tokenizer.eos()) stops.push_back(*tokenizer.eos());
+  return stops;
 }
 
 int Run(const Arguments& arguments) {
@@ -82,11 +138,11 @@ int Run(const Arguments& arguments) {
   }
   RequireKnownIds(stored.config(), ids, "--prompt");
   const CausalLm& model = stored.resident();
-  const TokenId stop = tokenizer->eos().value_or(-1);
+  const Stops stops = EndsOfText(folder, *tokenizer);
   const Stopwatch watch;
   const std::vector<TokenId> made =
-      temperature == 0 ? GenerateGreedy(model, ids, count, stop)
-                       : Sample(model, ids, count, stop, temperature, static_cast<uint64_t>(seed));
+      temperature == 0 ? Likeliest(model, ids, count, stops)
+                       : Sample(model, ids, count, stops, temperature, static_cast<uint64_t>(seed));
   const double seconds = watch.Seconds();
   if (arguments.Flag("json")) {
     PrintJsonLine({{"prompt", prompt},
@@ -110,8 +166,9 @@ Command GenerateCommand() {
       .summary = "continue a prompt",
       .usage = "runner generate --model DIR --prompt TEXT --tokens N",
       .details =
-          "Prints the prompt and its continuation, up to the end-of-text token. Decoding is greedy\n"
-          "unless --temperature is given.",
+          "Prints the prompt and its continuation, up to a token that ends texts: one of the\n"
+          "eos_token_id of generation_config.json, else of config.json or the tokenizer. Decoding is\n"
+          "greedy unless --temperature is given.",
       .example = "runner generate --model llama2-mini --prompt 'Once upon a time' --tokens 32",
       .options = Options(),
       .run = Run};

@@ -1,4 +1,5 @@
 // runner tokenize: strings to token ids and back, one JSON value per line.
+#include <filesystem>
 #include <iostream>
 #include <span>
 #include <string>
@@ -46,8 +47,18 @@ std::string DecodeLine(const Tokenizer& tokenizer, const std::string& line, int6
   }
 }
 
+// A folder with a tokenizer will do, though it lacks the config.json of a model.
+std::filesystem::path TokenizerFolder(const Arguments& arguments) {
+  const std::filesystem::path folder = arguments.Text("model");
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / name, ignored)) return folder;
+  }
+  return ModelFolder(arguments);
+}
+
 int Run(const Arguments& arguments) {
-  const auto tokenizer = LoadTokenizer(ModelFolder(arguments));
+  const auto tokenizer = LoadTokenizer(TokenizerFolder(arguments));
   const auto special = arguments.Flag("no-special") ? SpecialTokens::kNone : SpecialTokens::kAdd;
   const bool decode = arguments.Flag("decode");
   std::string line;
@@ -68,7 +79,8 @@ Command TokenizeCommand() {
       .usage = "runner tokenize --model DIR [--no-special] [--decode]",
       .details =
           "Reads one JSON string per line from standard input, and prints one array of token ids\n"
-          "per line. With --decode it reads arrays and prints strings.",
+          "per line. With --decode it reads arrays and prints strings. The folder needs the files of a\n"
+          "tokenizer alone.",
       .example = "echo '\"Once upon a time\"' | runner tokenize --model llama2-mini",
       .options = {ModelOption(), Flag("no-special", "add no special tokens"),
                   Flag("decode", "convert token ids to text")},

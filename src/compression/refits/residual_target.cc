@@ -92,7 +92,7 @@ TargetFit TargetSums::Centred(TargetFit fit) const {
   fit.input_mean = input_sum_ / weight;
   fit.target_mean = target_sum_ / weight;
   Regression& r = fit.regression;
-  r.c = r.c - at::outer(fit.input_mean, input_sum_);
+  r.c = WithoutRounding(r.c - at::outer(fit.input_mean, input_sum_), r.c.diagonal());
   r.b = r.b - at::outer(fit.input_mean, target_sum_);
   r.target_norm = std::max(0.0, r.target_norm - Dot(fit.target_mean, target_sum_));
   return fit;

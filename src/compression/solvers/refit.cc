@@ -1,6 +1,7 @@
 #include "compression/solvers/refit.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -52,8 +53,21 @@ Loss LossOf(const Pieces& p) {
 
 // As CholeskyEscalated, and damps a matrix as well whose factor exists only thanks to rounding: its
 // solutions would be noise in the directions without data.
+// Of a matrix that is mere rounding, which no small damping makes positive definite, the largest
+// absolute row sum is added: its corrections are then no larger than what they correct.
 Factor RegularFactor(const Tensor& a, const std::string& what) {
-  const Factor factor = CholeskyEscalated(a, what);
+  Factor factor;
+  try {
+    factor = CholeskyEscalated(a, what);
+  } catch (const NumericError&) {
+    const double bound = a.abs().sum(1).max().item<double>();
+    if (!(bound > 0) || !std::isfinite(bound)) throw;
+    Tensor damped = a.clone();
+    damped.diagonal().add_(2 * bound);
+    factor = CholeskyEscalated(damped, what);
+    factor.damping += 2 * bound;
+    return factor;
+  }
   const double limit =
       1 / (static_cast<double>(a.size(0)) * std::numeric_limits<double>::epsilon());
   const double damping = kSingularDamping * a.diagonal().mean().item<double>();

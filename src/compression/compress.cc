@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/strings.h"
 
 namespace condense {
@@ -32,12 +33,14 @@ struct Budget {
     return 0;
   }
   // Block weights that go, whatever the plan.
-  double Removed() const {
-    return ratio * static_cast<double>(match == Match::kTotal ? dense.Total() : dense.block);
-  }
+  double Removed() const { return ratio * Whole(); }
   double Measure(const Plan& plan) const {
     const ParameterCount count = CountParameters(plan.config);
     return static_cast<double>(match == Match::kBlock ? count.block : count.Total());
+  }
+  // What the ratio is a fraction of; of kNominal, block weights.
+  double Whole() const {
+    return static_cast<double>(match == Match::kTotal ? dense.Total() : dense.block);
   }
 };
 
@@ -157,6 +160,52 @@ void RequireTokensForAnyPlan(const CompressionRequest& request, const Statistics
                    statistics);
 }
 
+// Absolute, of a ratio: what is further away is missed, however coarse the steps of the method are.
+constexpr double kFarFromAsked = 0.05;
+
+RatioOutcome OutcomeOf(const CompressionRequest& request, const ModelConfig& dense,
+                       const MatchedPlan& matched) {
+  const Budget budget{request.match, request.ratio, CountParameters(dense)};
+  RatioOutcome outcome{.asked = request.ratio, .achieved = matched.nominal};
+  if (request.match == Match::kNominal) return outcome;  // the method was asked in its own measure
+  const auto all = static_cast<double>(request.match == Match::kBlock ? budget.dense.block
+                                                                      : budget.dense.Total());
+  outcome.achieved = (all - budget.Measure(matched.plan)) / budget.Whole();
+  double tolerance = kFarFromAsked;
+  if (request.method.match_rule() == MatchRule::kNearest) {
+    const double block = static_cast<double>(budget.dense.block) /
+                         static_cast<double>(dense.num_layers()) / budget.Whole();
+    tolerance = std::min(tolerance, block / 2);
+  }
+  constexpr double kRounding = 1e-9;
+  outcome.missed = std::abs(outcome.achieved - outcome.asked) > tolerance + kRounding;
+  return outcome;
+}
+
+// Warns where the ratio is missed. ConfigError where nothing is removed, if that is not allowed.
+void CheckOutcome(const CompressionRequest& request, const RatioOutcome& outcome,
+                  const ModelConfig& dense, const ModelConfig& plan) {
+  const bool depth = request.method.match_rule() == MatchRule::kNearest;
+  const std::string unit =
+      depth ? fmt::format(
+                  "; it removes whole blocks, of which the model has {}, and never all that its "
+                  "options protect",
+                  dense.num_layers())
+            : "";
+  if (CountParameters(plan).Total() == CountParameters(dense).Total()) {
+    const std::string message = fmt::format(
+        "nothing is removed, although a ratio of {} was asked for: the method can take no step "
+        "towards it{}; ask for a larger ratio, or for another method",
+        outcome.asked, unit);
+    if (request.must_remove) throw ConfigError(message);
+    LogWarning("{}", message);
+  } else if (outcome.missed) {
+    LogWarning("{:.2f}% of the {} were asked for, {:.2f}% are removed{}", 100 * outcome.asked,
+               request.match == Match::kTotal ? "parameters" : "block weights",
+               100 * outcome.achieved, unit);
+  }
+}
+
 void CompressInto(const CompressionRequest& request, StatisticsStore& statistics,
                   StatisticsStore& scores, ModelSink& sink, CompressionResult& result) {
   const PlanContext context(statistics, scores, request.allocator, request.method.trials(),
@@ -167,6 +216,8 @@ void CompressInto(const CompressionRequest& request, StatisticsStore& statistics
     const PhaseClock::Scope phase(statistics.clock(), "plan");
     return MatchRatio(request, context);
   }();
+  result.outcome = OutcomeOf(request, context.dense(), matched);
+  CheckOutcome(request, *result.outcome, context.dense(), matched.plan.config);
   const int64_t planned = CountParameters(matched.plan.config).Total();
   result.nominal = matched.nominal;
   CompressionJob job(statistics, sink, std::move(matched.plan.config), request.seed);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/phases.h"
@@ -23,6 +24,8 @@ struct CompressionRequest {
   double ratio = 0;
   Match match = Match::kBlock;
   uint64_t seed = 0;
+  // ConfigError where no parameter can be removed although the ratio is above 0. Else a warning.
+  bool must_remove = false;
 };
 
 struct MatchedPlan {
@@ -33,8 +36,16 @@ struct MatchedPlan {
 // ConfigError when the ratio cannot be met.
 MatchedPlan MatchRatio(const CompressionRequest& request, const PlanContext& context);
 
+// A ratio above 0 that was asked for and what became of it, in the measure of `match`. It is missed
+// by more than half a block where a method removes whole blocks, or by more than 0.05.
+struct RatioOutcome {
+  double asked = 0, achieved = 0;
+  bool missed = false;
+};
+
 struct CompressionResult {
   double nominal = 0;
+  std::optional<RatioOutcome> outcome;  // absent where nothing was to be removed
   ModelConfig config;
   ParameterCount parameters;
   RealRatios ratios;
@@ -45,7 +56,7 @@ struct CompressionResult {
   std::map<std::string, PhaseUse> phases;
 };
 
-// Compresses the model of `statistics` into `sink`. `scores` names the statistics that score layers
+// Compresses the model of `statistics` into `sink`. A ratio that is missed is warned of. `scores` names the statistics that score layers
 // (usually the same object). At ratio 0, and for a method that removes nothing, the model is
 // copied.
 CompressionResult Compress(const CompressionRequest& request, StatisticsStore& statistics,

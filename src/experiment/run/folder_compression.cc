@@ -35,8 +35,9 @@ CompressedFolder CompressFolder(const FolderCompression& wanted) {
       model.source(), set,
       {.scratch = wanted.out.string() + ".statistics", .gram_math = wanted.gram_math});
   CheckpointSink sink = model.SinkTo(wanted.out, {.provenance_json = Provenance(wanted, set)});
-  CompressionResult result =
-      Compress(wanted.method.Request(wanted.ratio, wanted.seed), statistics, statistics, sink);
+  CompressionRequest request = wanted.method.Request(wanted.ratio, wanted.seed);
+  request.must_remove = true;
+  CompressionResult result = Compress(request, statistics, statistics, sink);
   return {std::move(result), std::move(set)};
 }
 

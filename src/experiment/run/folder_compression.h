@@ -27,7 +27,8 @@ struct CompressedFolder {
   CalibrationSet calibration;
 };
 
-// Writes the compressed model with its provenance. ConfigError or DataError for what is wrong.
+// Writes the compressed model with its provenance. ConfigError or DataError for what is wrong, and
+// where nothing can be removed although the ratio is above 0.
 CompressedFolder CompressFolder(const FolderCompression& wanted);
 
 }  // namespace condense

@@ -112,18 +112,25 @@ void Print(const CompressionResult& result, const Arguments& arguments) {
 }
 
 void PrintJson(const CompressionResult& result, const CalibrationSet& set) {
-  PrintJsonLine({{"parameters", result.parameters.Total()},
-                 {"block_parameters", result.parameters.block},
-                 {"ratios",
-                  {{"nominal", result.nominal},
-                   {"block", result.ratios.block},
-                   {"block_full", result.ratios.block_full},
-                   {"total", result.ratios.total},
-                   {"untied", result.ratios.untied},
-                   {"compute", result.ratios.compute}}},
-                 {"seconds", result.seconds},
-                 {"peak_rss_bytes", PeakResidentBytes()},
-                 {"calibration", {{"id", set.id}, {"hash", set.hash}, {"tokens", set.tokens}}}});
+  nlohmann::ordered_json line{
+      {"parameters", result.parameters.Total()},
+      {"block_parameters", result.parameters.block},
+      {"ratios",
+       {{"nominal", result.nominal},
+        {"block", result.ratios.block},
+        {"block_full", result.ratios.block_full},
+        {"total", result.ratios.total},
+        {"untied", result.ratios.untied},
+        {"compute", result.ratios.compute}}},
+      {"seconds", result.seconds},
+      {"peak_rss_bytes", PeakResidentBytes()},
+      {"calibration", {{"id", set.id}, {"hash", set.hash}, {"tokens", set.tokens}}}};
+  if (const auto& outcome = result.outcome) {
+    line["ratio_asked"] = outcome->asked;
+    line["ratio_achieved"] = outcome->achieved;
+    line["ratio_missed"] = outcome->missed;
+  }
+  PrintJsonLine(line);
 }
 
 int Run(const Arguments& arguments) {
@@ -156,19 +163,23 @@ int Run(const Arguments& arguments) {
 }  // namespace
 
 Command CompressCommand() {
-  return {.name = "compress",
-          .summary = "compress one model with one method",
-          .usage =
-              "runner compress --model DIR --method NAME --ratio R --calibration SET --out DIR "
-              "[options]",
-          .details =
-              "Writes a folder that every other command accepts as a model. With --json it prints\n"
-              "parameters, block_parameters, ratios, seconds and peak_rss_bytes.",
-          .example =
-              "runner compress --model llama2-mini --method slicegpt --ratio 0.2 \\\n"
-              "      --calibration bundled-128x256 --out /tmp/sliced --set round_to=1",
-          .options = Options(),
-          .run = Run};
+  return {
+      .name = "compress",
+      .summary = "compress one model with one method",
+      .usage =
+          "runner compress --model DIR --method NAME --ratio R --calibration SET --out DIR "
+          "[options]",
+      .details =
+          "Writes a folder that every other command accepts as a model. A ratio that is missed is\n"
+          "warned of: by more than half a block where a method removes whole blocks, or by more\n"
+          "than 0.05. Where nothing can be removed the command fails. With --json it prints\n"
+          "parameters, block_parameters, ratios, seconds, peak_rss_bytes, calibration, and for a\n"
+          "ratio above 0 ratio_asked, ratio_achieved (as --match counts) and ratio_missed.",
+      .example =
+          "runner compress --model llama2-mini --method slicegpt --ratio 0.2 \\\n"
+          "      --calibration bundled-128x256 --out /tmp/sliced --set round_to=1",
+      .options = Options(),
+      .run = Run};
 }
 
 }  // namespace condense

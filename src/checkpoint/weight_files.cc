@@ -79,6 +79,16 @@ void RequireAsIndexed(const WeightFile& file, const std::string& shard,
   }
 }
 
+// A link whose target is missing, as an interrupted download into a cache leaves it.
+void RefuseBrokenLink(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_symlink(path, ignored) || fs::exists(path, ignored)) return;
+  throw MakeError<DataError>(
+      "{}: a link to {}, which is missing; the download into this folder is not complete, or the "
+      "folder was copied without what its links name",
+      path.string(), fs::read_symlink(path, ignored).string());
+}
+
 std::vector<WeightFile> OpenSharded(const fs::path& index, const Format& format) {
   const auto map = ReadWeightMap(index);
   std::set<std::string> shards;
@@ -86,6 +96,7 @@ std::vector<WeightFile> OpenSharded(const fs::path& index, const Format& format)
   std::vector<WeightFile> files;
   for (const std::string& shard : shards) {
     const fs::path path = index.parent_path() / shard;
+    RefuseBrokenLink(path);
     if (!fs::exists(path)) {
       throw MakeError<DataError>("{}: names the file '{}', which is missing", index.string(),
                                  shard);
@@ -130,6 +141,10 @@ std::vector<WeightFile> OpenWeightFiles(const fs::path& folder) {
       return files;
     }
     if (fs::exists(folder / format.index)) return OpenSharded(folder / format.index, format);
+  }
+  for (const Format& format : kFormats) {
+    RefuseBrokenLink(folder / format.single);
+    RefuseBrokenLink(folder / format.index);
   }
   ThrowNoWeights(folder);
 }

@@ -22,8 +22,11 @@ const std::vector<Option>& CommonOptions() {
 }
 
 Option ModelOption() {
-  return TextOption("model", "DIR", "folder of the model, or a name of `runner list models`",
-                    {.folders = true, .listed = {"models"}});
+  return TextOption(
+      "model", "DIR",
+      "folder of the model, a name of `runner list models`, or a hub id ORG/NAME that was "
+      "downloaded",
+      {.folders = true, .listed = {"models"}});
 }
 
 Option ExperimentOption() {

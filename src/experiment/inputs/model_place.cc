@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "config/paths.h"
+#include "experiment/inputs/hub_cache.h"
+#include "model/stored/foreign.h"
 #include "model/stored/stored_files.h"
 
 namespace condense {
@@ -67,12 +69,17 @@ ModelPlace LocateModel(const ModelRef& model, const std::vector<fs::path>& roots
     // Without --models there is nowhere to look, but the names tell what to download.
     const std::vector<fs::path> parents = roots.empty() ? std::vector<fs::path>{"DIR"} : roots;
     for (const fs::path& root : parents) {
-      for (const std::string& name : settings.folders) place.looked.push_back(root / name);
+      for (const std::string& name : settings.folders) {
+        place.looked.push_back(root / name);
+        if (name.find('/') != std::string::npos) continue;
+        for (const fs::path& cached : CachedModels(root, name)) place.looked.push_back(cached);
+      }
     }
     if (settings.path.empty() && roots.empty()) return place;
   }
-  const auto found = std::find_if(place.looked.begin(), place.looked.end(), IsStoredModel);
-  if (found != place.looked.end()) place.folder = *found;
+  for (const fs::path& looked : place.looked) {
+    if ((place.folder = StoredModelAt(looked))) break;
+  }
   return place;
 }
 
@@ -85,8 +92,47 @@ std::string MissingModelText(const ModelPlace& place) {
          "or vocab.json with merges.txt); name the folder DIR with --models DIR";
 }
 
+namespace {
+
+// What is wrong with a folder that was named as a model and is none.
+[[noreturn]] void ThrowNoModelIn(const fs::path& folder) {
+  std::vector<std::string> ids = IdsInCache(folder);
+  if (ids.empty()) ids = IdsInCache(folder / "hub");
+  if (!ids.empty()) {
+    throw MakeError<ConfigError>(
+        "--model {}: a Hugging Face cache; name a model in it: --models {} "
+        "--model {}",
+        folder.string(), folder.string(), Join(ids, ", or "));
+  }
+  if (fs::is_directory(folder / "snapshots")) {
+    throw MakeError<DataError>(
+        "{}: refs/main names no complete snapshot, and snapshots/ does not hold exactly one; name "
+        "one of its folders, or download the model again",
+        folder.string());
+  }
+  const auto foreign = ForeignFolder(folder);
+  throw MakeError<DataError>("{}: not a model folder, because it has no config.json{}",
+                             folder.string(), foreign ? "; " + *foreign : "");
+}
+
+// Of a hub id: its folder. ConfigError that says where it was looked for.
+fs::path RequireHubModel(const std::string& id, const std::vector<fs::path>& roots) {
+  const std::vector<fs::path> places = HubPlaces(id, roots);
+  std::string looked;
+  for (const fs::path& place : places) {
+    if (const auto folder = StoredModelAt(place)) return *folder;
+    looked += fmt::format("\n    {}/", place.string());
+  }
+  throw MakeError<ConfigError>(
+      "--model {}: no such folder, and no complete model of this id; looked for{}\n  download it "
+      "with: hf download {}; or name the folder that holds it with --models",
+      id, looked, id);
+}
+
+}  // namespace
+
 fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {
-  if (IsStoredModel(folder_or_name)) return folder_or_name;
+  if (const auto folder = StoredModelAt(folder_or_name)) return *folder;
   if (EndsWith(folder_or_name, ".gguf")) {
     throw MakeError<ConfigError>(
         "--model {}: a GGUF file; make a model folder of it first: runner import {} --out DIR",
@@ -99,10 +145,8 @@ fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector
     throw ConfigError(MissingModelText(place));
   }
   std::error_code ignored;
-  if (fs::is_directory(folder_or_name, ignored)) {
-    throw MakeError<DataError>("{}: not a model folder, because it has no config.json",
-                               folder_or_name);
-  }
+  if (fs::is_directory(folder_or_name, ignored)) ThrowNoModelIn(folder_or_name);
+  if (IsHubId(folder_or_name)) return RequireHubModel(folder_or_name, roots);
   throw MakeError<ConfigError>("--model {}: neither a folder nor the name of a model{}",
                                folder_or_name, SuggestName(folder_or_name, known));
 }

@@ -52,12 +52,14 @@ struct ModelPlace {
   std::optional<int64_t> parameters;
 };
 
-// The first place that IsStoredModel(). `roots`: the folders of --models.
+// The first place with a StoredModelAt() (hub_cache.h). `roots`: the folders of --models.
 ModelPlace LocateModel(const ModelRef& model, const std::vector<std::filesystem::path>& roots);
 // All places looked at and what a folder must hold, for people.
 std::string MissingModelText(const ModelPlace& place);
 
-// The folder of a command's --model: a folder, or a name of configs/models. ConfigError otherwise.
+// The folder of a command's --model: a folder, that of a model in a Hugging Face cache, a name of
+// configs/models, or an id "org/name" of the hub, found in `roots` or in the user's cache. ConfigError
+// or DataError otherwise.
 std::filesystem::path RequireModelFolder(const std::string& folder_or_name,
                                          const std::vector<std::filesystem::path>& roots);
 

@@ -74,8 +74,10 @@ std::optional<std::string> ForeignFolder(const std::filesystem::path& folder) {
   if (fs::exists(folder / "adapter_config.json", ignored)) {
     return fmt::format("it holds an adapter (adapter_config.json), not a model; {}", kMergeAdapter);
   }
-  if (fs::exists(folder / "params.json", ignored)) {
-    return fmt::format("it is in Meta's own format (params.json); {}", kConvertMeta);
+  const bool parameters = fs::exists(folder / "params.json", ignored);
+  if (parameters || fs::exists(folder / "consolidated.00.pth", ignored)) {
+    return fmt::format("it is in Meta's own format ({}); {}",
+                       parameters ? "params.json" : "consolidated.00.pth", kConvertMeta);
   }
   return std::nullopt;
 }

@@ -21,7 +21,9 @@ install(FILES LICENSE README.md DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/conden
 string(REGEX REPLACE "^([0-9]+\\.[0-9]+).*" "\\1" LibTorch_VERSION_NEEDED "${LibTorch_VERSION}")
 configure_file(scripts/condense-setup.in condense-setup @ONLY)
 install(PROGRAMS "${CMAKE_BINARY_DIR}/condense-setup" DESTINATION "${CMAKE_INSTALL_BINDIR}" ${_component})
-install(FILES scripts/common.sh scripts/packages.sh scripts/libtorch.sh
+install(FILES scripts/common.sh scripts/packages.sh scripts/pip.sh scripts/libtorch.sh
+        DESTINATION "${CMAKE_INSTALL_DATADIR}/condense/scripts" ${_component})
+install(PROGRAMS scripts/get_model.sh
         DESTINATION "${CMAKE_INSTALL_DATADIR}/condense/scripts" ${_component})
 
 # The program prints its completions itself. They go where the shells look by themselves.

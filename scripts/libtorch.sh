@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Finds or downloads LibTorch; sourced by the setup scripts, which set CUDA and LIBTORCH_NEEDED.
+# Finds or downloads LibTorch; sourced, after common.sh and pip.sh, by the setup scripts, which set CUDA and
+# LIBTORCH_NEEDED.
 
 LIBTORCH=libtorch-2.11.0
 
@@ -63,34 +64,6 @@ cache_folder() {
   esac
 }
 
-# pip of the python3 on the PATH, or else Debian's: a virtual environment may have none.
-find_pip() {
-  local python
-  for python in python3 /usr/bin/python3; do
-    if "$python" -m pip --version >/dev/null 2>&1; then
-      PIP=("$python" -m pip)
-      return
-    fi
-  done
-  fail "python3 has no pip, which downloads LibTorch" "install the package python3-pip"
-}
-
-# download "name==version sha256" folder
-download() {
-  local name=${1% *} digest=${1#* } folder=$2
-  printf '%s --hash=sha256:%s\n' "$name" "$digest" >"$folder/requirement.txt"
-  if ! PIP_REQUIRE_VIRTUALENV=0 "${PIP[@]}" --disable-pip-version-check --no-input download --quiet --no-deps \
-    --no-cache-dir --only-binary=:all: --require-hashes --implementation cp --python-version 3.11 \
-    --abi cp311 --abi none --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
-    --platform manylinux_2_25_x86_64 --platform manylinux_2_18_x86_64 --platform manylinux2014_x86_64 \
-    --dest "$folder" --requirement "$folder/requirement.txt" >"$folder/log" 2>&1; then
-    tail -n 8 "$folder/log" >&2
-    fail "$name could not be downloaded" \
-      "the lines above are pip's: check the network, or point pip at a mirror or a folder of wheels (PIP_INDEX_URL, PIP_FIND_LINKS)" \
-      "or name a LibTorch $LIBTORCH_NEEDED.x that you have: CMAKE_PREFIX_PATH=/path/to/libtorch"
-  fi
-}
-
 # unpack wheel folder: the libraries that are loaded, and LibTorch's headers.
 unpack() {
   local patterns skipped=()
@@ -115,13 +88,6 @@ unpack() {
     fail "$(basename "$1") could not be unpacked into $2" "check that the disk is not full"
 }
 
-check_room() {
-  local need=$1 have
-  have=$(df -Pk "$2" | awk 'NR == 2 { print int($4 / 1024) }')
-  [ "$have" -ge "$need" ] || fail "$2 has $have MiB of room; LibTorch needs $need MiB while it is unpacked" \
-    "free some room, or set CONDENSE_CACHE to a folder on another disk"
-}
-
 # Fills $cache/$LIBTORCH. What is there stays usable until the new folder takes its place.
 install_libtorch() {
   local cache=$1 target=$1/$LIBTORCH wheels=$CPU_WHEELS wheel temporary
@@ -136,8 +102,9 @@ install_libtorch() {
   if [ -n "${SUDO_USER:-}" ] && [ "$(id -u)" -eq 0 ]; then
     warn "LibTorch goes to $cache, where $SUDO_USER's builds will not look: run this as $SUDO_USER, without sudo"
   fi
-  find_pip
-  check_room "$([ -n "$CUDA" ] && echo 6500 || echo 1300)" "$cache"
+  find_pip LibTorch
+  check_room "$([ -n "$CUDA" ] && echo 6500 || echo 1300)" "$cache" LibTorch \
+    "free some room, or set CONDENSE_CACHE to a folder on another disk"
 
   temporary=$(mktemp -d "$cache/.$LIBTORCH.XXXXXX")
   # shellcheck disable=SC2064
@@ -146,7 +113,8 @@ install_libtorch() {
   mkdir "$temporary/wheels" "$temporary/tree"
   while IFS= read -r wheel; do
     printf 'LibTorch: downloading %s\n' "${wheel% *}"
-    download "$wheel" "$temporary/wheels"
+    download "$wheel" "$temporary/wheels" \
+      "or name a LibTorch $LIBTORCH_NEEDED.x that you have: CMAKE_PREFIX_PATH=/path/to/libtorch"
     unpack "$(ls "$temporary"/wheels/*.whl)" "$temporary/tree"
     rm -f "$temporary"/wheels/*.whl
   done <<<"$wheels"

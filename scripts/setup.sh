@@ -16,6 +16,8 @@
 . "$(dirname "$0")/common.sh"
 # shellcheck source=scripts/packages.sh
 . "$ROOT/scripts/packages.sh"
+# shellcheck source=scripts/pip.sh
+. "$ROOT/scripts/pip.sh"
 # shellcheck source=scripts/libtorch.sh
 . "$ROOT/scripts/libtorch.sh"
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "experiment/inputs/model_download.h"
 #include "experiment/inputs/model_place.h"
 
 namespace condense {
@@ -48,6 +49,7 @@ std::optional<int64_t> Arguments::Integer(const std::string& name) const {
 
 std::vector<fs::path> Arguments::ModelRoots() const {
   const std::vector<std::string> texts = Texts("models");
+  if (texts.empty()) return DefaultModelRoots();
   return {texts.begin(), texts.end()};
 }
 

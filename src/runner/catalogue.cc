@@ -13,6 +13,7 @@
 #include "data/calibration.h"
 #include "data/protocols/windows.h"
 #include "data/tasks/task_definition.h"
+#include "experiment/inputs/model_download.h"
 #include "experiment/inputs/model_place.h"
 #include "experiment/spec/spec.h"
 #include "experiment/stages/evaluator.h"
@@ -48,11 +49,18 @@ CatalogueKind Files(std::string kind, const char* folder, const Summarise& summa
   return files;
 }
 
-std::string ModelSummary(const std::string&, const Node& node) {
+std::string ModelSummary(const std::string& name, const Node& node,
+                         const std::vector<fs::path>& roots) {
   const auto settings = ReadStruct<ModelSettings>(node);
-  return fmt::format("{}, {} parameters{}", settings.title,
-                     settings.parameters ? GroupThousands(*settings.parameters) : "?",
-                     settings.path.empty() ? "" : ", bundled");
+  std::string summary =
+      fmt::format("{}, {} parameters{}", settings.title,
+                  settings.parameters ? GroupThousands(*settings.parameters) : "?",
+                  settings.path.empty() ? "" : ", bundled");
+  const auto get = DownloadCommand(name);
+  if (!get) return summary;
+  const ModelPlace place = LocateModel({name, {}, {}}, roots);
+  return summary +
+         (place.folder ? fmt::format(", in {}", place.folder->string()) : "; get it with: " + *get);
 }
 
 std::string ProtocolSummary(const std::string& name, const Node&) {
@@ -101,11 +109,14 @@ CatalogueKind Experiments() {
 
 }  // namespace
 
-std::vector<CatalogueKind> Catalogue() {
+std::vector<CatalogueKind> Catalogue(const std::vector<fs::path>& model_roots) {
+  const auto model_summary = [&](const std::string& name, const Node& node) {
+    return ModelSummary(name, node, model_roots);
+  };
   std::vector<CatalogueKind> kinds = {Parts<Compressor>("methods"),
                                       Parts<Allocator>("allocators"),
                                       Parts<CalibrationSampler>("samplers"),
-                                      Files("models", "models", ModelSummary),
+                                      Files("models", "models", model_summary),
                                       Files("protocols", "protocols", ProtocolSummary),
                                       Parts<Transform>("transforms"),
                                       Parts<Evaluator>("evaluations"),

@@ -1,6 +1,7 @@
 // Everything that can be named on the command line or in an experiment, with a line about each.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct CatalogueKind {
 };
 
 // methods, allocators, samplers, models, protocols, evaluations, tasks, calibrations, experiments;
-// names sorted.
-std::vector<CatalogueKind> Catalogue();
+// names sorted. model_roots: where models are looked for, to say how to get those that are absent.
+std::vector<CatalogueKind> Catalogue(const std::vector<std::filesystem::path>& model_roots);
 
 }  // namespace condense

@@ -4,8 +4,11 @@ namespace condense {
 
 const std::vector<Option>& CommonOptions() {
   static const std::vector<Option> options = {
-      TextsOption("models", "DIR", "folder with one folder per model (may be repeated)",
-                  {.folders = true}),
+      TextsOption(
+          "models", "DIR",
+          "folder with one folder per model (may be repeated; default: $CONDENSE_MODELS, or "
+          "models)",
+          {.folders = true}),
       TextsOption("data", "DIR",
                   "folder with texts and tasks, laid out as configs/README.md says (may be "
                   "repeated)",

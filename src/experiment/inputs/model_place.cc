@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "config/paths.h"
 #include "experiment/inputs/hub_cache.h"
+#include "experiment/inputs/model_download.h"
 #include "model/stored/foreign.h"
 #include "model/stored/stored_files.h"
 
@@ -86,6 +87,7 @@ ModelPlace LocateModel(const ModelRef& model, const std::vector<fs::path>& roots
 std::string MissingModelText(const ModelPlace& place) {
   std::string text = fmt::format("model {}: no checkpoint found; looked for", place.name);
   for (const fs::path& folder : place.looked) text += fmt::format("\n    {}/", folder.string());
+  if (const auto get = DownloadCommand(place.name)) text += "\n  download it with: " + *get;
   return text +
          "\n  with config.json, the weights (model.safetensors, model.safetensors.index.json with "
          "its shards, or pytorch_model*.bin) and the tokenizer (tokenizer.json, tokenizer.model, "

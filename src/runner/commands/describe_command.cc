@@ -33,7 +33,7 @@ int Run(const Arguments& arguments) {
   const std::string& name = arguments.Text("name");
   std::vector<std::string> known;
   bool found = false;
-  for (const CatalogueKind& kind : Catalogue()) {
+  for (const CatalogueKind& kind : Catalogue(arguments.ModelRoots())) {
     for (const CatalogueEntry& entry : kind.entries) {
       known.push_back(entry.name);
       if (entry.name != name) continue;

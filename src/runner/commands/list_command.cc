@@ -32,7 +32,7 @@ void Print(const CatalogueKind& kind, const std::string& indent) {
 }
 
 int Run(const Arguments& arguments) {
-  const std::vector<CatalogueKind> catalogue = Catalogue();
+  const std::vector<CatalogueKind> catalogue = Catalogue(arguments.ModelRoots());
   const auto wanted = arguments.OptionalText("kind");
   if (!wanted) {
     for (const CatalogueKind& kind : catalogue) {

@@ -3,7 +3,6 @@
 
 #include <c10/util/Exception.h>
 
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -11,9 +10,6 @@
 
 namespace condense {
 namespace {
-
-// Multiples of mean(diag) that are added in turn until the factorisation succeeds.
-constexpr std::array<double, 6> kEscalation{0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4};
 
 void CheckSquare(const Tensor& a, const std::string& what) {
   CONDENSE_CHECK(a.scalar_type() == kF64, "{}: {} instead of float64", what,
@@ -42,6 +38,22 @@ std::string SpectrumString(const Tensor& symmetric) {
   } catch (const c10::Error&) {
     return "eigenvalues not computable";
   }
+}
+
+// The factor of a matrix that has none without damping.
+Factor Damped(const Tensor& a, const std::string& what) {
+  RequireFinite(a, what);
+  const double mean = a.diagonal().mean().item<double>();
+  Tensor damped = a.clone();
+  for (const double step : kCholeskyEscalation) {
+    const double damping = step * mean;
+    // A diagonal that is zero or negative on average gives no scale to damp with.
+    if (!(damping > 0)) continue;
+    damped.copy_(a).diagonal().add_(damping);
+    const auto [lower, info] = at::linalg_cholesky_ex(damped, /*upper=*/false, /*check=*/false);
+    if (info.item<int64_t>() == 0) return {lower, damping};
+  }
+  ThrowNotPositiveDefinite(a, what);
 }
 
 // Eigenvalues with a mark for those that are numerically zero or negative: below n 2^-52 sigma_max.
@@ -117,29 +129,43 @@ Singular SingularValues(const Tensor& a, const std::string& what) {
   }
 }
 
-Factor CholeskyEscalated(const Tensor& a, const std::string& what) {
-  CheckSquare(a, what);
-  CONDENSE_CHECK(a.dim() == 2, "{}: one matrix at a time, not {}", what, ShapeString(a.sizes()));
+void ThrowNotPositiveDefinite(const Tensor& a, const std::string& what) {
   RequireFinite(a, what);
-  if (a.numel() == 0) return {a.clone(), 0};
-  const Tensor symmetric = Symmetrised(a);
-  const double mean = symmetric.diagonal().mean().item<double>();
-  for (const double step : kEscalation) {
-    const double damping = step * mean;
-    Tensor damped = symmetric;
-    if (damping > 0) {
-      damped = symmetric.clone();
-      damped.diagonal().add_(damping);
-    } else if (step > 0) {
-      break;  // a diagonal that is zero or negative on average gives no scale to damp with
-    }
-    const auto [lower, info] = at::linalg_cholesky_ex(damped, /*upper=*/false, /*check=*/false);
-    if (info.item<int64_t>() == 0) return {lower, damping};
-  }
   throw MakeError<NumericError>(
       "{}: Cholesky factorisation of {} failed even with 1e-4 x mean(diag) = {:.3e} added to the "
       "diagonal; the matrix is not positive definite ({})",
-      what, ShapeString(a.sizes()), 1e-4 * mean, SpectrumString(symmetric));
+      what, ShapeString(a.sizes()), 1e-4 * a.diagonal().mean().item<double>(),
+      SpectrumString(Symmetrised(a)));
+}
+
+BatchFactor CholeskyEscalatedBatch(const Tensor& a, const std::string& what) {
+  CheckSquare(a, what);
+  CONDENSE_CHECK(a.dim() == 3, "{}: a batch, not {}", what, ShapeString(a.sizes()));
+  BatchFactor factor{.lower = {}, .damping = std::vector<double>(static_cast<size_t>(a.size(0)))};
+  if (a.numel() == 0) {
+    factor.lower = a.clone();
+    return factor;
+  }
+  const auto [lower, info] = at::linalg_cholesky_ex(a, /*upper=*/false, /*check=*/false);
+  factor.lower = lower;
+  // The one look: NaN passes through a factorisation unnoticed, but stays on the diagonal.
+  const Tensor bad = info.ne(0)
+                         .logical_or_(at::isfinite(lower.diagonal(0, -2, -1)).all(-1).logical_not())
+                         .to(at::kCPU);  // [batch]
+  const bool* failed = bad.const_data_ptr<bool>();
+  for (int64_t i = 0; i < a.size(0); ++i) {
+    if (!failed[i]) continue;
+    const Factor alone = Damped(a[i], what);
+    factor.lower[i].copy_(alone.lower);
+    factor.damping[static_cast<size_t>(i)] = alone.damping;
+  }
+  return factor;
+}
+
+Factor CholeskyEscalated(const Tensor& a, const std::string& what) {
+  CONDENSE_CHECK(a.dim() == 2, "{}: one matrix at a time, not {}", what, ShapeString(a.sizes()));
+  const BatchFactor factor = CholeskyEscalatedBatch(a.unsqueeze(0), what);
+  return {.lower = factor.lower.squeeze(0), .damping = factor.damping.front()};
 }
 
 double ConditionOf(const Factor& factor) {
@@ -151,8 +177,12 @@ double ConditionOf(const Factor& factor) {
 Tensor CholeskySolve(const Factor& factor, const Tensor& right) {
   return at::cholesky_solve(right, factor.lower);
 }
+Tensor CholeskySolve(const BatchFactor& factor, const Tensor& right) {
+  return at::cholesky_solve(right, factor.lower);
+}
 
 Tensor InverseOfFactor(const Factor& factor) { return at::cholesky_inverse(factor.lower); }
+Tensor InverseOfFactor(const BatchFactor& factor) { return at::cholesky_inverse(factor.lower); }
 
 Roots PsdRoots(const Tensor& a, const std::string& what) {
   const Spectrum spectrum = SpectrumOf(a, what);

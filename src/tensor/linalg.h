@@ -5,6 +5,7 @@
 // added is returned.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -39,12 +40,25 @@ struct Factor {
   Tensor lower;        // [n, n], A + damping * I = L L^T
   double damping = 0;  // absolute, what the escalation 0, 1e-12 ... 1e-4 times mean(diag) needed
 };
-// Cholesky with the recorded escalation of methods.md 7.3.
+// Multiples of mean(diag) that are added in turn until a factorisation succeeds (methods.md 7.3).
+inline constexpr std::array<double, 6> kCholeskyEscalation{0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4};
+// Cholesky with the recorded escalation. The lower triangle of `a` is read; nothing is copied
+// unless damping is needed. A large matrix is factorised where it stands: in_place_factor.h.
 Factor CholeskyEscalated(const Tensor& a, const std::string& what);
+// Of many small matrices [batch, n, n] at once, with one read by the host: each as alone.
+struct BatchFactor {
+  Tensor lower;  // [batch, n, n]
+  std::vector<double> damping;
+};
+BatchFactor CholeskyEscalatedBatch(const Tensor& a, const std::string& what);
+// The error of a factorisation that failed with all damping.
+[[noreturn]] void ThrowNotPositiveDefinite(const Tensor& a, const std::string& what);
 // (largest / smallest diagonal entry of L)^2: at most the condition number of what was factored.
 double ConditionOf(const Factor& factor);
-Tensor CholeskySolve(const Factor& factor, const Tensor& right);  // [n, k]
-Tensor InverseOfFactor(const Factor& factor);                     // (A + damping I)^-1
+Tensor CholeskySolve(const Factor& factor, const Tensor& right);       // [n, k]
+Tensor CholeskySolve(const BatchFactor& factor, const Tensor& right);  // [batch, n, k]
+Tensor InverseOfFactor(const Factor& factor);                          // (A + damping I)^-1
+Tensor InverseOfFactor(const BatchFactor& factor);
 
 struct Roots {
   Tensor root;           // A^{1/2}

@@ -19,7 +19,8 @@ class InPlaceFactor {
  public:
   // A + (ridge + damping) I = L L^T with the escalation of CholeskyEscalated() (linalg.h). a [n,
   // n]: float64, symmetric, with both triangles, written to as long as this lives; its rows are
-  // contiguous but may lie apart, as those of a part of a buffer. NumericError, naming `what`.
+  // contiguous but may lie apart, as those of a part of a buffer. NumericError, naming `what`;
+  // a is then A + ridge I.
   InPlaceFactor(Tensor a, double ridge, std::string what);
 
   // Factorises again, with so much more on the diagonal to begin with.

@@ -51,7 +51,7 @@ class ObcPruning final : public UnitPruning {
   ObcOptions options_;
 };
 
-CONDENSE_REGISTER(Compressor, ObcPruning, "obc", 1,
+CONDENSE_REGISTER(Compressor, ObcPruning, "obc", 2,
                   "removes heads and channels one by one with compensation (Frantar & Alistarh "
                   "2022, Kurtic et al. 2023)");
 

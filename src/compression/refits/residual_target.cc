@@ -37,6 +37,7 @@ Tensor TokenWeights(TokenWeight rule, const Tensor& stream) {
 
 TargetFit TargetFit::WithOwnTargets(const Tensor& w, const Tensor& bias) const {
   TargetFit own = *this;
+  own.of_old_weights = true;
   own.regression.b = at::matmul(regression.c, w);
   own.regression.target_norm = Dot(w, own.regression.b);
   if (intercept()) {

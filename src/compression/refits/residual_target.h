@@ -35,6 +35,7 @@ Tensor TokenWeights(TokenWeight rule, const Tensor& stream);
 struct TargetFit {
   Regression regression;           // of T on Y, centred with an intercept
   Tensor input_mean, target_mean;  // with an intercept
+  bool of_old_weights = false;     // T is what the matrix makes of Y as it is: B = C W_old
 
   bool intercept() const { return input_mean.defined(); }
   // The same inputs, with what the map y W + bias makes of them as targets. Without an intercept

@@ -25,7 +25,7 @@ class Obc final : public ChannelSelector {
 };
 
 CONDENSE_REGISTER(
-    ChannelSelector, Obc, "obc", 1,
+    ChannelSelector, Obc, "obc", 2,
     "backward elimination of the channel whose loss costs least after compensation (OBC)");
 
 }  // namespace
@@ -37,8 +37,7 @@ Elimination ObcOrder(const ObcOptions& options, const ChannelInput& input, int64
   if (input.units.defined()) {
     return EliminateGroups(c, input.Consumer(), input.units, count, options.damping);
   }
-  return EliminateBackward(c, input.Consumer(), count,
-                           {.relative_damping = options.damping, .drop_block = options.drop_block});
+  return EliminateBackward(c, input.Consumer(), count, {.relative_damping = options.damping});
 }
 
 }  // namespace condense

@@ -10,13 +10,10 @@ namespace condense {
 
 struct ObcOptions {
   double damping = 1e-6;
-  int64_t drop_block = 32;
   template <class V>
   void Fields(V&& field) {
     field("damping", damping, "added to C, times its mean diagonal (the publication: 1e-2)",
           Range::Above(0));
-    field("drop_block", drop_block, "channels removed at a time; 1 is the exact greedy order",
-          Range::AtLeast(1));
   }
 };
 SelectorPointer MakeObc(const ObcOptions& options);

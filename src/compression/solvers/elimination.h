@@ -1,14 +1,13 @@
 // Backward elimination of channels with the optimal-brain-surgeon cost (methods.md 5.7): Frantar &
 // Alistarh, OBC, arXiv 2208.11580.
 //
-// Hi = (C + delta I)^-1. Removing channel j costs ||W_j||^2 / Hi_jj once all others have adapted,
-// and leaves W - Hi_:j W_j / Hi_jj and Hi - Hi_:j Hi_j: / Hi_jj. An update of Hi is limited by
-// memory, so channels are removed in blocks: greedily and exactly among the cheapest candidates,
-// then one update for the block. Groups (heads) are few and wide: they go one at a time, at
-// tr(W_g^T (Hi_gg)^-1 W_g). Removed channels are dropped from W and Hi from time to time, so that
-// the cost of an update follows the channels that are left. With a target of its own (refit.h) only
-// the initial weights differ. The costs add up to the error of a least-squares refit of what
-// remains.
+// H = (C + delta I)^-1, P = W W^T. Removing channel j costs P_jj / H_jj once all others have
+// adapted, and leaves H - H_:j H_j: / H_jj; P changes with it, and W is not needed. The order is
+// exactly greedy. The update of the two matrices waits until a block of channels is removed
+// (kernels/elimination_block.h), as in a pivoted Cholesky factorisation: a matrix product on half
+// of each, of the channels that are left. Groups (heads) are few and wide: they go one at a time,
+// at tr(W_g^T (H_gg)^-1 W_g) = tr((H_gg)^-1 P_gg). With a target of its own (refit.h) only the
+// initial weights differ. The costs add up to the error of a least-squares refit of what remains.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +25,8 @@ struct Elimination {
 };
 struct EliminationOptions {
   double relative_damping = 1e-6;  // of mean(diag C)
-  // Channels removed in one update of the inverse. The 4 x drop_block cheapest are candidates;
-  // among them the removal is greedy and exact. 1 is the exact greedy elimination.
-  int64_t drop_block = 32;
+  // Channels between two updates of H and P. The order does not depend on it.
+  int64_t block = 128;
 };
 // Removes `count` of the channels of W [m, out], each time the one whose loss costs least once all
 // others have adapted. C = H^T H [m, m].

@@ -77,7 +77,6 @@ TEST_P(Condense, RunsWithEveryOptionMeetsTheRatioAndRepeats) {
       "{use: condense, value: values}",
       "{use: condense, joint_output: false}",
       "{use: condense, mlp: leverage}",
-      "{use: condense, drop_block: 1}",
       "{use: condense, head_budget: equal}",
       "{use: condense, head_budget: equal, query_key: scores}",
       "{use: condense, value: values, head_budget: equal}",
@@ -155,9 +154,9 @@ TEST_P(Condense, OnDenseInputsItsPartsAreThoseOfMoDeGpt) {
   TinyModel tiny(Wide(GetParam()));
   const std::string ours =
       "{use: condense, inputs: dense, lambda: 1e-12, query_key: scores, value: attended, "
-      "joint_output: false, drop_block: 1, head_budget: equal, gains: ";
+      "joint_output: false, head_budget: equal, gains: ";
   const std::string theirs =
-      "{use: modegpt, mlp_selector: {use: obc, damping: 1e-12, drop_block: 1}, qk_pair_score: "
+      "{use: modegpt, mlp_selector: {use: obc, damping: 1e-12}, qk_pair_score: "
       "exact, vo_stat: attended, qk_gain: ";
   for (const Module module : kModules) {
     // MoDeGPT has no intercepts there, and one fit for all query heads of a group.

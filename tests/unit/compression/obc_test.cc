@@ -64,7 +64,7 @@ TEST(EliminateGroups, OfOneChannelEachIsTheEliminationOfChannels) {
   const Tensor units = at::arange(9, kI64).view({9, 1});
   const Elimination groups = EliminateGroups(GramOf(h), w, units, 6, 1e-6);
   const Elimination channels =
-      EliminateBackward(GramOf(h), w, 6, {.relative_damping = 1e-6, .drop_block = 1});
+      EliminateBackward(GramOf(h), w, 6, {.relative_damping = 1e-6, .block = 1});
   EXPECT_EQ(groups.order, channels.order);
   EXPECT_LT(MaxDifference(groups.costs, channels.costs), 1e-8 * SquaredNorm(w));
 }
@@ -75,22 +75,6 @@ TEST(EliminateGroups, LeavesAloneWhatBelongsToNoGroup) {
   const Elimination made = EliminateGroups(GramOf(h), w, units, 1, kNone);
   const double first = RefitError(h, w, {2, 3, 4, 5}), second = RefitError(h, w, {0, 1, 2, 3});
   EXPECT_EQ(made.order[0], first < second ? 0 : 1);
-}
-
-TEST(EliminateBackward, InBlocksLosesLittleAgainstOneAtATime) {  // T53
-  double one = 0, blocks = 0;
-  for (int trial = 0; trial < 5; ++trial) {
-    const std::string name = "blocks" + std::to_string(trial);
-    const Tensor h = Activations(300, 64, name), w = Normals({64, 8}, name + "/w");
-    const auto error = [&](int64_t b) {
-      return EliminateBackward(GramOf(h), w, 32, {.relative_damping = 1e-6, .drop_block = b})
-          .costs.sum()
-          .item<double>();
-    };
-    one += error(1);
-    blocks += error(16);
-  }
-  EXPECT_LT(blocks, 1.05 * one);
 }
 
 class ObcClaims : public testing::TestWithParam<TinyModelOptions> {};

@@ -90,7 +90,7 @@ TEST(Refit, ReportsTheErrorOnTheData) {  // T3
   for (const RefitResult& refit : {RefitDelta(p.c, p.w, kSome, 0), RefitDelta(p.c, p.w, kSome, 0.1),
                                    RefitMinNorm(p.c, p.w, kSome), NoRefit(p.c, p.w, kSome)}) {
     EXPECT_NEAR(refit.squared_error / p.ErrorOf(refit.weight, kSome), 1, 1e-8);
-    EXPECT_NEAR(refit.squared_norm / SquaredNorm(at::matmul(p.h, p.w)), 1, 1e-12);
+    EXPECT_NEAR(refit.squared_norm / SquaredNorm(at::matmul(p.h, p.w)), 1, 1e-6);
   }
 }
 
@@ -187,7 +187,7 @@ TEST(ShiftedGram, WithAnInterceptTheRefitIsLeastSquaresWithAConstant) {
 
 // --- Backward elimination ------------------------------------------------------------------------
 
-EliminationOptions Exact() { return {.relative_damping = 1e-13, .drop_block = 1}; }
+EliminationOptions Exact() { return {.relative_damping = 1e-13, .block = 1}; }
 
 Indices KeptBy(const Elimination& elimination, int64_t m) {
   Indices removed = elimination.order;
@@ -199,7 +199,7 @@ TEST(EliminateBackward, CostsAddUpToTheErrorOfTheRefit) {  // T51, T52
   const Problem p = MakeProblem(60, 16, "additive");
   for (const int64_t block : {1, 3}) {
     const Elimination all =
-        EliminateBackward(p.c, p.w, 9, {.relative_damping = 1e-13, .drop_block = block});
+        EliminateBackward(p.c, p.w, 9, {.relative_damping = 1e-13, .block = block});
     const double error = RefitDelta(p.c, p.w, KeptBy(all, 16), 0).squared_error;
     EXPECT_NEAR(all.costs.sum().item<double>() / error, 1, 1e-6);
   }
@@ -225,7 +225,7 @@ TEST(EliminateBackward, RemovesAtEachStepTheChannelWhoseLossCostsLeast) {
 
 TEST(EliminateBackward, IsNestedInTheNumberOfChannels) {
   const Problem p = MakeProblem(200, 60, "nested");
-  const EliminationOptions options{.drop_block = 8};
+  const EliminationOptions options{.block = 8};
   const Indices longer = EliminateBackward(p.c, p.w, 40, options).order;
   for (const int64_t count : {1, 8, 13, 39}) {
     const Indices order = EliminateBackward(p.c, p.w, count, options).order;
@@ -233,13 +233,67 @@ TEST(EliminateBackward, IsNestedInTheNumberOfChannels) {
   }
 }
 
-TEST(EliminateBackward, InBlocksLosesLittle) {  // T53
-  const Problem p = MakeProblem(400, 96, "blocked", 24);
-  const auto error = [&](int64_t block) {
-    const Elimination e = EliminateBackward(p.c, p.w, 40, {.drop_block = block});
-    return RefitDelta(p.c, p.w, KeptBy(e, 96), 0).squared_error;
-  };
-  EXPECT_LT(error(16) / error(1), 1.1);
+// One channel after the other, with the weights compensated each time.
+Elimination OneByOne(const Tensor& c, const Tensor& w, int64_t count, double relative_damping) {
+  const int64_t m = c.size(0);
+  const double damping = relative_damping * c.diagonal().mean().item<double>();
+  Tensor inverse = at::linalg_inv(c + damping * at::eye(m, c.options())), weights = w.clone();
+  Indices left = Complement({}, m);
+  Elimination result;
+  std::vector<double> costs;
+  for (int64_t step = 0; step < count; ++step) {
+    const Tensor cost = weights.square().sum(1) / inverse.diagonal();
+    const auto j = cost.argmin().item<int64_t>();
+    result.order.push_back(left[static_cast<size_t>(j)]);
+    costs.push_back(cost[j].item<double>());
+    const Tensor u = inverse.select(1, j) / inverse[j][j];
+    weights = weights - at::outer(u, weights[j]);
+    inverse = inverse - at::outer(u, inverse[j]);
+    left.erase(left.begin() + j);
+    const Tensor rest = IndexTensor(Complement({j}, weights.size(0)));
+    weights = weights.index_select(0, rest);
+    inverse = inverse.index_select(0, rest).index_select(1, rest);
+  }
+  result.costs = at::tensor(costs, at::TensorOptions().dtype(kF64));
+  return result;
+}
+
+// Gram matrices as they come: of more and of fewer tokens than channels, with dead and with equal
+// channels.
+std::vector<Problem> Degenerate() {
+  std::vector<Problem> problems{MakeProblem(900, 320, "many", 12), MakeProblem(90, 160, "few", 12),
+                                MakeProblem(300, 160, "dead", 12)};
+  Tensor& h = problems.back().h;
+  h.narrow(1, 20, 5).zero_();
+  h.narrow(1, 60, 10).copy_(h.narrow(1, 90, 10));
+  problems.back().c = GramOf(h);
+  return problems;
+}
+
+TEST(EliminateBackward, IsThatOfOneAfterTheOtherWhateverTheBlock) {  // T53
+  for (const Problem& p : Degenerate()) {
+    const int64_t m = p.c.size(0);
+    for (const int64_t count : {m * 3 / 10, m * 6 / 10}) {
+      const Elimination expected = OneByOne(p.c, p.w, count, 1e-6);
+      const double scale = expected.costs.abs().max().item<double>();
+      for (const int64_t block : {1, 8, 32, 128}) {
+        const Elimination made =
+            EliminateBackward(p.c, p.w, count, {.relative_damping = 1e-6, .block = block});
+        EXPECT_EQ(made.order, expected.order) << m << " channels in blocks of " << block;
+        EXPECT_LT(MaxDifference(made.costs, expected.costs), 1e-9 * scale);
+      }
+    }
+  }
+}
+
+TEST(EliminateBackward, CostsOfManyAddUpToTheErrorOfTheRefit) {  // T52
+  const Problem p = MakeProblem(900, 320, "many", 12);
+  const double relative = 1e-12;
+  for (const int64_t count : {96, 192, 280}) {
+    const Elimination e = EliminateBackward(p.c, p.w, count, {.relative_damping = relative});
+    const double error = RefitDelta(p.c, p.w, KeptBy(e, 320), 0).squared_error;
+    EXPECT_NEAR(e.costs.sum().item<double>() / error, 1, 1e-6);
+  }
 }
 
 TEST(EliminateBackward, ComesNearTheBestSubset) {  // T54
@@ -257,7 +311,7 @@ TEST(EliminateBackward, RemovesDeadAndRedundantChannelsFirst) {
   p.h.select(1, 2).zero_();
   p.h.select(1, 6).copy_(2 * p.h.select(1, 1));  // either of 1 and 6 can be spared, not both
   p.c = GramOf(p.h);
-  const Elimination e = EliminateBackward(p.c, p.w, 2, {.relative_damping = 1e-9, .drop_block = 1});
+  const Elimination e = EliminateBackward(p.c, p.w, 2, {.relative_damping = 1e-9, .block = 1});
   Indices removed = e.order;
   std::sort(removed.begin(), removed.end());
   EXPECT_THAT(removed, testing::AnyOf(ElementsAre(1, 2), ElementsAre(2, 6)));

@@ -100,7 +100,7 @@ TEST(EliminateTowards, RemovesAtEachStepTheChannelWhoseLossCostsLeast) {
   for (const char* purpose : {"greedy/a", "greedy/b", "greedy/c"}) {
     const Problem p = MakeProblem(10, purpose);
     const Elimination elimination =
-        EliminateTowards(p.r(), p.w_old, 9, {.relative_damping = kRidge, .drop_block = 1});
+        EliminateTowards(p.r(), p.w_old, 9, {.relative_damping = kRidge, .block = 1});
     Indices kept = Complement({}, 10);
     double error = p.Penalised(kept);
     for (size_t step = 0; step < 9; ++step) {
@@ -124,7 +124,7 @@ TEST(EliminateTowards, RemovesAtEachStepTheChannelWhoseLossCostsLeast) {
 TEST(EliminateTowards, TheOldOutputsIsTheEliminationOfTheOldWeights) {
   const Problem p = MakeProblem(40, "same");
   const Tensor c = GramOf(p.y);
-  const EliminationOptions options{.relative_damping = 1e-3, .drop_block = 4};
+  const EliminationOptions options{.relative_damping = 1e-3, .block = 4};
   const Elimination old = EliminateBackward(c, p.w_old, 25, options);
   const Elimination towards = EliminateTowards({c, at::matmul(c, p.w_old)}, p.w_old, 25, options);
   EXPECT_EQ(towards.order, old.order);

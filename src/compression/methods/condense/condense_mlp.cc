@@ -1,5 +1,6 @@
 // `condense`, MLP: channels go one by one, the down projection adapting each time; what is left is
-// refitted to the target. The elimination sees the target too: it starts from the full refit.
+// refitted to the target. The elimination sees the target too: it starts from the full refit, which
+// is the matrix as it is where its own outputs are the target.
 #include <algorithm>
 
 #include "compression/methods/condense/condense_modules.h"
@@ -15,14 +16,14 @@ class MlpNarrower final : public ModuleNarrower {
       : options_(options), fit_(fit), w_(block.mlp.down.weight.t().to(kF64)) {
     const int64_t removed = channels() - least;
     if (removed == 0) return;
-    if (options.mlp == MlpSelection::kLeverage) {
-      inverse_diagonal_ = RidgeInverseDiagonal(fit.regression.c, fit.Ridge(options.lambda)).values;
+    if (options_.mlp == MlpSelection::kLeverage) {
+      inverse_diagonal_ = RidgeInverseDiagonal(fit.regression.c, fit.Ridge(options_.lambda)).values;
       return;
     }
-    order_ =
-        EliminateTowards(fit.regression, w_, removed,
-                         {.relative_damping = options.lambda, .drop_block = options.drop_block})
-            .order;
+    const EliminationOptions elimination{.relative_damping = options_.lambda};
+    order_ = fit.of_old_weights
+                 ? EliminateBackward(fit.regression.c, w_, removed, elimination).order
+                 : EliminateTowards(fit.regression, w_, removed, elimination).order;
   }
 
   ModuleReport Narrow(int64_t width, Block& block) const override {

@@ -55,7 +55,6 @@ struct TrialOptions {
   bool joint_output = true;
   HeadBudget head_budget = HeadBudget::kPooled;
   MlpSelection mlp = MlpSelection::kElimination;
-  int64_t drop_block = 32;
 
   bool pools() const { return head_budget == HeadBudget::kPooled; }
 };
@@ -114,8 +113,6 @@ struct CondenseOptions {
         "equal: heads of a layer have one width and are computed together; pooled: they share what "
         "the layer keeps by what each would lose");
     field("mlp", trials.mlp, "which MLP channels stay");
-    field("drop_block", trials.drop_block,
-          "channels eliminated at a time; 1 is the exact greedy order", Range::AtLeast(1));
     field("attention_steps", attention_steps,
           "Gauss-Newton steps by which all matrices of a narrowed attention are fitted to the "
           "target; 1 with compressed inputs unless given, 0: only the output projection is",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "base/error.h"
 #include "compression/solvers/query_key.h"
@@ -25,49 +26,63 @@ Metric Ridged(const Tensor& metric, double relative_ridge) {
 
 bool Empty(const Tensor& metric) { return !(metric.diagonal().sum().item<double>() > 0); }
 
-// Gains of what remains of the pairs of some query heads, and the inverse of their metrics.
+// Gains of what remains of the pairs of all heads, and the inverses of their metrics.
 class Remainder {
  public:
-  // Heads of which none is empty: [heads, 2f, 2f].
-  Remainder(const std::vector<Tensor>& metrics, double relative_ridge) {
-    std::vector<Tensor> inverses, gains;
-    for (const Tensor& metric : metrics) {
-      const Metric ridged = Ridged(metric, relative_ridge);
-      const Factor factor = CholeskyEscalated(ridged.matrix, "metric of query/key pairs");
-      damping_ = std::max(damping_, factor.damping);
-      inverses.push_back(InverseOfFactor(factor));
-      gains.push_back(CholeskySolve(factor, ridged.right.unsqueeze(1)));
-    }
-    inverse_ = at::stack(inverses);  // [heads, 2f, 2f]
-    gains_ = at::stack(gains);       // [heads, 2f, 1]
+  // metric [heads, 2f, 2f]; groups [heads] int64: the key/value head of each.
+  Remainder(const Tensor& metric, const Tensor& groups, int64_t count, double relative_ridge)
+      : groups_(groups),
+        members_(at::arange(count, groups.options()).unsqueeze(1).eq(groups).to(kF64)) {
+    const int64_t f = metric.size(1) / 2;
+    const Tensor diagonal = metric.diagonal(0, 1, 2);
+    const Tensor live = (diagonal.sum(1) > 0).view({-1, 1, 1});
+    Tensor ridged = Symmetrised(metric);
+    ridged.diagonal(0, 1, 2).add_(diagonal.mean(1, /*keepdim=*/true), relative_ridge);
+    // G w0 of the ridged G. An empty head gets gains of zero, which cost nothing.
+    const Tensor right = ridged.narrow(2, 0, f).sum(2, /*keepdim=*/true);
+    const BatchFactor factor = CholeskyEscalatedBatch(
+        at::where(live, ridged, at::eye(2 * f, metric.options())), "metric of query/key pairs");
+    damping_ = factor.damping;
+    inverse_ = InverseOfFactor(factor);  // [heads, 2f, 2f]
+    gains_ =
+        CholeskySolve(factor, at::where(live, right, at::zeros_like(right)));  // [heads, 2f, 1]
   }
 
-  double damping() const { return damping_; }
+  double Damping(int64_t first, int64_t count) const {
+    return *std::max_element(damping_.begin() + first, damping_.begin() + first + count);
+  }
 
-  // w_g^T (H_gg)^-1 w_g of every pair, summed over the heads: [f]. Of removed pairs: anything.
-  Tensor Costs() const {
+  // w_g^T (H_gg)^-1 w_g of every pair, summed over the heads of a group: [groups, f]. gone [groups,
+  // f]: the pairs that are not there any more.
+  Tensor Costs(const Tensor& gone) const {
     const int64_t f = inverse_.size(1) / 2;
     const auto entry = [&](int64_t row, int64_t column) {
       return inverse_.narrow(1, row, f).narrow(2, column, f).diagonal(0, 1, 2);  // [heads, f]
     };
     const Tensor a = gains_.narrow(1, 0, f).squeeze(2), b = gains_.narrow(1, f, f).squeeze(2);
     const Tensor aa = entry(0, 0), ab = entry(0, f), bb = entry(f, f);
-    return ((bb * a * a - 2 * ab * a * b + aa * b * b) / (aa * bb - ab * ab)).sum(0);
+    const Tensor costs = (bb * a * a - 2 * ab * a * b + aa * b * b) / (aa * bb - ab * ab);
+    return at::mm(members_, costs.masked_fill(gone.index_select(0, groups_), 0))
+        .masked_fill_(gone, std::numeric_limits<double>::infinity());
   }
 
-  void Remove(int64_t pair) {
-    const int64_t f = inverse_.size(1) / 2;
-    const Tensor group = at::tensor({pair, pair + f}, at::TensorOptions().dtype(kI64));
-    const Tensor rows = inverse_.index_select(1, group);             // [heads, 2, 2f]
-    const Tensor corner = at::inverse(rows.index_select(2, group));  // [heads, 2, 2]
-    const Tensor step = at::bmm(rows.transpose(1, 2), corner);       // [heads, 2f, 2]
-    gains_.baddbmm_(step, gains_.index_select(1, group), 1, -1);
+  // pairs [groups]: one of each.
+  void Remove(const Tensor& pairs) {
+    const int64_t width = inverse_.size(1);
+    const Tensor own = pairs.index_select(0, groups_);            // [heads]
+    const Tensor at_pair = at::stack({own, own + width / 2}, 1);  // [heads, 2]
+    const Tensor rows = inverse_.gather(1, at_pair.unsqueeze(2).expand({-1, -1, width}));
+    const Tensor corner = rows.gather(2, at_pair.unsqueeze(1).expand({-1, 2, -1}));
+    const Tensor step =
+        at::bmm(rows.transpose(1, 2), std::get<0>(at::linalg_inv_ex(corner)));  // [heads, 2f, 2]
+    gains_.baddbmm_(step, gains_.gather(1, at_pair.unsqueeze(2)), 1, -1);
     inverse_.baddbmm_(step, rows, 1, -1);
   }
 
  private:
+  Tensor groups_, members_;  // [groups, heads]: 1 where a head belongs to a group
   Tensor inverse_, gains_;
-  double damping_ = 0;
+  std::vector<double> damping_;
 };
 
 // (w - w0)^T G (w - w0) and w0^T G w0, w = (a, b) on `pairs` and zero elsewhere.
@@ -91,30 +106,37 @@ Tensor KeptTensor(const Tensor& metric, const Indices& pairs) {
 
 }  // namespace
 
-Elimination EliminatePairs(const Tensor& metric, double relative_ridge) {
-  CONDENSE_CHECK(metric.dim() == 3 && metric.size(1) == metric.size(2) && metric.size(1) % 2 == 0,
-                 "metrics {}", ShapeString(metric.sizes()));
+std::vector<Elimination> EliminatePairs(const Tensor& metric, const std::vector<int64_t>& queries,
+                                        double relative_ridge) {
+  const auto count = static_cast<int64_t>(queries.size());
+  const int64_t heads = std::accumulate(queries.begin(), queries.end(), int64_t{0});
+  CONDENSE_CHECK(metric.dim() == 3 && metric.size(0) == heads && metric.size(1) == metric.size(2) &&
+                     metric.size(1) % 2 == 0,
+                 "metrics {} of {} query heads", ShapeString(metric.sizes()), heads);
   const int64_t f = metric.size(1) / 2;
-  std::vector<Tensor> live;
-  for (const Tensor& head : metric.to(at::kCPU).unbind(0)) {
-    if (!Empty(head)) live.push_back(head);
-  }
-  Elimination result;
-  result.costs = at::zeros({f}, at::TensorOptions().dtype(kF64));
-  if (live.empty()) {
-    result.order = Complement({}, f);
-    return result;
-  }
-  Remainder rest(live, relative_ridge);
-  result.damping = rest.damping();
-  Tensor gone = at::zeros({f}, at::TensorOptions().dtype(at::kBool));
+  const Tensor groups =
+      at::arange(count, kI64).repeat_interleave(IndexTensor(queries)).to(metric.device());
+  Remainder rest(metric, groups, count, relative_ridge);
+  Tensor gone = at::zeros({count, f}, metric.options().dtype(at::kBool));
+  std::vector<Tensor> order, costs;
   for (int64_t step = 0; step < f; ++step) {
-    const Tensor costs = rest.Costs().masked_fill(gone, std::numeric_limits<double>::infinity());
-    const auto pair = costs.argmin().item<int64_t>();
-    result.order.push_back(pair);
-    result.costs[step] = costs[pair].clamp_min(0);
-    rest.Remove(pair);
-    gone[pair] = true;
+    const Tensor all = rest.Costs(gone);                   // [groups, f]
+    const Tensor pairs = all.argmin(1, /*keepdim=*/true);  // [groups, 1]
+    order.push_back(pairs);
+    costs.push_back(all.gather(1, pairs).clamp_min_(0));
+    rest.Remove(pairs.squeeze(1));
+    gone.scatter_(1, pairs, true);
+  }
+  const Tensor orders = at::cat(order, 1).to(at::kCPU), sums = at::cat(costs, 1).to(at::kCPU);
+  std::vector<Elimination> result;
+  int64_t first = 0;
+  for (int64_t j = 0; j < count; ++j) {
+    const int64_t* own = orders.const_data_ptr<int64_t>() + j * f;
+    const int64_t g = queries[static_cast<size_t>(j)];
+    result.push_back({.order = Indices(own, own + f),
+                      .costs = sums[j].clone(),
+                      .damping = rest.Damping(first, g)});
+    first += g;
   }
   return result;
 }

@@ -11,6 +11,9 @@
 // The gains of a query head are folded into W_Q and b_Q; W_K is sliced.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "compression/solvers/elimination.h"
 #include "compression/solvers/indices.h"
 
@@ -18,12 +21,14 @@ namespace condense {
 
 inline constexpr double kPairRidge = 1e-3;  // of mean(diag G), towards w0
 
-// Order in which the pairs of one key/value head are removed, all of them: each time the one whose
-// loss, summed over the group's query heads, is least once the gains of the others have adapted.
-// metric: G of each query head of the group [g, 2f, 2f]. costs: the loss each removal adds (with
-// the ridge); the loss of a width is the sum of the costs up to it. A head whose metric is zero has
-// nothing to lose.
-Elimination EliminatePairs(const Tensor& metric, double relative_ridge = kPairRidge);
+// For each key/value head the order in which its pairs are removed, all of them: each time the one
+// whose loss, summed over the group's query heads, is least once the gains of the others have
+// adapted. The heads go side by side, in one loop without looks by the host. metric: G of each query
+// head [query heads, 2f, 2f]; queries: how many of them each key/value head serves, in order. costs:
+// the loss each removal adds (with the ridge); the loss of a width is the sum of the costs up to it.
+// A head whose metric is zero has nothing to lose.
+std::vector<Elimination> EliminatePairs(const Tensor& metric, const std::vector<int64_t>& queries,
+                                        double relative_ridge = kPairRidge);
 
 // What a complete order leaves: the last `kept` of it, ascending.
 Indices LastOf(const Elimination& elimination, int64_t kept);

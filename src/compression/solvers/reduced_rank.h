@@ -5,13 +5,15 @@
 // blockdiag(P) leaves ||T - Y Z W||^2 + ridge ||Z W - W_old||^2 to be minimised over P and W. For
 // one head among fixed others the best P has a closed form (multi-head attention), or comes from
 // alternating least squares (grouped queries). Every head starts from its best among full others;
-// then they are visited in turn.
+// then they are visited in turn: one after the other, or, where there are many, in groups that one
+// inverse serves.
 //
 // Everything is a function of the normal equations. Solves with d right-hand sides are made for W
 // alone; a visit takes products, and a factor of what the other heads keep.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "compression/solvers/regression.h"
@@ -22,7 +24,9 @@ struct ReducedRankOptions {
   double relative_ridge = 1e-4;  // of mean(diag C), towards W_old
   int64_t sweeps = 2;            // visits of each head
   int64_t rounds = 2;            // of alternating least squares at a visit, with grouped queries
-  bool balance = true;           // keep the root mean square of the dense channels of Y
+  // Heads that are visited at the same time; unless given as many as do no harm.
+  std::optional<int64_t> together;
+  bool balance = true;  // keep the root mean square of the dense channels of Y
 };
 
 struct ReducedRankFit {
@@ -59,6 +63,7 @@ class ReducedRank {
  private:
   int64_t heads() const { return static_cast<int64_t>(queries_.size()); }
   int64_t FirstQuery(int64_t j) const;
+  int64_t Together() const;
   // P with the balance that was asked for.
   Tensor Balanced(int64_t j, const Tensor& subspace) const;
   void SolveFull();

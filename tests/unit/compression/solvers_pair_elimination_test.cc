@@ -133,6 +133,11 @@ TEST(FitPairGain, NeverLosesMoreThanSelection) {
   });
 }
 
+// One key/value head with all query heads.
+Elimination Alone(const Tensor& metric, double relative_ridge = kPairRidge) {
+  return EliminatePairs(metric, {metric.size(0)}, relative_ridge).front();
+}
+
 TEST(EliminatePairs, RemovesAtEachStepThePairWhoseLossCostsLeast) {
   for (const int64_t g : {1, 3}) {
     for (const char* purpose : {"steps/a", "steps/b", "steps/c"}) {
@@ -142,7 +147,7 @@ TEST(EliminatePairs, RemovesAtEachStepThePairWhoseLossCostsLeast) {
         for (int64_t i = 0; i < g; ++i) sum += LeastLoss(metric[i], kept, kPairRidge);
         return sum;
       };
-      const Elimination elimination = EliminatePairs(metric);
+      const Elimination elimination = Alone(metric);
       ASSERT_EQ(elimination.order.size(), static_cast<size_t>(kPairs));
       Indices kept = Complement({}, kPairs);
       for (int64_t step = 0; step < kPairs; ++step) {
@@ -166,7 +171,7 @@ TEST(EliminatePairs, RemovesAtEachStepThePairWhoseLossCostsLeast) {
 TEST(EliminatePairs, CostsPredictTheLossOfTheGains) {
   const Tensor metric = MakeGroup("predict", 2).Metric();
   const double tiny = 1e-12;
-  const Elimination elimination = EliminatePairs(metric, tiny);
+  const Elimination elimination = Alone(metric, tiny);
   const Tensor gains = GainsOf(elimination);
   for (int64_t k = 1; k < kPairs; ++k) {
     double measured = 0;
@@ -181,7 +186,7 @@ TEST(EliminatePairs, RemovesFirstWhatIsTheSameForAllKeys) {
   Group group = MakeGroup("constant", 1);
   // Large, but the softmax does not see it.
   group.keys.select(1, 3).fill_(50), group.keys.select(1, 3 + kPairs).fill_(-20);
-  const Elimination elimination = EliminatePairs(group.Metric(), 1e-9);
+  const Elimination elimination = Alone(group.Metric(), 1e-9);
   EXPECT_EQ(elimination.order[0], 3);
   EXPECT_LT(elimination.costs[0].item<double>(), 1e-6 * elimination.costs.sum().item<double>());
 }
@@ -189,7 +194,7 @@ TEST(EliminatePairs, RemovesFirstWhatIsTheSameForAllKeys) {
 TEST(EliminatePairs, OfIdenticalQueryHeadsIsThatOfOne) {
   const Group one = MakeGroup("identical", 1);
   const Group two{at::cat({one.queries, one.queries}, 1), one.keys};
-  const Elimination single = EliminatePairs(one.Metric()), both = EliminatePairs(two.Metric());
+  const Elimination single = Alone(one.Metric()), both = Alone(two.Metric());
   EXPECT_EQ(single.order, both.order);
   EXPECT_LT(MaxDifference(both.costs / single.costs, at::full_like(single.costs, 2)), 1e-9);
 }
@@ -199,10 +204,29 @@ TEST(EliminatePairs, IgnoresAHeadWithoutQueries) {
   const Group dead{at::cat({group.Query(0), at::zeros_like(group.keys)}, 1), group.keys};
   const Group alone{group.Query(0), group.keys};
   const Tensor metric = dead.Metric();
-  EXPECT_EQ(EliminatePairs(metric).order, EliminatePairs(alone.Metric()).order);
+  EXPECT_EQ(Alone(metric).order, Alone(alone.Metric()).order);
   const PairGain gain = FitPairGain(metric[1], {1, 2});
   EXPECT_TRUE(at::equal(gain.map, NoPairGain(metric[1], {1, 2}).map));
-  EXPECT_EQ(EliminatePairs(at::zeros_like(metric)).order.size(), static_cast<size_t>(kPairs));
+  EXPECT_EQ(Alone(at::zeros_like(metric)).order.size(), static_cast<size_t>(kPairs));
+}
+
+TEST(EliminatePairs, OfManyHeadsAreThoseOfEachAlone) {
+  const std::vector<int64_t> queries{2, 1, 3, 1};
+  std::vector<Tensor> metrics;
+  for (size_t j = 0; j < queries.size(); ++j) {
+    metrics.push_back(MakeGroup("many/" + std::to_string(j), queries[j]).Metric());
+  }
+  metrics[1].zero_();  // has nothing to lose, and costs the others nothing
+  const std::vector<Elimination> all = EliminatePairs(at::cat(metrics), queries);
+  ASSERT_EQ(all.size(), queries.size());
+  for (size_t j = 0; j < queries.size(); ++j) {
+    const Elimination alone = Alone(metrics[j]);
+    EXPECT_EQ(all[j].order, alone.order);
+    EXPECT_EQ(all[j].damping, alone.damping);
+    EXPECT_LT(MaxDifference(all[j].costs, alone.costs),
+              1e-12 * alone.costs.sum().item<double>() + 1e-300);
+  }
+  EXPECT_EQ(all[1].order, Complement({}, kPairs));
 }
 
 // --- Without RoPE --------------------------------------------------------------------------------

@@ -175,6 +175,49 @@ TEST(ReducedRank, NeverLosesByAFurtherVisit) {
   }
 }
 
+// The equations of a head beside the others follow from the inverse of all: with a single narrow
+// head it is the same visit.
+TEST(ReducedRank, OneInverseServesAsWellAsAFactorOfTheOthers) {
+  for (const auto& queries : {std::vector<int64_t>{1, 1, 1}, {2, 1, 2}}) {
+    const Problem p = MakeProblem(queries, "one inverse");
+    for (int64_t j = 0; j < 3; ++j) {
+      std::vector<int64_t> widths(3, kWidth);
+      widths[static_cast<size_t>(j)] = 2;
+      const ReducedRankFit alone = p.Solver({.sweeps = 3}).Fit(widths);
+      const ReducedRankFit grouped = p.Solver({.sweeps = 3, .together = 2}).Fit(widths);
+      EXPECT_LT(MaxDifference(grouped.output, alone.output), 1e-7);
+      EXPECT_NEAR(grouped.excess / alone.excess, 1, 1e-9);
+    }
+  }
+}
+
+TEST(ReducedRank, InGroupsComesWithinAPercentOfOneHeadAfterTheOther) {
+  for (const auto& queries : {std::vector<int64_t>(16, 1), std::vector<int64_t>(8, 2)}) {
+    const Problem p = MakeProblem(queries, "groups");
+    const std::vector<int64_t> widths(queries.size(), 3);
+    const auto together = static_cast<int64_t>(queries.size()) / 4;
+    const double alone = p.Solver({.together = 1}).Fit(widths).excess;
+    const double grouped = p.Solver({.together = together}).Fit(widths).excess;
+    EXPECT_LE(grouped, 1.01 * alone);
+  }
+}
+
+TEST(ReducedRank, NeverLosesByAFurtherVisitOfAllHeadsAtOnce) {
+  for (const auto& queries : {std::vector<int64_t>{1, 1, 1, 1}, {2, 2, 2}}) {
+    const Problem p = MakeProblem(queries, "sweeps");
+    const std::vector<int64_t> widths(queries.size(), 2);
+    const ReducedRankFit fit = p.Solver({.sweeps = 6, .together = 4}).Fit(widths);
+    ASSERT_EQ(fit.excess_after_sweep.size(), 7u);
+    for (size_t s = 1; s <= 6; ++s) {
+      EXPECT_LE(fit.excess_after_sweep[s], fit.excess_after_sweep[s - 1]);
+    }
+    for (int64_t sweeps = 0; sweeps <= 3; ++sweeps) {
+      const ReducedRankFit few = p.Solver({.sweeps = sweeps, .together = 4}).Fit(widths);
+      EXPECT_NEAR(few.excess / fit.excess_after_sweep[static_cast<size_t>(sweeps)], 1, 1e-7);
+    }
+  }
+}
+
 TEST(ReducedRank, OfManyHeadsIsNotBeatenByRandomSearch) {
   const Problem p = MakeProblem({1, 1, 1}, "search");
   const ReducedRankFit fit = p.Solver({.relative_ridge = 0, .sweeps = 30}).Fit({2, 3, 2});

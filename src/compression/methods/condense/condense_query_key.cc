@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "compression/bases/query_key_maps.h"
 #include "compression/methods/condense/condense_modules.h"
@@ -51,13 +52,17 @@ class QueryKeyNarrower final : public ModuleNarrower {
       q = statistic(HeadGram(Tap::kQueryRotated));
       k = statistic(softmax ? KeyCovariance(stride) : HeadGram(Tap::kKeyRotated));
     }
+    std::vector<int64_t> queries;
+    for (const HeadConfig& head : block.attention.heads) queries.push_back(head.queries);
+    std::vector<Elimination> eliminations;
+    if (metric.defined()) eliminations = EliminatePairs(metric, queries);
     int64_t query = 0;
-    for (size_t j = 0; j < block.attention.heads.size(); ++j) {
-      const int64_t g = block.attention.heads[j].queries;
+    for (size_t j = 0; j < queries.size(); ++j) {
+      const int64_t g = queries[j];
       HeadScores head;
       if (metric.defined()) {
         head.metric = metric.narrow(0, query, g);
-        head.elimination = EliminatePairs(head.metric);
+        head.elimination = std::move(eliminations[j]);
       } else {
         head.q = q.narrow(0, query, g);
         // Covariances of the keys differ between the query heads that look at them.

@@ -1,9 +1,7 @@
-// Calibration statistics, and the solves of MoDeGPT's three module types. Widths are a fifth of
-// LLaMA-2-7B's, so that the whole runs in seconds: cost grows with the cube.
+// Calibration statistics, and the solves of one head of MoDeGPT. Its MLP is in solver_bench.cc.
 #include "bench/roofline.h"
 #include "calibration/statistics.h"
 #include "compression/solvers/query_key.h"
-#include "compression/solvers/refit.h"
 #include "compression/solvers/value_output.h"
 
 namespace condense {
@@ -35,24 +33,6 @@ Indices EverySecond(int64_t width) {
   for (int64_t i = 0; i < width; i += 2) kept.push_back(i);
   return kept;
 }
-
-// Operations: the factorisation k^3 / 3 and two triangular solves of the other columns' products.
-void RefitOfMlp(benchmark::State& state) {
-  const InferenceScope inference;
-  const int64_t width = state.range(0), out = width * 3 / 8;
-  const Tensor c = RandomGram(width), w = at::randn({width, out}, kF64);
-  const Indices kept = EverySecond(width);
-  for (auto _ : state) benchmark::DoNotOptimize(RefitDelta(c, w, kept, 1e-6).weight);
-}
-BENCHMARK(RefitOfMlp)->Name("Type I/refit")->Arg(2048)->Unit(benchmark::kMillisecond);
-
-void LeverageOfMlp(benchmark::State& state) {
-  const InferenceScope inference;
-  const Tensor c = RandomGram(state.range(0));
-  const double lambda = c.diagonal().mean().item<double>();
-  for (auto _ : state) benchmark::DoNotOptimize(RidgeInverseDiagonal(c, lambda).values);
-}
-BENCHMARK(LeverageOfMlp)->Name("Type I/leverage")->Arg(2048)->Unit(benchmark::kMillisecond);
 
 void GainsOfQueries(benchmark::State& state) {
   const InferenceScope inference;

@@ -140,10 +140,10 @@ void ValueOutput(benchmark::State& state) {
   const auto w = static_cast<double>(setting.config.head_dim);
   const auto width = static_cast<int64_t>(w * (1 - kRemoved));
   const double kept = heads * static_cast<double>(width), d = setting.width();
-  // The inverse and the joint solution at full width; a factorisation of what the other heads keep
-  // at each visit; the final refit.
-  const double visits = static_cast<double>(setting.options.sweeps) * heads;
-  const double flops = Cube(d) + 2 * Cube(d) + visits * (Cube(kept) / 3 + 2 * kept * kept * w) +
+  // The inverse and the joint solution at full width; for each group of eight heads an inverse of
+  // what all heads keep; the final refit.
+  const double groups = static_cast<double>(setting.options.sweeps) * heads / 8;
+  const double flops = Cube(d) + 2 * Cube(d) + groups * (Cube(kept) + 2 * kept * kept * 8 * w) +
                        Cube(kept) / 3 + 2 * kept * kept * d;
   RunAgainstPeak(state, kF64, flops, [&] {
     Block block = setting.block;
@@ -164,9 +164,9 @@ void MlpOf(benchmark::State& state) {
   const TargetFit fit = setting.FitOf(setting.block.mlp.down);
   const double m = setting.channels(), d = setting.width();
   const double kept = m * (1 - kRemoved);
-  // H = C^-1, H B, updates of the channels of both that are left, and the solution on what stays.
-  const double updates = 2 * (Cube(m) - Cube(kept)) / 3 + d * (m * m - kept * kept);
-  const double flops = Cube(m) + 2 * m * m * d + updates + Cube(kept) / 3 + 2 * kept * kept * d;
+  // H = C^-1, P = W W^T, updates of half of both, and the solution on what stays.
+  const double updates = Cube(m) - Cube(kept);
+  const double flops = Cube(m) + m * m * d + updates + Cube(kept) / 3 + 4 * kept * kept * d;
   const auto width = static_cast<int64_t>(kept);
   RunAgainstPeak(state, kF64, flops, [&] {
     Block block = setting.block;

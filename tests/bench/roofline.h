@@ -8,8 +8,8 @@
 
 namespace condense {
 
-// Floating-point operations per second of a product of two large square matrices, on the threads
-// that LibTorch uses; measured anew, because a shared machine changes from minute to minute.
+// Floating-point operations per second of a product of two large matrices, the best of five, on the
+// threads that LibTorch uses; measured anew, because a shared machine changes from minute to minute.
 double PeakFlops(DType dtype);
 
 // Repeats fn; reports GFLOP/s and, as `of_peak`, the fraction of the peak that was measured just

@@ -390,7 +390,7 @@ class Condense final : public ModulePairMethod {
   CondenseOptions options_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 5,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 6,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

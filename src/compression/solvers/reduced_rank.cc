@@ -206,7 +206,7 @@ Tensor ReducedRank::Balanced(int64_t j, const Tensor& subspace) const {
 }
 
 void ReducedRank::SolveFull() {
-  Tensor inverse = r_.c.clone();
+  Tensor inverse = r_.c.clone(at::MemoryFormat::Contiguous);
   InPlaceFactor factor(inverse, 0, "Gram matrix of the output projection's inputs");
   damping_ = factor.damping();
   condition_ = factor.Condition();
@@ -349,7 +349,8 @@ void ReducedRank::Finish(const Regression& narrowed, ReducedRankFit& fit) const 
   const bool full = narrowed.c.size(0) == r_.c.size(0);
   fit.output = solution_, fit.damping = damping_, fit.condition = condition_;
   if (!full) {
-    const InPlaceFactor factor(narrowed.c.clone(), 0, "Gram matrix of kept value channels");
+    const InPlaceFactor factor(narrowed.c.clone(at::MemoryFormat::Contiguous), 0,
+                               "Gram matrix of kept value channels");
     fit.output = narrowed.b.clone();
     factor.Solve(fit.output);
     fit.damping = factor.damping();

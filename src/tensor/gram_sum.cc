@@ -111,6 +111,32 @@ Tensor GramSum::Take() {
   return std::move(sum_);
 }
 
+void ProductSum::Add(const Tensor& left, const Tensor& right) {
+  if (!sum_.defined()) {
+    sum_ = at::zeros({left.size(1), right.size(1)}, left.options().dtype(kF64));
+  }
+  const auto add_wide = [&](const Tensor& x, const Tensor& y) {
+    sum_.addmm_(x.to(kF64).t(), y.to(kF64));
+  };
+  if (math_ == GramMath::kFloat64 || left.scalar_type() == kF64 || right.scalar_type() == kF64) {
+    return add_wide(left, right);
+  }
+  for (int64_t begin = 0; begin < left.size(0); begin += kTileRows) {
+    const int64_t rows = std::min(kTileRows, left.size(0) - begin);
+    Tensor x = left.narrow(0, begin, rows).to(kF32), y = right.narrow(0, begin, rows).to(kF32);
+    Tensor massive = MassiveRows(x);
+    if (const Tensor other = MassiveRows(y); other.defined()) {
+      massive = massive.defined() ? massive.logical_or(other) : other;
+    }
+    if (massive.defined()) {
+      const Tensor apart = at::nonzero(massive).squeeze(1);
+      add_wide(x.index_select(0, apart), y.index_select(0, apart));
+      x = x.masked_fill(massive.unsqueeze(1), 0), y = y.masked_fill(massive.unsqueeze(1), 0);
+    }
+    sum_.add_(at::mm(x.t(), y).to(kF64));
+  }
+}
+
 void HeadGramSum::Add(const ActivationRows& rows) {
   const int64_t width = rows.width() / heads_;
   const auto heads = [&](const Tensor& x) {

@@ -6,6 +6,8 @@
 // products would drown all others; their products are taken in float64.
 #pragma once
 
+#include <utility>
+
 #include "tensor/tensor.h"
 
 namespace condense {
@@ -45,6 +47,20 @@ class GramSum {
 
   GramMath math_;
   Tensor sum_;  // the upper triangle; below it is left over from the panels
+};
+
+// sum_n x_n^T y_n [p, q] of rows [n, p] and [n, q]. A row that is massive on either side counts as
+// massive.
+class ProductSum {
+ public:
+  explicit ProductSum(GramMath math) : math_(math) {}
+  void Add(const Tensor& left, const Tensor& right);
+  // To be called once: the sum is given away.
+  Tensor Take() { return std::move(sum_); }
+
+ private:
+  GramMath math_;
+  Tensor sum_;
 };
 
 // The same for heads that lie side by side in a row: [heads, w, w].

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "base/error.h"
 #include "compression/solvers/refit.h"
@@ -58,29 +57,32 @@ void TargetSums::Add(const Tensor& inputs, const Tensor& targets, const Tensor& 
                  all_t.size(0));
   for (int64_t begin = 0; begin < all_y.size(0); begin += kTileRows) {
     const int64_t rows = std::min(kTileRows, all_y.size(0) - begin);
-    Tensor y = all_y.narrow(0, begin, rows).to(kF64), t = all_t.narrow(0, begin, rows).to(kF64);
+    Tensor y = all_y.narrow(0, begin, rows), t = all_t.narrow(0, begin, rows).to(kF64);
+    if (math_ == GramMath::kFloat64 || y.scalar_type() == kF16 || y.scalar_type() == kBF16) {
+      y = y.to(math_ == GramMath::kFloat64 ? kF64 : kF32);
+    }
+    Tensor weight = at::full({}, static_cast<double>(rows), t.options());
     if (weights.defined()) {
       const Tensor root = weights.narrow(0, begin, rows).sqrt().unsqueeze(1);  // [rows, 1]
-      AddTo(weight_, root.square().sum());
+      weight = root.square().sum();
       AddTo(input_sum_, (y * root.square()).sum(0));
       AddTo(target_sum_, (t * root.square()).sum(0));
-      y = y * root, t = t * root;
+      y = y * root.to(y.scalar_type()), t = t * root;
     } else {
-      AddTo(weight_, at::full({}, static_cast<double>(rows), y.options()));
-      AddTo(input_sum_, y.sum(0));
+      AddTo(input_sum_, y.sum(0, /*keepdim=*/false, kF64));
       AddTo(target_sum_, t.sum(0));
     }
-    gram_->Add(y);
-    AddTo(products_, at::matmul(y.t(), t));
+    AddTo(weight_, weight);
     AddTo(target_norm_, t.square().sum());
+    products_.Add(y, t.to(y.scalar_type()));
+    gram_.Add(y);
   }
 }
 
 TargetFit TargetSums::Finish(bool intercept, const std::string& where) {
   CONDENSE_CHECK(weight_.defined(), "{}: no batch was added", where);
-  const int64_t weight = std::llround(weight_.item<double>());
-  TargetFit fit{.regression = {.c = gram_->Finish(weight).to(products_.device()),
-                               .b = std::exchange(products_, {}),
+  TargetFit fit{.regression = {.c = gram_.Take(),
+                               .b = products_.Take(),
                                .target_norm = target_norm_.item<double>()}};
   RequireFinite(fit.regression.c, where + ": Gram matrix of the inputs of a refit");
   RequireFinite(fit.regression.b, where + ": products of inputs and targets of a refit");

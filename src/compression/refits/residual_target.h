@@ -48,6 +48,8 @@ struct TargetFit {
 // Sums over batches.
 class TargetSums {
  public:
+  explicit TargetSums(GramMath math = GramMath::kFloat32)
+      : math_(math), gram_(math), products_(math) {}
   // inputs: [.., in], targets: [.., out], of any floating dtype; weights: [n] or undefined.
   void Add(const Tensor& inputs, const Tensor& targets, const Tensor& weights);
   // To be called once: the sums are given away. NumericError, naming `where`, if one is not finite.
@@ -56,8 +58,10 @@ class TargetSums {
   TargetFit Centred(TargetFit fit) const;
 
  private:
-  std::unique_ptr<Accumulator> gram_ = MakeAccumulator(StatKind::kGram, {});
-  Tensor products_, input_sum_, target_sum_, target_norm_, weight_;
+  GramMath math_;
+  GramSum gram_;
+  ProductSum products_;
+  Tensor input_sum_, target_sum_, target_norm_, weight_;
 };
 
 // From statistics of the dense model: its Gram matrix and mean (undefined: no intercept) of the

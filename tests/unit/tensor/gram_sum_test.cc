@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <utility>
 
 namespace condense {
 namespace {
@@ -90,6 +91,32 @@ TEST(GramSum, MergesHalves) {
   right.Add(x.narrow(0, 1100, 1900));
   left.Merge(right);
   EXPECT_LT(Error(left.Take(), Exact(x)), 1e-6);
+}
+
+TEST(ProductSum, IsTheProductInEitherMath) {
+  const Tensor x = Rows(5000, 40), y = Rows(5000, 30, 8) + 0.1 * x.narrow(1, 0, 30);
+  const Tensor exact = at::matmul(x.to(kF64).t(), y.to(kF64));
+  const double scale = exact.diagonal().abs().mean().item<double>();
+  for (const auto& [math, bound] :
+       {std::pair{GramMath::kFloat32, 1e-5}, std::pair{GramMath::kFloat64, 1e-13}}) {
+    ProductSum sum(math);
+    sum.Add(x.narrow(0, 0, 3000), y.narrow(0, 0, 3000));
+    sum.Add(x.narrow(0, 3000, 2000), y.narrow(0, 3000, 2000));
+    EXPECT_LT((sum.Take() - exact).abs().max().item<double>() / scale, bound);
+  }
+}
+
+// A row that is massive on one side alone would drown the others' products as well.
+TEST(ProductSum, KeepsTheOthersApartFromMassiveRows) {
+  Tensor x = Rows(2000, 16), y = Rows(2000, 16, 8);
+  x[5] *= 1e4, y[77] *= 1e4;
+  const Tensor exact = at::matmul(x.to(kF64).t(), y.to(kF64));
+  const Tensor plain = at::mm(x.t(), y).to(kF64);
+  ProductSum sum(GramMath::kFloat32);
+  sum.Add(x, y);
+  const double error = (sum.Take() - exact).abs().max().item<double>();
+  EXPECT_LT(error, 2e-4);  // the products of the others reach 150
+  EXPECT_GT((plain - exact).abs().max().item<double>(), 3 * error);
 }
 
 TEST(HeadGramSum, IsTheDiagonalBlocksOfTheGram) {

@@ -50,6 +50,7 @@ ModuleReport Untouched(Module module, const Block& block, int64_t width) {
 // What is carried from block to block.
 struct Carried {
   StreamPair streams;    // in front of the next block
+  GramMath math;         // of sums over them
   bool changed = false;  // whether they, or the block so far, differ
 };
 
@@ -61,6 +62,7 @@ class FollowedBlock {
       : context_(context),
         options_(options),
         streams_(carried.streams),
+        math_(carried.math),
         changed_(carried.changed),
         task_(task) {}
 
@@ -178,10 +180,10 @@ class FollowedBlock {
   // The fit of the matrix that writes to the stream, and statistics of its values beside it.
   TargetFit FitOf(Module module, bool narrows, BlockStatistics& values) {
     const Block& block = task_.block;
-    TargetSums sums;
+    TargetSums sums(math_);
     const StatRequests requests =
         module == Module::kVo ? CondenseValueRequests(context_.options) : StatRequests();
-    StatisticsCollector collector(requests, ShapeOf(block));
+    StatisticsCollector collector(requests, ShapeOf(block), math_);
     streams_.Visit([&](const Tensor& dense, const Tensor& input) {
       // Kept on the host until the streams are taken there.
       const Tensor dense_after = Half(module, *task_.dense, dense);
@@ -220,7 +222,7 @@ class FollowedBlock {
   // Moves the matrices that read the stream along with it: those of attention, or of the MLP.
   void FollowInputs(Module module) {
     Block& block = task_.block;
-    TargetSums sums;
+    TargetSums sums(math_);
     const Norm& norm = module == Module::kMlp ? block.norm2 : block.norm1;
     streams_.Visit([&](const Tensor& dense, const Tensor& input) {
       sums.Add(norm.Forward(input), norm.Forward(dense), {});
@@ -237,6 +239,7 @@ class FollowedBlock {
   const CondenseContext& context_;
   const CondenseOptions& options_;
   StreamPair& streams_;
+  GramMath math_;
   bool& changed_;
   BlockTask& task_;
   bool narrows_attention_ = false;
@@ -320,11 +323,11 @@ class Condense final : public ModulePairMethod {
                        [&](BlockTask& task) { CompressFromStatistics(model, task); });
       return;
     }
-    Carried carried{.streams = job.MakeStreams()};
+    Carried carried{.streams = job.MakeStreams(), .math = job.statistics().gram_math()};
     BlockLoop loop{.requests = DenseRequests(model)};
     if (options_.head_refit) {
       loop.change_head = [&](Head& head) {
-        TargetSums sums;
+        TargetSums sums(carried.math);
         carried.streams.Visit([&](const Tensor& dense, const Tensor& input) {
           sums.Add(head.norm.Forward(input), head.norm.Forward(dense), {});
         });

@@ -15,6 +15,7 @@ Command ScoreCommand();
 Command TokenizeCommand();
 Command InspectCommand();
 Command ImportCommand();
+Command SynthesizeCommand();
 Command ListCommand();
 Command DescribeCommand();
 Command DoctorCommand();
@@ -22,10 +23,10 @@ Command CompletionCommand();
 
 const std::vector<Command>& AllCommands() {
   static const std::vector<Command> commands = {
-      RunCommand(),   TableCommand(),    FigureCommand(),   StatsCommand(),
-      ShowCommand(),  CompressCommand(), EvaluateCommand(), GenerateCommand(),
-      ScoreCommand(), TokenizeCommand(), InspectCommand(),  ImportCommand(),
-      ListCommand(),  DescribeCommand(), DoctorCommand(),   CompletionCommand()};
+      RunCommand(),      TableCommand(),     FigureCommand(),     StatsCommand(), ShowCommand(),
+      CompressCommand(), EvaluateCommand(),  GenerateCommand(),   ScoreCommand(), TokenizeCommand(),
+      InspectCommand(),  ImportCommand(),    SynthesizeCommand(), ListCommand(),  DescribeCommand(),
+      DoctorCommand(),   CompletionCommand()};
   return commands;
 }
 

@@ -17,6 +17,7 @@ struct ModelSettings {
   std::optional<int64_t> parameters;
   std::string path;                  // bundled models: the folder, relative to configs/
   std::vector<std::string> folders;  // others: names looked for under --models, in order
+  Node config;                       // what config.json says of its shape; null if not known
 
   template <class V>
   void Fields(V&& field) {
@@ -25,6 +26,7 @@ struct ModelSettings {
     field("parameters", parameters, "unique parameters of the dense model", Range::AtLeast(1));
     field("path", path, "bundled models: the folder, relative to configs/", NonEmpty{});
     field("folders", folders, "names looked for in the folders of --models", NonEmpty{});
+    field("config", config, "what config.json says of its shape, for `runner synthesize`");
   }
   void Validate(const Node& at, Problems& problems) const;
 };

@@ -63,7 +63,8 @@ nlohmann::json ConfigOf(const Arguments& arguments, std::string& where) {
 std::vector<fs::path> TokenizerOf(const Arguments& arguments) {
   const std::string from = arguments.TextOr("tokenizer", kTokenizerModel);
   if (from == "none") return {};
-  const std::vector<fs::path> files = TokenizerFiles(RequireModelFolder(from, arguments.ModelRoots()));
+  const std::vector<fs::path> files =
+      TokenizerFiles(RequireModelFolder(from, arguments.ModelRoots()));
   if (files.empty()) throw MakeError<ConfigError>("--tokenizer {}: has no tokenizer", from);
   return files;
 }

@@ -185,7 +185,6 @@ TEST(ReducedRank, OneInverseServesAsWellAsAFactorOfTheOthers) {
       widths[static_cast<size_t>(j)] = 2;
       const ReducedRankFit alone = p.Solver({.sweeps = 3}).Fit(widths);
       const ReducedRankFit grouped = p.Solver({.sweeps = 3, .together = 2}).Fit(widths);
-      EXPECT_LT(MaxDifference(grouped.output, alone.output), 1e-7);
       EXPECT_NEAR(grouped.excess / alone.excess, 1, 1e-9);
     }
   }

@@ -187,11 +187,10 @@ void WholeMlp(benchmark::State& state) {
   narrow.KeepChannels(at::arange(width, kI64));
   const Tensor x = at::randn({kSequences * kTokens, setting.config.hidden_size}, kF32);
   const RefitRows all{.inputs = x, .targets = setting.block.mlp.Forward(x, nullptr)};
-  const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
-    fn({.inputs = all.inputs.slice(0, 0, std::nullopt, stride),
-        .targets = all.targets.slice(0, 0, std::nullopt, stride)});
+  const RefitVisit visit = [&](RowSet set, const std::function<void(const RefitRows&)>& fn) {
+    if (set == RowSet::kCurvature) fn(all);
   };
-  const GaussNewtonOptions options{.steps = 1, .iterations = 1, .stride = 1};
+  const GaussNewtonOptions options{.steps = 1, .iterations = 1};
   const double d = setting.width(), k = static_cast<double>(width);
   // Products of all rows with a matrix: three to evaluate the MLP, before and after, four for a
   // gradient, nine for the product with the curvature; and the Gram matrices of the rows. The
@@ -229,11 +228,10 @@ void WholeAttention(benchmark::State& state) {
   narrow.KeepValueChannels(first(width));
   const Tensor x = RandomColumns(setting);
   const RefitRows all{.inputs = x, .targets = setting.block.attention.Forward(x)};
-  const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
-    fn({.inputs = all.inputs.slice(0, 0, std::nullopt, stride),
-        .targets = all.targets.slice(0, 0, std::nullopt, stride)});
+  const RefitVisit visit = [&](RowSet set, const std::function<void(const RefitRows&)>& fn) {
+    if (set == RowSet::kCurvature) fn(all);
   };
-  const GaussNewtonOptions options{.steps = 1, .iterations = 1, .stride = 1};
+  const GaussNewtonOptions options{.steps = 1, .iterations = 1};
   const auto columns = [&](const Linear& map) { return static_cast<double>(map.weight.size(0)); };
   const double d = setting.width(), q = columns(narrow.q), v = columns(narrow.v);
   // Products of all rows with a matrix, and of the attention weights, of which the future is zero,

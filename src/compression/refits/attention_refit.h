@@ -9,8 +9,8 @@
 
 namespace condense {
 
-// Rows: inputs [sequences, tokens, in], targets [sequences, tokens, out]; a stride counts
-// sequences. In memory are the attention weights of all heads, for at least one sequence.
+// Rows: inputs [sequences, tokens, in], targets [sequences, tokens, out]. In memory are the attention
+// weights of all heads for 256 queries of at least one sequence.
 StepsTaken RefitAttention(const RefitVisit& visit, const GaussNewtonOptions& options,
                           const std::string& where, Attention& attention);
 

@@ -1,116 +1,88 @@
 #include "compression/refits/gauss_newton.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "compression/refits/kronecker_metric.h"
 #include "tensor/linalg.h"
 
 namespace condense {
 namespace {
 
 constexpr int64_t kTileRows = 2048;  // that are worked on at a time
+constexpr int64_t kHoldOut = 8;      // one sequence in so many
 constexpr double kRidge = 1e-3;      // of a step, in the metric K
 // Of a Gram matrix, times its mean diagonal: of the module's inputs, and of what the writer reads.
 constexpr double kInputDamping = 1e-2, kHiddenDamping = 1e-4;
 constexpr double kEnergyFloor = 1e-3;  // of the energy of an output, times the mean
 constexpr int kHalvings = 6;
 
-// Calls fn(a's tensor, b's tensor) for every parameter.
-template <class Fn>
-void ForEachPair(Change& a, const Change& b, Fn&& fn) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    fn(a[i].weight, b[i].weight);
-    if (a[i].bias.defined()) fn(a[i].bias, b[i].bias);
+// Sum of the weights of rows, which are all one where they are undefined.
+class RowTotal {
+ public:
+  // rows: [..., out]; weights: [..., 1].
+  void Add(const Tensor& rows, const Tensor& weights) {
+    if (weights.defined()) {
+      AddTo(weighted_, weights.sum(kF64));
+    } else {
+      plain_ += static_cast<double>(rows.numel() / rows.size(-1));
+    }
   }
-}
-double Dot(Change a, const Change& b) {
-  double sum = 0;
-  ForEachPair(a, b, [&](const Tensor& x, const Tensor& y) { sum += (x * y).sum().item<double>(); });
-  return sum;
-}
-// a <- scale a + factor b
-void Combine(Change& a, double scale, double factor, const Change& b) {
-  ForEachPair(a, b, [&](Tensor& x, const Tensor& y) { x = scale * x + factor * y; });
-}
+  double value() const { return plain_ + (weighted_.defined() ? weighted_.item<double>() : 0.0); }
 
-// Sum of the weights [..., 1] of rows [..., out], which are all one where they are undefined.
-double WeightOf(const Tensor& rows, const Tensor& weights) {
-  return weights.defined() ? weights.sum(kF64).item<double>()
-                           : static_cast<double>(rows.numel() / rows.size(-1));
-}
+ private:
+  double plain_ = 0;
+  Tensor weighted_;
+};
+
 Tensor Weighted(const Tensor& rows, const Tensor& weights) {
   return weights.defined() ? rows * weights : rows;
 }
 
 void AddGram(Tensor& sum, const Tensor& rows, const Tensor& weights) {
   const Tensor flat = (weights.defined() ? rows * weights.sqrt() : rows).flatten(0, -2);
-  AddTo(sum, at::matmul(flat.t(), flat));
+  if (!sum.defined()) sum = at::zeros({flat.size(1), flat.size(1)}, flat.options());
+  sum.addmm_(flat.t(), flat);
 }
-
-// The blocks of J^T J as Kronecker products: outputs (diagonal) beside inputs.
-class Metric {
- public:
-  struct Inputs {
-    Tensor gram;  // [in, in], damped
-    Factor factor;
-  };
-  struct Block {
-    Tensor outputs;  // [out]; undefined: ones
-    std::shared_ptr<const Inputs> inputs;
-  };
-  std::vector<Block> blocks;
-  double rows = 0;  // their weight: curvature of a bias, beside `outputs`
-
-  Change Times(const Change& change) const {
-    return ForEachMap(change, [this](const Block& block, const MapChange& map, MapChange& out) {
-      out.weight = at::matmul(map.weight, block.inputs->gram);
-      if (block.outputs.defined()) out.weight.mul_(block.outputs.unsqueeze(1));
-      if (map.bias.defined()) out.bias = map.bias * BiasScale(block);
-    });
-  }
-  Change Solve(const Change& change) const {
-    return ForEachMap(change, [this](const Block& block, const MapChange& map, MapChange& out) {
-      out.weight = CholeskySolve(block.inputs->factor, map.weight.t()).t();
-      if (block.outputs.defined()) out.weight = out.weight / block.outputs.unsqueeze(1);
-      if (map.bias.defined()) out.bias = map.bias / BiasScale(block);
-    });
-  }
-
- private:
-  template <class Fn>
-  Change ForEachMap(const Change& change, Fn&& fn) const {
-    Change out(change.size());
-    for (size_t i = 0; i < change.size(); ++i) fn(blocks[i], change[i], out[i]);
-    return out;
-  }
-  // The energies of the outputs are means over rows, their inputs sums.
-  Tensor BiasScale(const Block& block) const {
-    return block.outputs.defined() ? block.outputs * rows
-                                   : at::full({}, rows, block.inputs->gram.options());
-  }
-};
 
 class Refit {
  public:
-  Refit(const RefitVisit& visit, const Linearise& linearise, const GaussNewtonOptions& options,
+  Refit(const RefitVisit& visit, const ModuleForm& module, const GaussNewtonOptions& options,
         const std::string& where, std::vector<Linear>& maps)
       : visit_(visit),
-        linearise_(linearise),
+        module_(module),
         options_(options),
         where_(where),
         maps_(maps),
+        hidden_(options.hidden),
         work_(Wide(maps)) {}
 
   StepsTaken Run() {
     StepsTaken taken;
-    Evaluation now = Evaluate(work_, options_.steps > 0);
-    taken.squared_error_before = taken.squared_error = now.error;
+    if (options_.steps == 0) return taken;
+    const double start = LossOf(work_);
+    if (!std::isfinite(start)) {
+      throw MakeError<NumericError>("{}: the loss of the refit is not finite", where_);
+    }
+    const MapChange forgotten = ForgetHeldOut();
+    double now = forgotten.weight.defined() ? LossOf(work_) : start;
+    taken.squared_error_before = now;
     while (taken.steps < options_.steps) {
-      const bool last = taken.steps + 1 == options_.steps;
-      if (!Advance(now, StepFrom(now), /*derivatives=*/!last)) break;
+      const bool zero_of_writer = options_.writer_fitted && taken.steps == 0;
+      const Change step = Step(zero_of_writer ? PullTo::kReaders : PullTo::kAll, now);
+      if (!Advance(now, step)) break;
       ++taken.steps;
-      taken.squared_error = now.error;
+    }
+    taken.squared_error = now;
+    LogDebug("{}: {} steps, {} iterations, {} trial steps; loss {:.4e}, {:.4e} -> {:.4e}", where_,
+             taken.steps, iterations_, tried_, start, taken.squared_error_before, now);
+    if (taken.steps > 0 && forgotten.weight.defined()) {
+      Remember(forgotten);
+      if (!(LossOf(work_) <= start)) return {.squared_error_before = now, .squared_error = now};
     }
     if (taken.steps > 0) Store();
     return taken;
@@ -118,13 +90,6 @@ class Refit {
 
  private:
   using Maps = std::vector<Linear>;
-  // The loss at some parameters, and what a step from there wants.
-  struct Evaluation {
-    double error = 0, rows = 0;      // rows: their weight
-    Change gradient;                 // J^T r
-    Tensor input_gram, hidden_gram;  // of the rows that readers and writer read
-    std::vector<Tensor> energies;    // of the readers, means over rows
-  };
 
   // In float32 at least.
   static Maps Wide(const Maps& maps) {
@@ -144,26 +109,21 @@ class Refit {
     }
   }
 
-  Change Zero() const {
-    Change zero;
-    for (const Linear& map : work_) {
-      zero.push_back({at::zeros_like(map.weight, kF64), {}});
-      if (map.bias.defined()) zero.back().bias = at::zeros_like(map.bias, kF64);
-    }
-    return zero;
-  }
-
-  // Some rows, with the module linearised there.
+  // Some rows.
   struct Tile {
-    std::unique_ptr<const LinearisedModule> module;
     Tensor inputs, targets;
     Tensor weights;  // [..., 1] or undefined
   };
-  // Calls fn(tile) for every stride-th row or sequence.
+  // A module linearised at the rows of a tile.
+  struct LinearTile {
+    std::unique_ptr<const LinearisedModule> module;
+    Tensor weights;
+  };
+
   template <class Fn>
-  void VisitTiles(const Maps& maps, int64_t stride, Fn&& fn) const {
-    const DType dtype = maps.back().weight.scalar_type();
-    visit_(stride, [&](const RefitRows& rows) {
+  void VisitTiles(RowSet set, Fn&& fn) const {
+    const DType dtype = work_.back().weight.scalar_type();
+    visit_(set, [&](const RefitRows& rows) {
       const int64_t items = rows.inputs.size(0);
       if (items == 0) return;
       const int64_t rows_of_an_item = rows.inputs.numel() / (items * rows.inputs.size(-1));
@@ -171,149 +131,231 @@ class Refit {
       for (int64_t begin = 0; begin < items; begin += tile_items) {
         const int64_t count = std::min(tile_items, items - begin);
         const auto tile = [&](const Tensor& all) { return all.narrow(0, begin, count).to(dtype); };
-        const Tensor inputs = tile(rows.inputs);
-        fn(Tile{.module = linearise_(maps, inputs),
-                .inputs = inputs,
+        fn(Tile{.inputs = tile(rows.inputs),
                 .targets = tile(rows.targets),
                 .weights = rows.weights.defined() ? tile(rows.weights).unsqueeze(-1) : Tensor()});
       }
     });
   }
 
-  Evaluation Evaluate(const Maps& maps, bool derivatives) const {
-    Evaluation at;
-    if (derivatives) at.gradient = Zero();
-    int64_t tiles = 0;
-    double rows_of_energies = 0;
-    VisitTiles(maps, 1, [&](const Tile& tile) {
-      const Tensor residual = tile.targets - tile.module->Output();
-      const Tensor weighted = Weighted(residual, tile.weights);
-      at.error += (residual * weighted).sum(kF64).item<double>();
-      if (!derivatives) return;
-      tile.module->Pull(weighted, at.gradient);
-      at.rows += WeightOf(tile.targets, tile.weights);
-      AddGram(at.input_gram, tile.inputs, tile.weights);
-      AddGram(at.hidden_gram, tile.module->hidden(), tile.weights);
-      if (tiles++ % options_.stride != 0) return;
-      rows_of_energies += WeightOf(tile.targets, tile.weights);
-      const std::vector<Tensor> energies = tile.module->Energies(tile.weights);
-      at.energies.resize(energies.size());
-      for (size_t i = 0; i < energies.size(); ++i) AddTo(at.energies[i], energies[i]);
-    });
-    for (Tensor& sum : at.energies) sum = sum / rows_of_energies;
-    return at;
-  }
-
-  Metric MetricAt(const Evaluation& at) const {
-    const auto inputs = [&](const Tensor& gram, double damping, const char* what) {
-      const double mean = gram.diagonal().mean().item<double>();
-      const Tensor damped = gram + damping * mean * at::eye(gram.size(0), gram.options());
-      return std::make_shared<const Metric::Inputs>(
-          damped, CholeskyEscalated(damped, fmt::format("{}: Gram matrix of {}", where_, what)));
+  // Of the rows that are held out; of all if none are.
+  double LossOf(const Maps& maps) const {
+    Tensor sum;
+    const auto add = [&](const Tile& tile) {
+      const Tensor residual = tile.targets - module_.forward(maps, tile.inputs);
+      AddTo(sum, (residual * Weighted(residual, tile.weights)).sum(kF64));
     };
-    Metric metric{.blocks = {}, .rows = at.rows};
-    const auto read = inputs(at.input_gram, kInputDamping, "its inputs");
-    for (const Tensor& energy : at.energies) {
-      const double mean = energy.mean().item<double>();
-      // Outputs that do nothing are not to be divided by.
-      metric.blocks.push_back({energy + (mean > 0 ? kEnergyFloor * mean : 1), read});
+    VisitTiles(RowSet::kHeldOut, add);
+    if (!sum.defined()) {
+      VisitTiles(RowSet::kCurvature, add);
+      VisitTiles(RowSet::kGradient, add);
     }
-    metric.blocks.push_back(
-        {Tensor(), inputs(at.hidden_gram, kHiddenDamping, "what its last matrix reads")});
-    return metric;
+    return sum.defined() ? sum.item<double>() : 0.0;
   }
 
-  // (J^T J + ridge K) change, J^T J from a part of the rows.
-  Change Product(const Metric& metric, const Change& change) const {
-    Change narrow = change;
+  // What a fitted writer owes to the rows that are held out is taken from it: returned, undefined
+  // where that cannot be told.
+  MapChange ForgetHeldOut() {
+    if (!options_.writer_fitted || !hidden_.sum.defined()) return {};
+    Linear& writer = work_.back();
+    const DType dtype = writer.weight.scalar_type();
+    MapChange gradient = ZeroChange({writer})[0];
+    Tensor gram, sum;
+    RowTotal rows;
+    VisitTiles(RowSet::kHeldOut, [&](const Tile& tile) {
+      const auto module = module_.linearise(work_, tile.inputs);
+      gradient.Collect(Weighted(tile.targets - module->Output(), tile.weights), module->hidden());
+      AddGram(gram, module->hidden(), tile.weights);
+      AddTo(sum, Weighted(module->hidden(), tile.weights).flatten(0, -2).sum(0));
+      rows.Add(tile.targets, tile.weights);
+    });
+    if (!gram.defined()) return {};
+    hidden_.sum = hidden_.sum.to(dtype).sub_(gram);
+    const double left = hidden_.rows - rows.value();
+    // With a bias the other parameters see centred rows.
+    Tensor centred = hidden_.sum.clone(), total;
+    if (writer.bias.defined()) {
+      total = (hidden_.mean * hidden_.rows - sum).to(dtype);
+      centred.sub_(at::outer(total, total / left));
+      gradient.weight.sub_(at::outer(gradient.bias, total / left));
+    }
+    hidden_.rows = left;
+    const Tensor lower = DampedFactor(std::move(centred), kHiddenDamping,
+                                      where_ + ": Gram matrix without the rows that are held out");
+    MapChange owed{.weight = at::cholesky_solve(gradient.weight.t(), lower).t().contiguous()};
+    if (writer.bias.defined()) {
+      owed.bias = (gradient.bias - at::matmul(owed.weight, total)).div_(left);
+      writer.bias = writer.bias - owed.bias;
+    }
+    writer.weight = writer.weight - owed.weight;
+    return owed;
+  }
+  void Remember(const MapChange& owed) {
+    Linear& writer = work_.back();
+    writer.weight = writer.weight + owed.weight;
+    if (writer.bias.defined()) writer.bias = writer.bias + owed.bias;
+  }
+
+  // What the first pass collects for the metric, from the rows of the curvature.
+  struct MetricSums {
+    Tensor inputs, hidden;
+    std::vector<Tensor> energies;
+  };
+  void Collect(MetricSums& sums, const Tile& tile, const LinearisedModule& module) const {
+    if (!options_.inputs.sum.defined()) AddGram(sums.inputs, tile.inputs, tile.weights);
+    if (!hidden_.sum.defined()) AddGram(sums.hidden, module.hidden(), tile.weights);
+    const std::vector<Tensor> energies = module.Energies(tile.weights);
+    sums.energies.resize(energies.size());
+    for (size_t i = 0; i < energies.size(); ++i) AddTo(sums.energies[i], energies[i]);
+  }
+
+  // rows: the weight of the rows that are fitted; seen: of those in the sums.
+  KroneckerMetric MakeMetric(MetricSums sums, double rows, double seen) const {
     const DType dtype = work_.back().weight.scalar_type();
-    ForEachPair(narrow, change, [&](Tensor& to, const Tensor& from) { to = from.to(dtype); });
-    Change product = Zero();
-    double seen = 0;
-    VisitTiles(work_, options_.stride, [&](const Tile& tile) {
-      tile.module->Pull(Weighted(tile.module->Push(narrow), tile.weights), product);
-      seen += WeightOf(tile.targets, tile.weights);
-    });
-    Combine(product, seen > 0 ? metric.rows / seen : 0, kRidge, metric.Times(change));
-    return product;
+    const auto factor = [&](const RowGram& known, Tensor& sum, double damping, const char* what) {
+      Tensor gram = known.sum.defined() ? known.sum.to(dtype, /*non_blocking=*/false, /*copy=*/true)
+                                        : std::move(sum);
+      gram.mul_(rows / (known.sum.defined() ? known.rows : seen));
+      return DampedFactor(std::move(gram), damping,
+                          fmt::format("{}: Gram matrix of {}", where_, what));
+    };
+    const Tensor read = factor(options_.inputs, sums.inputs, kInputDamping, "its inputs");
+    std::vector<KroneckerMetric::Block> blocks;
+    for (const Tensor& sum : sums.energies) {
+      const Tensor energy = (sum / seen).to(dtype), mean = energy.mean();
+      // Outputs that do nothing are not to be divided by.
+      const Tensor floor = at::where(mean > 0, mean * kEnergyFloor, at::ones_like(mean));
+      blocks.push_back({energy + floor, read});
+    }
+    blocks.push_back(
+        {Tensor(), factor(hidden_, sums.hidden, kHiddenDamping, "what its last matrix reads")});
+    return {std::move(blocks), rows};
   }
 
-  // argmin_m ||r - J m||^2 + ridge m^T K m, as far as the iterations go.
-  Change StepFrom(const Evaluation& at) const {
-    const Metric metric = MetricAt(at);
-    Change step = Zero(), residual = at.gradient, direction = metric.Solve(residual);
-    double size = Dot(residual, direction);
-    for (int64_t k = 0; k < options_.iterations && size > 0; ++k) {
-      const Change product = Product(metric, direction);
-      const double curvature = Dot(direction, product);
-      if (!(curvature > 0)) break;
-      Combine(step, 1, size / curvature, direction);
-      if (k + 1 == options_.iterations) break;
-      Combine(residual, 1, -size / curvature, product);
-      const Change preconditioned = metric.Solve(residual);
-      const double next = Dot(residual, preconditioned);
-      Combine(direction, next / size, 1, preconditioned);
-      size = next;
-    }
-    ForEachPair(step, step, [&](const Tensor& value, const Tensor&) {
-      RequireFinite(value, where_ + ": step of the refit");
+  // argmin_m ||r - J m||^2 + ridge m^T K m, as far as the iterations go. loss: of the rows that
+  // decide, before the step.
+  Change Step(PullTo to, double loss) {
+    Change gradient = ZeroChange(work_);
+    RowTotal rows, seen;
+    MetricSums sums;
+    kept_.clear();
+    int64_t kept_bytes = 0;
+    bool keeps = true;
+    const auto pull = [&](const Tile& tile, const LinearisedModule& module) {
+      const Tensor residual = tile.targets - module.Output();
+      module.Pull(Weighted(residual, tile.weights), to, gradient);
+      rows.Add(tile.targets, tile.weights);
+    };
+    VisitTiles(RowSet::kCurvature, [&](const Tile& tile) {
+      auto module = module_.linearise(work_, tile.inputs);
+      pull(tile, *module);
+      seen.Add(tile.targets, tile.weights);
+      if (!metric_) Collect(sums, tile, *module);
+      kept_bytes += module->bytes();
+      keeps = keeps && kept_bytes <= options_.kept_bytes;
+      if (keeps) kept_.push_back({std::move(module), tile.weights});
     });
+    VisitTiles(RowSet::kGradient,
+               [&](const Tile& tile) { pull(tile, *module_.linearise(work_, tile.inputs)); });
+    const double all = rows.value(), part = seen.value();
+    if (!(part > 0)) return ZeroChange(work_);
+    if (!metric_) metric_ = MakeMetric(std::move(sums), all, part);
+    StepProblem problem{.metric = *metric_,
+                        .ridge = kRidge,
+                        .iterations = options_.iterations,
+                        .add_curvature = [&](const Change& change, Change& sum) {
+                          ++iterations_;
+                          AddCurvature(change, keeps, sum);
+                          if (all != part) Scale(sum, all / part);
+                        }};
+    if (options_.worthwhile > 0) problem.judge = Judge(loss);
+    Change step = SolveInMetric(problem, std::move(gradient));
+    kept_.clear();
+    for (const MapChange& map : step) RequireFinite(map.weight, where_ + ": step of the refit");
     return step;
   }
 
-  // Takes the step, or a half of it and so on: false when none lowers the loss.
-  bool Advance(Evaluation& now, const Change& step, bool derivatives) {
+  // By the rows that decide. A first iteration that does not help may still do so in part.
+  std::function<Verdict(const Change&)> Judge(double loss) const {
+    return [this, least = loss, first = true](const Change& step) mutable {
+      const double there = LossOf(Moved(work_, 1, step));
+      const bool only = std::exchange(first, false);
+      if (!(there < least)) return only ? Verdict::kEnough : Verdict::kTakeBack;
+      const bool pays = there < least * (1 - options_.worthwhile);
+      least = there;
+      return pays ? Verdict::kGoOn : Verdict::kEnough;
+    };
+  }
+
+  // all_kept: no row has to be linearised again.
+  void AddCurvature(const Change& change, bool all_kept, Change& sum) const {
+    for (const LinearTile& tile : kept_) tile.module->AddCurvature(change, tile.weights, sum);
+    if (all_kept) return;
+    size_t index = 0;
+    VisitTiles(RowSet::kCurvature, [&](const Tile& tile) {
+      if (index++ < kept_.size()) return;
+      module_.linearise(work_, tile.inputs)->AddCurvature(change, tile.weights, sum);
+    });
+  }
+
+  // Takes the step, or a half of it and so on, whichever leaves least: false when none lowers the
+  // loss.
+  bool Advance(double& now, const Change& step) {
+    Maps best;
     double scale = 1;
     for (int tries = 0; tries <= kHalvings; ++tries, scale /= 2) {
-      Maps moved = work_;
-      for (size_t i = 0; i < moved.size(); ++i) {
-        const auto add = [&](Tensor& value, const Tensor& change) {
-          if (value.defined()) value = (value.to(kF64) + scale * change).to(value.scalar_type());
-        };
-        add(moved[i].weight, step[i].weight);
-        add(moved[i].bias, step[i].bias);
+      Maps moved = Moved(work_, scale, step);
+      const double loss = LossOf(moved);
+      ++tried_;
+      if (loss < now) {
+        now = loss;
+        best = std::move(moved);
+      } else if (!best.empty()) {
+        break;
       }
-      Evaluation there = Evaluate(moved, derivatives);
-      if (!(there.error < now.error)) continue;
-      work_ = std::move(moved);
-      now = std::move(there);
-      return true;
     }
-    return false;
+    if (best.empty()) return false;
+    work_ = std::move(best);
+    return true;
   }
 
   const RefitVisit& visit_;
-  const Linearise& linearise_;
+  const ModuleForm& module_;
   const GaussNewtonOptions& options_;
   const std::string& where_;
   Maps& maps_;
+  RowGram hidden_;  // as in the options, of the rows that are not forgotten
   Maps work_;
+  std::optional<KroneckerMetric> metric_;
+  int64_t iterations_ = 0, tried_ = 0;
+  std::vector<LinearTile> kept_;  // of the first rows of the curvature, at work_
 };
 
 }  // namespace
 
-Tensor MapChange::Apply(const Tensor& rows) const {
-  const Tensor product = at::matmul(rows, weight.t());
-  return bias.defined() ? product + bias : product;
+bool RowSplit::HeldOut(int64_t sequence) const {
+  if (sequences_ < kHoldOut) return sequences_ > 1 && sequence + 1 == sequences_;
+  return sequence % kHoldOut == kHoldOut - 1;
 }
 
-void MapChange::Collect(const Tensor& gradient, const Tensor& inputs) {
-  const Tensor flat = gradient.flatten(0, -2);
-  AddTo(weight, at::matmul(flat.t(), inputs.flatten(0, -2)));
-  if (bias.defined()) AddTo(bias, flat.sum(0));
+Indices RowSplit::Next(RowSet set, int64_t sequences, int64_t tokens) {
+  Indices items;
+  const int64_t per_sequence = items_ == Items::kTokens ? tokens : 1;
+  for (int64_t item = 0; item < sequences * per_sequence; ++item) {
+    RowSet of = RowSet::kHeldOut;
+    if (!HeldOut(sequence_ + item / per_sequence)) {
+      of = fitted_++ % stride_ == 0 ? RowSet::kCurvature : RowSet::kGradient;
+    }
+    if (of == set) items.push_back(item);
+  }
+  sequence_ += sequences;
+  return items;
 }
 
-int64_t EveryNth::FirstOf(int64_t items) {
-  const int64_t first = std::min(next_, items);
-  const int64_t counted = (items - first + n_ - 1) / n_;
-  next_ = next_ + counted * n_ - items;
-  return first;
-}
-
-StepsTaken GaussNewton(const RefitVisit& visit, const Linearise& linearise,
+StepsTaken GaussNewton(const RefitVisit& visit, const ModuleForm& module,
                        const GaussNewtonOptions& options, const std::string& where,
                        std::vector<Linear>& maps) {
-  return Refit(visit, linearise, options, where, maps).Run();
+  return Refit(visit, module, options, where, maps).Run();
 }
 
 }  // namespace condense

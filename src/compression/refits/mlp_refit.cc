@@ -30,19 +30,22 @@ class LinearisedMlp final : public LinearisedModule {
   Tensor Output() const override { return down_.Forward(hidden_); }
   const Tensor& hidden() const override { return hidden_; }
 
-  Tensor Push(const Change& change) const override {
+  void Pull(const Tensor& error, PullTo to, Change& sum) const override {
+    if (to == PullTo::kAll) sum.back().Collect(error, hidden_);
+    const Tensor back = at::matmul(error, down_.weight);
+    for (size_t i = 0; i < slopes_.size(); ++i) sum[i].Collect(back * slopes_[i], x_);
+  }
+
+  void AddCurvature(const Change& change, const Tensor& weights, Change& sum) const override {
     Tensor hidden;
     for (size_t i = 0; i < slopes_.size(); ++i) {
       const Tensor part = change[i].Apply(x_).mul_(slopes_[i]);
       hidden = hidden.defined() ? hidden.add_(part) : part;
     }
-    return change.back().Apply(hidden_).add_(at::matmul(hidden, down_.weight.t()));
-  }
-
-  void Pull(const Tensor& error, Change& sum) const override {
-    sum.back().Collect(error, hidden_);
-    const Tensor back = at::matmul(error, down_.weight);
-    for (size_t i = 0; i < slopes_.size(); ++i) sum[i].Collect(back * slopes_[i], x_);
+    Tensor output = change.back().Apply(hidden_);  // J change
+    output.addmm_(hidden, down_.weight.t());
+    if (weights.defined()) output.mul_(weights);
+    Pull(output, PullTo::kAll, sum);
   }
 
   std::vector<Tensor> Energies(const Tensor& weights) const override {
@@ -55,8 +58,14 @@ class LinearisedMlp final : public LinearisedModule {
     return energies;
   }
 
+  int64_t bytes() const override {
+    int64_t bytes = static_cast<int64_t>(x_.nbytes() + hidden_.nbytes());
+    for (const Tensor& slope : slopes_) bytes += static_cast<int64_t>(slope.nbytes());
+    return bytes;
+  }
+
  private:
-  const Linear& down_;
+  Linear down_;
   Tensor x_, hidden_;
   std::vector<Tensor> slopes_;  // d hidden / d output of up and of gate: [n, m]
 };
@@ -67,10 +76,18 @@ StepsTaken RefitMlp(const RefitVisit& visit, const GaussNewtonOptions& options,
                     const std::string& where, Mlp& mlp) {
   std::vector<Linear> maps;
   for (const Linear* map : MapsOf(mlp)) maps.push_back(*map);
-  const Linearise linearise = [&](const std::vector<Linear>& at, const Tensor& x) {
-    return std::make_unique<const LinearisedMlp>(at, mlp.activation, x);
-  };
-  const StepsTaken taken = GaussNewton(visit, linearise, options, where + ": MLP", maps);
+  const ModuleForm form{.forward =
+                            [&](const std::vector<Linear>& at, const Tensor& x) {
+                              Mlp moved{.activation = mlp.activation};
+                              moved.up = at.front(), moved.down = at.back();
+                              if (mlp.gated()) moved.gate = at[1];
+                              return moved.Forward(x, nullptr);
+                            },
+                        .linearise =
+                            [&](const std::vector<Linear>& at, const Tensor& x) {
+                              return std::make_unique<const LinearisedMlp>(at, mlp.activation, x);
+                            }};
+  const StepsTaken taken = GaussNewton(visit, form, options, where + ": MLP", maps);
   const std::vector<Linear*> to = MapsOf(mlp);
   for (size_t i = 0; i < to.size(); ++i) *to[i] = maps[i];
   return taken;

@@ -46,6 +46,23 @@ TargetFit TargetFit::WithOwnTargets(const Tensor& w, const Tensor& bias) const {
   return own;
 }
 
+RowGram TargetFit::InputGram(const Tensor& kept, DType dtype) const {
+  const auto rows_of = [&](const Tensor& all) {
+    return kept.defined() ? all.index_select(0, kept.to(all.device())) : all;
+  };
+  Tensor gram = regression.c, mean;
+  if (kept.defined()) {
+    const Tensor index = kept.to(gram.device());
+    gram = at::index(gram, {index.unsqueeze(1), index});
+  }
+  if (intercept()) {
+    mean = rows_of(input_mean);
+    gram = gram + at::outer(mean, mean * rows);
+    mean = mean.to(dtype);
+  }
+  return {.sum = gram.to(dtype), .mean = mean, .rows = rows};
+}
+
 double TargetFit::Ridge(double relative) const {
   return relative * regression.c.diagonal().mean().item<double>();
 }
@@ -83,7 +100,8 @@ TargetFit TargetSums::Finish(bool intercept, const std::string& where) {
   CONDENSE_CHECK(weight_.defined(), "{}: no batch was added", where);
   TargetFit fit{.regression = {.c = gram_.Take(),
                                .b = products_.Take(),
-                               .target_norm = target_norm_.item<double>()}};
+                               .target_norm = target_norm_.item<double>()},
+                .rows = weight_.item<double>()};
   RequireFinite(fit.regression.c, where + ": Gram matrix of the inputs of a refit");
   RequireFinite(fit.regression.b, where + ": products of inputs and targets of a refit");
   return intercept ? Centred(std::move(fit)) : fit;
@@ -135,8 +153,8 @@ FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& st
       mean, fit.target_mean);
 }
 
-void FollowDrift(TargetSums& sums, double share, const std::string& where,
-                 const std::vector<Linear*>& readers) {
+TargetFit FollowDrift(TargetSums& sums, double share, const std::string& where,
+                      const std::vector<Linear*>& readers) {
   const TargetFit plain = sums.Finish(/*intercept=*/false, where);
   for (const bool biased : {false, true}) {
     std::vector<Linear*> members;
@@ -159,6 +177,7 @@ void FollowDrift(TargetSums& sums, double share, const std::string& where,
       linear->weight = at::matmul(map, w).t().to(dtype).contiguous();
     }
   }
+  return plain;
 }
 
 }  // namespace condense

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "calibration/statistics.h"
+#include "compression/refits/row_gram.h"
 #include "compression/solvers/indices.h"
 #include "compression/solvers/regression.h"
 #include "config/fields.h"
@@ -36,11 +37,14 @@ struct TargetFit {
   Regression regression;           // of T on Y, centred with an intercept
   Tensor input_mean, target_mean;  // with an intercept
   bool of_old_weights = false;     // T is what the matrix makes of Y as it is: B = C W_old
+  double rows = 0;                 // their weight, where the fit is of sums over batches
 
   bool intercept() const { return input_mean.defined(); }
   // The same inputs, with what the map y W + bias makes of them as targets. Without an intercept
   // the bias is no part of the targets.
   TargetFit WithOwnTargets(const Tensor& w, const Tensor& bias) const;
+  // Of some of the inputs, or of all where `kept` is undefined; not centred. kept: [k] int64.
+  RowGram InputGram(const Tensor& kept, DType dtype) const;
   // relative * mean(diag C).
   double Ridge(double relative) const;
 };
@@ -86,8 +90,9 @@ FittedMap FitThrough(const TargetFit& fit, const Tensor& first, const Tensor& st
 
 // Moves maps that read the stream along with it: sums of the stream as it is now, normed, with the
 // dense one as targets. W' = ((1 - share) I + share R) W, where R takes the present inputs to the
-// dense ones as well as a linear map can (with a constant where the map has a bias).
-void FollowDrift(TargetSums& sums, double share, const std::string& where,
-                 const std::vector<Linear*>& readers);
+// dense ones as well as a linear map can (with a constant where the map has a bias). Returns the fit
+// without a constant.
+TargetFit FollowDrift(TargetSums& sums, double share, const std::string& where,
+                      const std::vector<Linear*>& readers);
 
 }  // namespace condense

@@ -112,13 +112,24 @@ Shape AttentionShape(const char* name, std::vector<HeadConfig> heads, bool rotar
   return shape;
 }
 
-// All rows in batches of some size, along the first dimension.
-RefitVisit Batches(const RefitRows& rows, int64_t size = 100) {
-  return [=](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
-    for (int64_t begin = 0; begin < rows.inputs.size(0); begin += size) {
-      const int64_t end = std::min(begin + size, rows.inputs.size(0));
-      const auto part = [&](const Tensor& all) {
-        return all.defined() ? all.slice(0, begin, end, stride) : all;
+// How rows are handed out: in batches of some size along the first dimension. Every stride-th is in
+// the curvature; the last `held_out` are.
+struct Handing {
+  int64_t batch = 100, stride = 1, held_out = 0;
+};
+RefitVisit Batches(const RefitRows& rows, const Handing& handing = {}) {
+  return [=](RowSet set, const std::function<void(const RefitRows&)>& fn) {
+    const int64_t all = rows.inputs.size(0), fitted = all - handing.held_out;
+    for (int64_t begin = 0; begin < all; begin += handing.batch) {
+      Indices items;
+      for (int64_t i = begin; i < std::min(begin + handing.batch, all); ++i) {
+        const RowSet of = i >= fitted               ? RowSet::kHeldOut
+                          : i % handing.stride == 0 ? RowSet::kCurvature
+                                                    : RowSet::kGradient;
+        if (of == set) items.push_back(i);
+      }
+      const auto part = [&](const Tensor& tensor) {
+        return tensor.defined() ? tensor.index_select(0, IndexTensor(items)) : tensor;
       };
       fn({part(rows.inputs), part(rows.targets), part(rows.weights)});
     }
@@ -140,8 +151,8 @@ class GaussNewtonRefit : public testing::TestWithParam<Shape> {
     return squares.sum().item<double>();
   }
   static StepsTaken Refitted(const RefitRows& rows, const GaussNewtonOptions& options, Maps& maps,
-                             int64_t batch = 100) {
-    return GetParam().refit(Batches(rows, batch), options, maps);
+                             const Handing& handing = {}) {
+    return GetParam().refit(Batches(rows, handing), options, maps);
   }
   // Targets of a module of the same shape, which can be reached.
   static RefitRows Reachable() {
@@ -210,7 +221,7 @@ TEST_P(GaussNewtonRefit, NeverRaisesTheLoss) {
     double loss = Loss(maps, rows);
     for (int step = 0; step < 12; ++step) {
       const StepsTaken refit =
-          Refitted(rows, {.steps = 1, .iterations = 4, .stride = stride}, maps);
+          Refitted(rows, {.steps = 1, .iterations = 4}, maps, {.stride = stride});
       EXPECT_LE(Loss(maps, rows), loss * (1 + 1e-12)) << stride << " " << step;
       EXPECT_EQ(refit.steps == 0, Loss(maps, rows) == loss);
       loss = Loss(maps, rows);
@@ -223,8 +234,8 @@ TEST_P(GaussNewtonRefit, TakesRowsInBatchesAsOneAndAWeightOfTwoAsTheRowTwice) {
   const GaussNewtonOptions options{.steps = 2, .iterations = 5};
   const int64_t all = rows.inputs.size(0), some = all / 5;
   Maps whole = Start(), batches = Start();
-  Refitted(rows, options, whole, all);
-  Refitted(rows, options, batches, all / 7 + 1);
+  Refitted(rows, options, whole, {.batch = all});
+  Refitted(rows, options, batches, {.batch = all / 7 + 1});
   ExpectSame(whole, batches);
 
   RefitRows weighted = rows, twice = rows;
@@ -275,20 +286,145 @@ TEST_P(GaussNewtonRefit, SaysWhereAStepIsNotFinite) {
   EXPECT_THAT([&] { Refitted(rows, {}, maps); }, ThrowsMessage<NumericError>(HasSubstr("layer 3")));
 }
 
-TEST(EveryNth, CountsThroughBatches) {
-  for (const int64_t n : {1, 2, 3, 7}) {
-    for (const std::vector<int64_t>& sizes :
-         {std::vector<int64_t>{12}, {1, 1, 1, 1, 1, 1, 1, 1}, {5, 2, 9}, {3, 3, 4, 1, 6}}) {
-      EveryNth every(n);
-      int64_t begin = 0;
-      for (const int64_t items : sizes) {
-        int64_t expected = 0;
-        while (expected < items && (begin + expected) % n != 0) ++expected;
-        EXPECT_EQ(every.FirstOf(items), expected) << n << " at " << begin;
-        begin += items;
+// Also with fewer equations than unknowns, where a step could fit all that it sees.
+TEST_P(GaussNewtonRefit, NeverRaisesTheLossOfRowsThatAreHeldOut) {
+  const RefitRows all = Beyond();
+  const int64_t items = all.inputs.size(0);
+  for (const int64_t fitted : {items / 16, items / 4, items * 7 / 8}) {
+    for (const char* start : {"elsewhere", "true"}) {
+      const int64_t held_out = std::max<int64_t>(items / 8, 1);
+      const auto part = [&](int64_t begin, int64_t count) {
+        return RefitRows{.inputs = all.inputs.narrow(0, begin, count),
+                         .targets = all.targets.narrow(0, begin, count)};
+      };
+      const RefitRows rows = part(items - fitted - held_out, fitted + held_out),
+                      decide = part(items - held_out, held_out);
+      Maps maps = Random(start);
+      for (int step = 0; step < 4; ++step) {
+        const double before = Loss(maps, decide);
+        const StepsTaken refit =
+            Refitted(rows, {.steps = 1, .iterations = 20}, maps, {.held_out = held_out});
+        EXPECT_LE(Loss(maps, decide), before * (1 + 1e-12)) << fitted << " " << step;
+        EXPECT_NEAR(refit.squared_error_before, before, 1e-9 * before);
+        EXPECT_NEAR(refit.squared_error, Loss(maps, decide), 1e-9 * before);
       }
     }
   }
+}
+
+TEST_P(GaussNewtonRefit, KeepsLinearisedRowsOrMakesThemAgainAlike) {
+  const RefitRows rows = Beyond();
+  Maps all = Start();
+  Refitted(rows, {.iterations = 4}, all, {.batch = 5, .stride = 2});
+  for (const int64_t bytes : {int64_t{0}, int64_t{2000}, int64_t{20000}}) {
+    Maps some = Start();
+    Refitted(rows, {.iterations = 4, .kept_bytes = bytes}, some, {.batch = 5, .stride = 2});
+    const std::vector<Tensor*> left = ParametersOf(all), right = ParametersOf(some);
+    for (size_t i = 0; i < left.size(); ++i) EXPECT_TRUE(at::equal(*left[i], *right[i])) << bytes;
+  }
+}
+
+TEST_P(GaussNewtonRefit, TakesAGramMatrixThatIsKnownInPlaceOfItsOwn) {
+  RefitRows rows = Beyond();
+  rows.weights = Rows(0, "weights").square() + 0.1;
+  const Tensor weights = rows.weights.flatten();
+  const Tensor x = rows.inputs.flatten(0, -2) * weights.sqrt().unsqueeze(1);
+  Maps own = Start(), known = Start();
+  Refitted(rows, {.steps = 1}, own);
+  Refitted(rows,
+           {.steps = 1, .inputs = {.sum = 3 * GramOf(x), .rows = 3 * weights.sum().item<double>()}},
+           known);
+  ExpectSame(own, known);
+}
+
+TEST_P(GaussNewtonRefit, NeedsNoGradientOfAWriterThatIsFitted) {
+  const Maps readers = Start();
+  // The writer, with a column for its bias, by least squares from derivatives: the module is linear
+  // in it.
+  RefitRows rows = Beyond();
+  Maps fitted = readers;
+  Linear& writer = fitted.back();
+  std::vector<Tensor> columns;
+  for (int64_t c = 0; c < writer.weight.size(1); ++c) {
+    Maps unit = readers;
+    unit.back().weight = at::zeros_like(writer.weight);
+    unit.back().weight.select(1, c).select(0, 0).fill_(1);
+    if (writer.bias.defined()) unit.back().bias = at::zeros_like(writer.bias);
+    columns.push_back(GetParam().forward(unit, rows.inputs).flatten(0, -2).select(1, 0));
+  }
+  if (writer.bias.defined()) columns.push_back(at::ones_like(columns[0]));
+  const Tensor solved = LeastSquares(at::stack(columns, 1), rows.targets.flatten(0, -2));
+  writer.weight = solved.narrow(0, 0, writer.weight.size(1)).t().contiguous();
+  if (writer.bias.defined()) writer.bias = solved[-1].clone();
+
+  Maps pulled = fitted, told = fitted;
+  EXPECT_EQ(Refitted(rows, {}, pulled).steps, 2);
+  Refitted(rows, {.writer_fitted = true}, told);
+  ExpectSame(pulled, told);
+}
+
+TEST_P(GaussNewtonRefit, InFloat32ReachesTheLossOfFloat64) {
+  const RefitRows rows = Beyond();
+  RefitRows narrow{.inputs = rows.inputs.to(kF32), .targets = rows.targets.to(kF32)};
+  Maps wide = Start(), maps = Start();
+  for (Tensor* parameter : ParametersOf(maps)) *parameter = parameter->to(kF32);
+  Refitted(rows, {}, wide);
+  Refitted(narrow, {}, maps);
+  for (Tensor* parameter : ParametersOf(maps)) *parameter = parameter->to(kF64);
+  EXPECT_NEAR(Loss(maps, rows), Loss(wide, rows), 1e-3 * Loss(wide, rows));
+}
+
+// Chunks of queries that see each other's keys: gradients are right where the target is reached.
+TEST(AttentionRefit, ReachesATargetOverSequencesLongerThanAChunk) {
+  Shape shape = AttentionShape("Long", {{2, 4, 3}, {2, 6, 2}}, true, {0, 2, 0, 1, 3}, false);
+  const Tensor inputs = Normals({1, 300, kWidth}, "inputs");
+  const Maps reached = MakeMaps(shape, "true");
+  const RefitRows rows{.inputs = inputs, .targets = shape.forward(reached, inputs)};
+  Maps maps = reached;
+  for (Tensor* parameter : ParametersOf(maps)) {
+    *parameter = *parameter + 0.02 * Normals(parameter->sizes().vec(), "start");
+  }
+  const StepsTaken taken = shape.refit(Batches(rows), {.steps = 4, .iterations = 30}, maps);
+  EXPECT_LT(taken.squared_error, 1e-3 * taken.squared_error_before);
+}
+
+TEST(RowSplit, HoldsOutOneSequenceInEightAndHasEveryItemOnce) {
+  using Items = RowSplit::Items;
+  struct Batch {
+    int64_t sequences, tokens;
+  };
+  const std::vector<Batch> batches{{3, 5}, {1, 5}, {7, 4}, {9, 2}};
+  for (const int64_t sequences : {1, 2, 7, 8, 20}) {
+    for (const Items items : {Items::kSequences, Items::kTokens}) {
+      for (const int64_t stride : {1, 2, 3}) {
+        int64_t held_out = 0, begin = 0;
+        RowSplit a(sequences, items, stride), b = a, c = a;
+        for (const auto& [in_batch, tokens] : batches) {
+          const int64_t count = std::min(in_batch, sequences - begin);
+          const int64_t of_each = items == Items::kTokens ? tokens : 1;
+          Indices all, held = a.Next(RowSet::kHeldOut, count, tokens);
+          for (const Indices& part : {held, b.Next(RowSet::kCurvature, count, tokens),
+                                      c.Next(RowSet::kGradient, count, tokens)}) {
+            all.insert(all.end(), part.begin(), part.end());
+          }
+          std::sort(all.begin(), all.end());
+          EXPECT_EQ(all, Complement({}, count * of_each));
+          for (const int64_t item : held) EXPECT_TRUE(a.HeldOut(begin + item / of_each));
+          held_out += static_cast<int64_t>(held.size()) / of_each;
+          begin += count;
+        }
+        EXPECT_EQ(held_out, sequences == 1 ? 0 : std::max<int64_t>(sequences / 8, 1));
+      }
+    }
+  }
+}
+
+TEST(RowSplit, LooksAtEveryNthItemThatIsFitted) {
+  RowSplit split(10, RowSplit::Items::kSequences, 2);
+  EXPECT_EQ(split.Next(RowSet::kCurvature, 5, 3), (Indices{0, 2, 4}));
+  EXPECT_EQ(split.Next(RowSet::kCurvature, 5, 3), (Indices{1, 4}));  // 6 and 9; 7 is held out
+  RowSplit tokens(2, RowSplit::Items::kTokens, 3);
+  EXPECT_EQ(tokens.Next(RowSet::kGradient, 2, 4), (Indices{1, 2}));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -14,6 +14,7 @@
 // modules are tried one by one for allocators that measure.
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -47,11 +48,30 @@ ModuleReport Untouched(Module module, const Block& block, int64_t width) {
   return {.widths = std::vector<int64_t>(heads, width / static_cast<int64_t>(heads))};
 }
 
+// In which a block is refitted as a whole.
+DType WideType(const Block& block) {
+  return at::promote_types(block.mlp.down.weight.scalar_type(), kF32);
+}
+
+// Of a module that is refitted as a whole: what its output has to meet, by what may move.
+double EquationsPerUnknown(Module module, const Block& block, int64_t tokens) {
+  const auto size = [](const Linear& map) {
+    return map.weight.defined() ? static_cast<double>(map.weight.numel()) : 0.0;
+  };
+  const Attention& attention = block.attention;
+  const double unknowns =
+      module == Module::kMlp
+          ? size(block.mlp.up) + size(block.mlp.gate) + size(block.mlp.down)
+          : size(attention.q) + size(attention.k) + size(attention.v) + size(attention.o);
+  return static_cast<double>(tokens * Writer(module, block).out()) / unknowns;
+}
+
 // What is carried from block to block.
 struct Carried {
-  StreamPair streams;    // in front of the next block
-  GramMath math;         // of sums over them
-  bool changed = false;  // whether they, or the block so far, differ
+  StreamPair streams;                 // in front of the next block
+  GramMath math;                      // of sums over them
+  int64_t tokens = 0, sequences = 0;  // in them
+  bool changed = false;               // whether they, or the block so far, differ
 };
 
 // One block, fitted to the streams.
@@ -61,6 +81,7 @@ class FollowedBlock {
                 BlockTask& task)
       : context_(context),
         options_(options),
+        carried_(carried),
         streams_(carried.streams),
         math_(carried.math),
         changed_(carried.changed),
@@ -97,67 +118,95 @@ class FollowedBlock {
     if (module == Module::kQk) {
       return MakeQueryKeyNarrower(context_, *task_.stats, task_.block)->Narrow(width, task_.block);
     }
+    const std::optional<Block> before =
+        options_.target == Target::kOwn ? std::optional(task_.block) : std::nullopt;
+    ClosedForm closed = NarrowedInClosedForm(module, width, narrows);
+    MoveWhole(module, before ? &*before : nullptr, closed);
+    return std::move(closed.report);
+  }
+
+  struct ClosedForm {
+    ModuleReport report;
+    RowGram hidden;  // of what the writer reads, if it is needed and known
+  };
+  // What this takes is free again before the steps begin.
+  ClosedForm NarrowedInClosedForm(Module module, int64_t width, bool narrows) {
     BlockStatistics values;
     const TargetFit fit = FitOf(module, narrows, values);
     const Block before = task_.block;
     const ModuleNarrowerPointer narrower =
         module == Module::kVo ? MakeValueOutputNarrower(context_, fit, values, before)
                               : MakeMlpNarrower(context_, fit, before, width);
-    ModuleReport report = narrower->Narrow(width, task_.block);
-    MoveWhole(module, before, report);
-    return report;
+    ClosedForm closed{.report = narrower->Narrow(width, task_.block)};
+    if (module == Module::kMlp && StepsOf(module).steps > 0) {
+      closed.hidden = fit.InputGram(IndexTensor(closed.report.kept), WideType(task_.block));
+    }
+    return closed;
   }
 
   // Gauss-Newton steps of all matrices of this half of the block.
-  int64_t StepsOf(Module module) const {
-    if (module == Module::kMlp) {
-      const bool narrows = task_.plan.mlp_width < context_.model.intermediate_size;
-      return narrows ? options_.MlpSteps() : 0;
-    }
+  StepCount StepsOf(Module module) const {
+    const bool mlp = module == Module::kMlp;
     // Queries and keys that are not to be compressed stay as they are.
-    return narrows_attention_ && context_.options.modules.qk ? options_.AttentionSteps() : 0;
+    const bool wanted = mlp ? task_.plan.mlp_width < context_.model.intermediate_size
+                            : narrows_attention_ && context_.options.modules.qk;
+    if (!wanted) return {};
+    return options_.StepsFor(module, EquationsPerUnknown(module, task_.block, carried_.tokens),
+                             carried_.sequences);
   }
 
-  // before: the block before this module was narrowed.
-  void MoveWhole(Module module, const Block& before, ModuleReport& report) {
+  // before: the block before this module was narrowed, for its own target.
+  void MoveWhole(Module module, const Block* before, ClosedForm& closed) {
+    const StepCount count = StepsOf(module);
+    if (count.steps == 0) return;
     const bool mlp = module == Module::kMlp;
-    const GaussNewtonOptions steps{.steps = StepsOf(module),
-                                   .iterations = options_.step_iterations,
-                                   .stride = mlp ? options_.mlp_stride : options_.attention_stride};
-    if (steps.steps == 0) return;
+    GaussNewtonOptions steps{.steps = count.steps,
+                             .iterations = count.iterations,
+                             .worthwhile = count.worthwhile,
+                             .writer_fitted = mlp || context_.options.joint_output,
+                             .hidden = std::move(closed.hidden)};
+    if (options_.token_weight == TokenWeight::kNone) steps.inputs = std::move(inputs_read_);
+    inputs_read_ = {};
     Block& block = task_.block;
-    const RefitVisit visit = [&](int64_t stride, const std::function<void(const RefitRows&)>& fn) {
-      size_t index = 0;
-      EveryNth rows_looked_at(stride);
-      streams_.Visit([&](const Tensor& dense, const Tensor& input) {
-        const Tensor& dense_after = dense_after_[index++];
-        // Tokens of an MLP stand alone, attention wants sequences.
-        const int64_t items = mlp ? dense.numel() / dense.size(-1) : dense.size(0);
-        const int64_t first = rows_looked_at.FirstOf(items);
-        if (first == items) return;
-        const auto part = [&](const Tensor& stream) {
-          return (mlp ? stream.flatten(0, -2) : stream).slice(0, first, std::nullopt, stride);
-        };
-        const Tensor start = part(dense), present = part(input);
-        const Tensor after = part(dense_after).to(start.device());
-        const Tensor normed = (mlp ? block.norm2 : block.norm1).Forward(present);
-        RefitRows rows{.inputs = normed};
-        if (options_.target == Target::kResidual) {
-          rows.targets = TargetOf(start, after, present, kF32);
-        } else {
-          rows.targets =
-              mlp ? before.mlp.Forward(normed, nullptr) : before.attention.Forward(normed);
-        }
-        const Tensor weights = TokenWeights(options_.token_weight, start);
-        if (weights.defined()) rows.weights = weights.view(start.sizes().slice(0, start.dim() - 1));
-        fn(rows);
-      });
+    const RefitVisit visit = [&](RowSet set, const std::function<void(const RefitRows&)>& fn) {
+      VisitRows(module, set, before, fn);
     };
     const StepsTaken taken = mlp ? RefitMlp(visit, steps, Where(), block.mlp)
                                  : RefitAttention(visit, steps, Where(), block.attention);
-    if (report.relative_error && taken.squared_error_before > 0) {
-      *report.relative_error *= std::sqrt(taken.squared_error / taken.squared_error_before);
+    if (closed.report.relative_error && taken.squared_error_before > 0) {
+      *closed.report.relative_error *= std::sqrt(taken.squared_error / taken.squared_error_before);
     }
+  }
+
+  // The rows of a set, for the steps: tokens of an MLP stand alone, attention wants sequences.
+  void VisitRows(Module module, RowSet set, const Block* before,
+                 const std::function<void(const RefitRows&)>& fn) const {
+    const bool mlp = module == Module::kMlp;
+    const Block& block = task_.block;
+    RowSplit split(carried_.sequences, mlp ? RowSplit::Items::kTokens : RowSplit::Items::kSequences,
+                   mlp ? options_.mlp_stride : options_.attention_stride);
+    size_t index = 0;
+    streams_.Visit([&](const Tensor& dense, const Tensor& input) {
+      const Tensor& dense_after = dense_after_[index++];
+      const Indices items = split.Next(set, dense.size(0), dense.size(1));
+      if (items.empty()) return;
+      const Tensor chosen = IndexTensor(items);
+      const auto part = [&](const Tensor& stream) {
+        return (mlp ? stream.flatten(0, -2) : stream).index_select(0, chosen.to(stream.device()));
+      };
+      const Tensor start = part(dense), present = part(input);
+      const Tensor normed = (mlp ? block.norm2 : block.norm1).Forward(present);
+      RefitRows rows{.inputs = normed};
+      if (before == nullptr) {
+        rows.targets = TargetOf(start, part(dense_after).to(start.device()), present, kF32);
+      } else {
+        rows.targets =
+            mlp ? before->mlp.Forward(normed, nullptr) : before->attention.Forward(normed);
+      }
+      const Tensor weights = TokenWeights(options_.token_weight, start);
+      if (weights.defined()) rows.weights = weights.view(start.sizes().slice(0, start.dim() - 1));
+      fn(rows);
+    });
   }
 
   // The half of a block that ends with this module's output.
@@ -231,19 +280,22 @@ class FollowedBlock {
         module == Module::kMlp
             ? std::vector<Linear*>{&block.mlp.gate, &block.mlp.up}
             : std::vector<Linear*>{&block.attention.q, &block.attention.k, &block.attention.v};
-    FollowDrift(sums, options_.Drift(), Where(), readers);
+    const TargetFit fit = FollowDrift(sums, options_.Drift(), Where(), readers);
+    inputs_read_ = fit.InputGram({}, WideType(block));
   }
 
   std::string Where() const { return fmt::format("layer {}", context_.layer); }
 
   const CondenseContext& context_;
   const CondenseOptions& options_;
+  const Carried& carried_;
   StreamPair& streams_;
   GramMath math_;
   bool& changed_;
   BlockTask& task_;
   bool narrows_attention_ = false;
   std::vector<Tensor> dense_after_;  // the dense stream at the end of the present half, if made
+  RowGram inputs_read_;              // of what the present half reads, once it followed the drift
 };
 
 // Statistics of the dense model for the fit of a matrix that writes to the stream.
@@ -323,7 +375,11 @@ class Condense final : public ModulePairMethod {
                        [&](BlockTask& task) { CompressFromStatistics(model, task); });
       return;
     }
-    Carried carried{.streams = job.MakeStreams(), .math = job.statistics().gram_math()};
+    const TokenBatches& tokens = job.statistics().tokens();
+    Carried carried{.streams = job.MakeStreams(),
+                    .math = job.statistics().gram_math(),
+                    .tokens = tokens.tokens(),
+                    .sequences = tokens.sequences()};
     BlockLoop loop{.requests = DenseRequests(model)};
     if (options_.head_refit) {
       loop.change_head = [&](Head& head) {
@@ -393,7 +449,7 @@ class Condense final : public ModulePairMethod {
   CondenseOptions options_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 6,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 7,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

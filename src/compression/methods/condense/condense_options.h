@@ -59,6 +59,14 @@ struct TrialOptions {
   bool pools() const { return head_budget == HeadBudget::kPooled; }
 };
 
+// Gauss-Newton steps of a module, and at most how many iterations of conjugate gradients in each;
+// one that lowers the loss by less than the share `worthwhile` is the last.
+struct StepCount {
+  int64_t steps = 0, iterations = 0;
+  double worthwhile = 0;
+};
+inline constexpr double kWorthwhile = 0.005;
+
 struct CondenseOptions {
   TrialOptions trials;
   Inputs inputs = Inputs::kCompressed;
@@ -68,7 +76,7 @@ struct CondenseOptions {
   std::optional<double> drift;
   std::optional<int64_t> attention_steps, mlp_steps;
   int64_t attention_stride = 2, mlp_stride = 1;
-  int64_t step_iterations = 6;
+  std::optional<int64_t> step_iterations;
   bool head_refit = false;
   RoundingMode rounding = RoundingMode::kCarry;
 
@@ -115,18 +123,22 @@ struct CondenseOptions {
     field("mlp", trials.mlp, "which MLP channels stay");
     field("attention_steps", attention_steps,
           "Gauss-Newton steps by which all matrices of a narrowed attention are fitted to the "
-          "target; 1 with compressed inputs unless given, 0: only the output projection is",
+          "target; unless given 1 with compressed inputs, and 0 with fewer equations than "
+          "unknowns; 0: only the output projection is",
           Range::AtLeast(0));
     field("mlp_steps", mlp_steps,
-          "the same of a narrowed MLP; 2 with compressed inputs unless given, 0: only the down "
-          "projection is",
+          "the same of a narrowed MLP; unless given 2 with compressed inputs, and 0 with fewer "
+          "equations than unknowns; 0: only the down projection is",
           Range::AtLeast(0));
     field("attention_stride", attention_stride,
           "every n-th sequence is looked at for the curvature of attention", Range::AtLeast(1));
     field("mlp_stride", mlp_stride, "every n-th token is looked at for the curvature of an MLP",
           Range::AtLeast(1));
-    field("step_iterations", step_iterations, "of conjugate gradients in a Gauss-Newton step",
-          Range::AtLeast(1));
+    field(
+        "step_iterations", step_iterations,
+        "of conjugate gradients in a Gauss-Newton step; unless given 2, and from 20 equations per "
+        "unknown on 6 for an MLP and 3 for attention",
+        Range::AtLeast(1));
     field("head_refit", head_refit,
           "refit the output head to the compressed model (not where it is tied to the embedding)");
     field("rounding", rounding, "how widths are rounded");
@@ -146,8 +158,17 @@ struct CondenseOptions {
   }
 
   bool follows() const { return inputs == Inputs::kCompressed; }
-  int64_t AttentionSteps() const { return attention_steps.value_or(follows() ? 1 : 0); }
-  int64_t MlpSteps() const { return mlp_steps.value_or(follows() ? 2 : 0); }
+  // With fewer equations than unknowns a step fits the data and not the module, and a single
+  // sequence leaves none to decide by: there are no steps then. The rest is decided by sequences
+  // that are held out, how many iterations a step takes too.
+  StepCount StepsFor(Module module, double equations_per_unknown, int64_t sequences) const {
+    if (!follows() || sequences < 2) return {};
+    const bool mlp = module == Module::kMlp;
+    const int64_t steps = equations_per_unknown < 1 ? 0 : mlp ? 2 : 1;
+    return {.steps = (mlp ? mlp_steps : attention_steps).value_or(steps),
+            .iterations = step_iterations.value_or(mlp ? 6 : 3),
+            .worthwhile = step_iterations ? 0 : kWorthwhile};
+  }
   double Drift() const { return drift.value_or(follows() ? 0.5 : 0); }
 };
 

@@ -22,6 +22,8 @@ command -v debootstrap >/dev/null || fail "debootstrap is not on the PATH" "inst
 
 PACKAGES=build/packages
 SYSTEM=
+CERTIFICATES=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
+SYSTEM_CERTIFICATES=/etc/ssl/certificates-of-host.crt
 remove_system() {
   [ -n "$SYSTEM" ] || return 0
   umount "$SYSTEM/proc" 2>/dev/null || true
@@ -45,12 +47,15 @@ make_system() {
     /etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "$file" ] || { mkdir -p "$SYSTEM$(dirname "$file")" && cp -rL "$file" "$SYSTEM$(dirname "$file")/"; }
   done
+  # The package ca-certificates, which is installed later, writes a bundle of its own.
+  [ ! -e "$CERTIFICATES" ] || cp -L "$CERTIFICATES" "$SYSTEM$SYSTEM_CERTIFICATES"
   mount -t proc proc "$SYSTEM/proc"
   cp "$PACKAGES/$2" "$SYSTEM/root/"
 }
 
 in_system() {
   env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    PIP_CERT="$SYSTEM_CERTIFICATES" \
     ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} ${HTTPS_PROXY:+HTTPS_PROXY="$HTTPS_PROXY"} \
     ${https_proxy:+https_proxy="$https_proxy"} ${HTTP_PROXY:+HTTP_PROXY="$HTTP_PROXY"} ${http_proxy:+http_proxy="$http_proxy"} \
     chroot "$SYSTEM" sh -ec "$1"

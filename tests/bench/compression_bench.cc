@@ -3,25 +3,33 @@
 #include "calibration/statistics.h"
 #include "compression/solvers/query_key.h"
 #include "compression/solvers/value_output.h"
+#include "tensor/gram_sum.h"
 
 namespace condense {
 namespace {
 
-// Of 4096 activations. Arguments: width, rows. Operations of half the matrix: it is symmetric.
-void GramOfRows(benchmark::State& state) {
+// Arguments: width, rows. Operations of half the matrix: it is symmetric.
+void GramOfRows(benchmark::State& state, GramMath math) {
   const InferenceScope inference;
   const int64_t width = state.range(0), rows = state.range(1);
   const Tensor x = at::randn({rows, width}, kF32);
-  const auto accumulator = MakeAccumulator(StatKind::kGram, {});
+  GramSum sum(math);
   const double flops = static_cast<double>(rows) * static_cast<double>(width * (width + 1));
-  RunAgainstPeak(state, kF64, flops, [&] { accumulator->Add(x.to(kF64)); });
+  const bool wide = math == GramMath::kFloat64;
+  const Work work{wide ? kF64 : kF32, flops, wide ? 0.75 : 0.60};
+  RunAgainstPeak(state, work, [&] { sum.Add(x); });
   state.SetItemsProcessed(state.iterations() * rows);
 }
-BENCHMARK(GramOfRows)
-    ->Name("Gram")
-    ->ArgsProduct({{192, 512, 2048}, {1024, 4096}})
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
+void WidthsAndRows(benchmark::internal::Benchmark* benchmark) {
+  benchmark->Args({512, 4096})->Args({1536, 4096})->Args({11008, 4096});
+  benchmark->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+BENCHMARK_CAPTURE(GramOfRows, float32, GramMath::kFloat32)
+    ->Name("Gram in float32 tiles")
+    ->Apply(WidthsAndRows);
+BENCHMARK_CAPTURE(GramOfRows, float64, GramMath::kFloat64)
+    ->Name("Gram in float64")
+    ->Apply(WidthsAndRows);
 
 Tensor RandomGram(int64_t width) {
   const Tensor x = at::randn({2 * width, width}, kF64);

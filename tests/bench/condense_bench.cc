@@ -58,7 +58,7 @@ void Pass(benchmark::State& state) {
   const Tensor input = at::randn({kSequences, kTokens, setting.config.hidden_size}, kF32);
   const double d = setting.width();
   const double flops = 2 * setting.rows() * (4 * d * d + 3 * d * setting.channels() + d * kTokens);
-  RunAgainstPeak(state, kF32, flops,
+  RunAgainstPeak(state, {kF32, flops, 0.75},
                  [&] { benchmark::DoNotOptimize(setting.block.Forward(input)); });
   state.SetItemsProcessed(state.iterations() * kSequences * kTokens);
 }
@@ -73,7 +73,7 @@ void Sums(benchmark::State& state) {
                t = at::randn({n, setting.config.hidden_size}, kF32);
   const auto m = static_cast<double>(inputs);
   TargetSums sums;
-  RunAgainstPeak(state, kF64, setting.rows() * (m * (m + 1) + 2 * m * setting.width()),
+  RunAgainstPeak(state, {kF32, setting.rows() * (m * (m + 1) + 2 * m * setting.width()), 0.60},
                  [&] { sums.Add(y, t.to(kF64), {}); });
   state.SetItemsProcessed(state.iterations() * n);
 }
@@ -99,7 +99,7 @@ void Metric(benchmark::State& state) {
   const double pairs = static_cast<double>(setting.config.head_dim) / 2;
   const double flops = static_cast<double>(heads.size()) * setting.rows() /
                        static_cast<double>(stride) * (kTokens / 2.0) * 2 * 4 * pairs * pairs / 2;
-  RunAgainstPeak(state, kF32, flops, [&] {
+  RunAgainstPeak(state, {kF32, flops, 0.40}, [&] {
     const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, heads, stride);
     sums->Add(q, k, setting.block.attention.scale);
     benchmark::DoNotOptimize(sums->Finish());
@@ -123,7 +123,7 @@ void QueryKey(benchmark::State& state) {
   const double flops =
       heads * (Cube(w) + 2 * Cube(w) + Cube(kept) / 3 + 2 * w * kept * setting.width());
   const auto width = static_cast<int64_t>(kept / 2) * 2;
-  RunAgainstPeak(state, kF64, flops, [&] {
+  RunAgainstPeak(state, {kF64, flops}, [&] {
     Block block = setting.block;
     benchmark::DoNotOptimize(MakeQueryKeyNarrower(setting.context, statistics, block)
                                  ->Narrow(setting.config.num_kv_heads * width, block));
@@ -145,7 +145,7 @@ void ValueOutput(benchmark::State& state) {
   const double groups = static_cast<double>(setting.options.sweeps) * heads / 8;
   const double flops = Cube(d) + 2 * Cube(d) + groups * (Cube(kept) + 2 * kept * kept * 8 * w) +
                        Cube(kept) / 3 + 2 * kept * kept * d;
-  RunAgainstPeak(state, kF64, flops, [&] {
+  RunAgainstPeak(state, {kF64, flops}, [&] {
     Block block = setting.block;
     benchmark::DoNotOptimize(MakeValueOutputNarrower(setting.context, fit, {}, block)
                                  ->Narrow(setting.config.num_kv_heads * width, block));
@@ -168,7 +168,7 @@ void MlpOf(benchmark::State& state) {
   const double updates = Cube(m) - Cube(kept);
   const double flops = Cube(m) + m * m * d + updates + Cube(kept) / 3 + 4 * kept * kept * d;
   const auto width = static_cast<int64_t>(kept);
-  RunAgainstPeak(state, kF64, flops, [&] {
+  RunAgainstPeak(state, {kF64, flops}, [&] {
     Block block = setting.block;
     benchmark::DoNotOptimize(
         MakeMlpNarrower(setting.context, fit, block, width)->Narrow(width, block));
@@ -201,7 +201,7 @@ void WholeMlp(benchmark::State& state) {
   // Operations in float64 count twice.
   const double flops = passes * 2 * setting.rows() * d * k + setting.rows() * (k * k + d * d) +
                        2 * (Cube(k) / 3 + 2 * inputs);
-  RunAgainstPeak(state, kF32, flops, [&] {
+  RunAgainstPeak(state, {kF32, flops, 0.65}, [&] {
     Mlp mlp = narrow;
     benchmark::DoNotOptimize(RefitMlp(visit, options, "bench", mlp));
   });
@@ -243,7 +243,7 @@ void WholeAttention(benchmark::State& state) {
   // Operations in float64 count twice.
   const double flops = products + mixing + setting.rows() * (d * d + v * v) +
                        2 * ((Cube(d) + Cube(v)) / 3 + 2 * inputs);
-  RunAgainstPeak(state, kF32, flops, [&] {
+  RunAgainstPeak(state, {kF32, flops, 0.65}, [&] {
     Attention attention = narrow;
     benchmark::DoNotOptimize(RefitAttention(visit, options, "bench", attention));
   });

@@ -79,7 +79,7 @@ void Scoring(benchmark::State& state) {
   for (const EncodedRequest& request : requests) {
     naive += static_cast<int64_t>(request.Input().size());
   }
-  RunAgainstPeak(state, kF32, work.flops,
+  RunAgainstPeak(state, {kF32, work.flops},
                  [&] { benchmark::DoNotOptimize(ScoreRequests(Mini(), requests, options)); });
   state.SetItemsProcessed(state.iterations() * kDocuments);  // documents per second
   state.counters["ids"] = work.ids;

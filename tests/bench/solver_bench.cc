@@ -55,7 +55,7 @@ void Register(benchmark::internal::Benchmark* benchmark) {
 void Leverage(benchmark::State& state) {
   const InferenceScope inference;
   const Mlp mlp(state);
-  RunAgainstPeak(state, kF64, 2 * Cube(mlp.m) / 3,
+  RunAgainstPeak(state, {kF64, 2 * Cube(mlp.m) / 3, 0.60},
                  [&] { benchmark::DoNotOptimize(RidgeInverseDiagonal(mlp.c, 1).values); });
 }
 BENCHMARK(Leverage)->Name("Solve/leverage")->Apply(Register);
@@ -66,7 +66,7 @@ void DeltaRefit(benchmark::State& state) {
   const double flops =
       Cube(mlp.k) / 3 + 2 * mlp.k * mlp.k * mlp.d + 2 * mlp.k * (mlp.m - mlp.k) * mlp.d;
   const Indices kept = mlp.First(mlp.kept);
-  RunAgainstPeak(state, kF64, flops,
+  RunAgainstPeak(state, {kF64, flops, 0.60},
                  [&] { benchmark::DoNotOptimize(RefitDelta(mlp.c, mlp.w, kept, 0).weight); });
 }
 BENCHMARK(DeltaRefit)->Name("Solve/delta refit")->Apply(Register);
@@ -76,7 +76,7 @@ void Eliminate(benchmark::State& state) {
   const InferenceScope inference;
   const Mlp mlp(state);
   const double flops = Cube(mlp.m) + mlp.m * mlp.m * mlp.d + Cube(mlp.m) - Cube(mlp.k);
-  RunAgainstPeak(state, kF64, flops, [&] {
+  RunAgainstPeak(state, {kF64, flops, 0.55}, [&] {
     benchmark::DoNotOptimize(
         EliminateBackward(mlp.c, mlp.w, mlp.channels - mlp.kept, {.relative_damping = kRidge})
             .order.data());
@@ -92,7 +92,7 @@ void Trials(benchmark::State& state) {
   const std::vector<double> removed{0.2, 0.4, 0.6, 0.875};
   double flops = 2 * Cube(mlp.m) + mlp.m * mlp.m * mlp.d;
   for (const double part : removed) flops += 4 * mlp.m * mlp.m * (1 - part) * (1 - part) * mlp.d;
-  RunAgainstPeak(state, kF64, flops, [&] {
+  RunAgainstPeak(state, {kF64, flops, 0.50}, [&] {
     const auto count = static_cast<int64_t>(removed.back() * mlp.m);
     Indices order = EliminateBackward(mlp.c, mlp.w, count, {.relative_damping = kRidge}).order;
     for (const double part : removed) {
@@ -117,7 +117,7 @@ void Values(benchmark::State& state) {
   const auto kept = static_cast<double>(heads * width), columns = together * static_cast<double>(h);
   const double flops =
       groups * (Cube(kept) + 2 * kept * kept * columns) + 2 * Cube(static_cast<double>(d));
-  RunAgainstPeak(state, kF64, flops, [&] {
+  RunAgainstPeak(state, {kF64, flops, 0.50}, [&] {
     const ReducedRank ranks(r, w, std::vector<int64_t>(static_cast<size_t>(heads), 1), {});
     benchmark::DoNotOptimize(
         ranks.Fit(std::vector<int64_t>(static_cast<size_t>(heads), width)).output);

@@ -64,12 +64,13 @@ SpecialMode SpecialOf(const Arguments& arguments, SpecialMode otherwise) {
 // Stands for the tokenizer of a folder where none is needed.
 class NoTokenizer final : public Tokenizer {
  public:
+  explicit NoTokenizer(int64_t size) : size_(size) {}
   std::vector<TokenId> Encode(std::string_view, SpecialTokens) const override { return Refuse(); }
   std::string Decode(std::span<const TokenId>, DecodeOptions) const override {
     Refuse();
     return "";
   }
-  int64_t size() const override { return 0; }  // which does not bound ids: the model does
+  int64_t size() const override { return size_; }  // ids of the model
   std::optional<TokenId> bos() const override { return std::nullopt; }
   std::optional<TokenId> eos() const override { return std::nullopt; }
   const std::string& digest() const override { return digest_; }
@@ -79,6 +80,7 @@ class NoTokenizer final : public Tokenizer {
     CONDENSE_CHECK(false, "ids need no tokenizer");
     return {};
   }
+  int64_t size_;
   std::string digest_;
 };
 
@@ -90,7 +92,10 @@ bool HasBareIds(const Arguments& arguments) {
 
 std::unique_ptr<Tokenizer> TokenizerFor(const Arguments& arguments,
                                         const std::filesystem::path& folder) {
-  if (HasBareIds(arguments)) return std::make_unique<NoTokenizer>();
+  if (HasBareIds(arguments)) {
+    const StoredModel model(folder, LoadOptions{}, Residence::kStreamed);
+    return std::make_unique<NoTokenizer>(model.config().vocab_size);
+  }
   return LoadTokenizer(folder);
 }
 

@@ -212,7 +212,11 @@ void AddToUpper(Tensor a, const Tensor& x, const Tensor& y, double alpha, double
     const Tensor own = x.narrow(0, first, width);
     Tensor corner = a.narrow(0, first, width).narrow(1, first, width);
     const Tensor change = at::mm(own, y.narrow(0, first, width).t()).triu();
-    if (beta != 1) corner.copy_(corner.tril(-1) + beta * corner.triu());
+    if (beta == 0) {
+      corner.tril_(-1);  // what was there may be anything, and zero times infinity is not a number
+    } else if (beta != 1) {
+      corner.copy_(corner.tril(-1) + beta * corner.triu());
+    }
     corner.add_(change, alpha);
     if (rest > 0) {
       Tensor panel = a.narrow(0, first, width).narrow(1, below, rest);

@@ -337,30 +337,70 @@ TEST_P(GaussNewtonRefit, TakesAGramMatrixThatIsKnownInPlaceOfItsOwn) {
   ExpectSame(own, known);
 }
 
-TEST_P(GaussNewtonRefit, NeedsNoGradientOfAWriterThatIsFitted) {
-  const Maps readers = Start();
-  // The writer, with a column for its bias, by least squares from derivatives: the module is linear
-  // in it.
-  RefitRows rows = Beyond();
-  Maps fitted = readers;
-  Linear& writer = fitted.back();
+// What the writer reads at all rows, [n, k]: the module is linear in it.
+Tensor ReadByWriter(const Shape& shape, const Maps& maps, const Tensor& inputs) {
   std::vector<Tensor> columns;
-  for (int64_t c = 0; c < writer.weight.size(1); ++c) {
-    Maps unit = readers;
-    unit.back().weight = at::zeros_like(writer.weight);
-    unit.back().weight.select(1, c).select(0, 0).fill_(1);
-    if (writer.bias.defined()) unit.back().bias = at::zeros_like(writer.bias);
-    columns.push_back(GetParam().forward(unit, rows.inputs).flatten(0, -2).select(1, 0));
+  for (int64_t c = 0; c < maps.back().weight.size(1); ++c) {
+    Maps unit = maps;
+    unit.back().weight = at::zeros_like(maps.back().weight);
+    unit.back().weight[0][c] = 1;
+    if (unit.back().bias.defined()) unit.back().bias = at::zeros_like(unit.back().bias);
+    columns.push_back(shape.forward(unit, inputs).flatten(0, -2).select(1, 0));
   }
-  if (writer.bias.defined()) columns.push_back(at::ones_like(columns[0]));
-  const Tensor solved = LeastSquares(at::stack(columns, 1), rows.targets.flatten(0, -2));
-  writer.weight = solved.narrow(0, 0, writer.weight.size(1)).t().contiguous();
-  if (writer.bias.defined()) writer.bias = solved[-1].clone();
+  return at::stack(columns, 1);
+}
+// The writer behind what it reads by least squares, with a ridge towards `old`, and its bias.
+Linear FittedWriter(const Tensor& read, const Tensor& targets, double ridge, const Linear& old) {
+  const bool biased = old.bias.defined();
+  const Tensor mean = read.mean(0), mean_t = targets.mean(0), root = at::eye(read.size(1), kF64);
+  const Tensor y = biased ? read - mean : read, t = biased ? targets - mean_t : targets;
+  const Tensor w = LeastSquares(at::cat({y, std::sqrt(ridge) * root}),
+                                at::cat({t, std::sqrt(ridge) * old.weight.t()}));
+  Linear fitted{.weight = w.t().contiguous()};
+  if (biased) fitted.bias = mean_t - at::matmul(mean, w);
+  return fitted;
+}
 
-  Maps pulled = fitted, told = fitted;
+TEST_P(GaussNewtonRefit, NeedsNoGradientOfAWriterThatIsFitted) {
+  const RefitRows rows = Beyond();
+  Maps pulled = Start();
+  const Tensor read = ReadByWriter(GetParam(), pulled, rows.inputs);
+  pulled.back() = FittedWriter(read, rows.targets.flatten(0, -2), 0, pulled.back());
+  Maps told = pulled;
   EXPECT_EQ(Refitted(rows, {}, pulled).steps, 2);
   Refitted(rows, {.writer_fitted = true}, told);
   ExpectSame(pulled, told);
+}
+
+// The loss that the steps have to lower is that of the closed form without the rows that are held
+// out, and in the end the module is no worse on them than the closed form that has seen them.
+TEST_P(GaussNewtonRefit, AFittedWriterForgetsRowsThatAreHeldOut) {
+  const RefitRows rows = Beyond();
+  const int64_t items = rows.inputs.size(0), held_out = items / 4;
+  const auto part = [&](int64_t begin, int64_t count) {
+    return RefitRows{.inputs = rows.inputs.narrow(0, begin, count),
+                     .targets = rows.targets.narrow(0, begin, count)};
+  };
+  const RefitRows seen = part(0, items - held_out), decide = part(items - held_out, held_out);
+  Maps maps = Start();
+  const Linear old = maps.back();
+  const Tensor all = ReadByWriter(GetParam(), maps, rows.inputs),
+               some = ReadByWriter(GetParam(), maps, seen.inputs);
+  const Tensor centred = old.bias.defined() ? some - some.mean(0) : some;
+  const double ridge = 1e-4 * centred.square().sum(0).mean().item<double>();
+  maps.back() = FittedWriter(all, rows.targets.flatten(0, -2), ridge, old);
+  Maps without = maps;
+  without.back() = FittedWriter(some, seen.targets.flatten(0, -2), ridge, old);
+
+  const double start = Loss(maps, decide), fair = Loss(without, decide);
+  EXPECT_GT(fair, start);
+  const RowGram hidden{
+      .sum = GramOf(all), .mean = all.mean(0), .rows = static_cast<double>(all.size(0))};
+  const StepsTaken taken =
+      Refitted(rows, {.writer_fitted = true, .hidden = hidden}, maps, {.held_out = held_out});
+  EXPECT_NEAR(taken.squared_error_before, fair, 1e-8 * fair);
+  EXPECT_LE(taken.squared_error, taken.squared_error_before);
+  EXPECT_LE(Loss(maps, decide), start * (1 + 1e-12));
 }
 
 TEST_P(GaussNewtonRefit, InFloat32ReachesTheLossOfFloat64) {

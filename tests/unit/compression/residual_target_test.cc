@@ -77,6 +77,23 @@ TEST(ResidualTarget, FitsBehindASubspace) {
   EXPECT_LT(MaxDifference(fitted.weight, expected), 1e-9);
 }
 
+TEST(ResidualTarget, GivesTheGramMatrixOfItsInputsWhetherCentredOrNot) {
+  const Case rows;
+  const Tensor kept = at::tensor({1, 4, 8}, at::dtype(kI64));
+  for (const bool intercept : {false, true}) {
+    const TargetFit fit = FitOf(rows.y, rows.t, intercept);
+    for (const Tensor& some : {Tensor(), kept}) {
+      const Tensor y = some.defined() ? rows.y.index_select(1, some) : rows.y, gram = GramOf(y);
+      const RowGram made = fit.InputGram(some, kF64);
+      EXPECT_LT(MaxDifference(made.sum, gram), 1e-10 * gram.abs().max().item<double>());
+      EXPECT_EQ(made.rows, kTokens);
+      EXPECT_EQ(made.mean.defined(), intercept);
+      if (!intercept) continue;
+      EXPECT_LT(MaxDifference(made.mean, y.mean(0)), 1e-10);
+    }
+  }
+}
+
 TEST(ResidualTarget, SumsBatchesAsOne) {
   const Case rows;
   const TargetFit whole = FitOf(rows.y, rows.t, true);

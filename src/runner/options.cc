@@ -27,9 +27,9 @@ const std::vector<Option>& CommonOptions() {
 Option ModelOption() {
   return TextOption(
       "model", "DIR",
-      "folder of the model, a name of `runner list models`, or a hub id ORG/NAME that was "
-      "downloaded",
-      {.folders = true, .listed = {"models"}});
+      "folder or GGUF file of the model, a name of `runner list models`, or a hub id ORG/NAME that "
+      "was downloaded",
+      {.files = true, .folders = true, .listed = {"models"}});
 }
 
 Option ExperimentOption() {

@@ -73,8 +73,7 @@ std::vector<Part> OpenAll(const fs::path& path) {
     }
     return parts;
   }
-  for (int64_t number = 1; number <= name->count; ++number) {
-    const fs::path file = path.parent_path() / name->File(number);
+  for (const fs::path& file : GgufParts(path)) {
     if (!fs::exists(file)) {
       throw MakeError<DataError>("{}: is one of {} files, of which {} is missing", path.string(),
                                  name->count, file.filename().string());
@@ -112,6 +111,16 @@ void RequireTogether(const std::vector<Part>& parts) {
 }
 
 }  // namespace
+
+std::vector<fs::path> GgufParts(const fs::path& path) {
+  const auto name = ParseSplitName(path);
+  if (!name) return {path};
+  std::vector<fs::path> parts;
+  for (int64_t number = 1; number <= name->count; ++number) {
+    parts.push_back(path.parent_path() / name->File(number));
+  }
+  return parts;
+}
 
 struct GgufFile::State {
   struct Entry {

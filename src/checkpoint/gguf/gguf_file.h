@@ -16,6 +16,9 @@
 
 namespace condense {
 
+// The file alone, or by the rule of names all files of a split one, in order. Opens none.
+std::vector<std::filesystem::path> GgufParts(const std::filesystem::path& path);
+
 class GgufFile {
  public:
   // Opens the file and, if it is one of several, all others. Validates every header against its

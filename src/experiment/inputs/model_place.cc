@@ -113,8 +113,9 @@ namespace {
         folder.string());
   }
   const auto foreign = ForeignFolder(folder);
-  throw MakeError<DataError>("{}: not a model folder, because it has no config.json{}",
-                             folder.string(), foreign ? "; " + *foreign : "");
+  throw MakeError<DataError>(
+      "{}: not a model folder, because it has no config.json and no GGUF file{}", folder.string(),
+      foreign ? "; " + *foreign : "");
 }
 
 // Of a hub id: its folder. ConfigError that says where it was looked for.
@@ -136,9 +137,7 @@ fs::path RequireHubModel(const std::string& id, const std::vector<fs::path>& roo
 fs::path RequireModelFolder(const std::string& folder_or_name, const std::vector<fs::path>& roots) {
   if (const auto folder = StoredModelAt(folder_or_name)) return *folder;
   if (EndsWith(folder_or_name, ".gguf")) {
-    throw MakeError<ConfigError>(
-        "--model {}: a GGUF file; make a model folder of it first: runner import {} --out DIR",
-        folder_or_name, folder_or_name);
+    throw MakeError<ConfigError>("--model {}: no such file", folder_or_name);
   }
   const std::vector<std::string> known = ListConfigs("models");
   if (std::find(known.begin(), known.end(), folder_or_name) != known.end()) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "experiment/inputs/model_tokenizer.h"
 #include "experiment/run/workbench.h"
 #include "experiment/spec/spec.h"
 
@@ -27,7 +28,7 @@ std::string Provenance(const FolderCompression& wanted, const CalibrationSet& se
 CompressedFolder CompressFolder(const FolderCompression& wanted) {
   CalibrationSet set =
       wanted.calibration
-          ? LoadCalibration(*wanted.calibration, *LoadTokenizer(wanted.model), wanted.data)
+          ? LoadCalibration(*wanted.calibration, *LoadModelTokenizer(wanted.model), wanted.data)
           : NoCalibration();
   const InferenceScope inference;
   const StoredModel model(wanted.model, wanted.load);

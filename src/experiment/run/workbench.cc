@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "experiment/inputs/model_tokenizer.h"
 #include "model/parameters.h"
 
 namespace condense {
@@ -51,7 +52,7 @@ StoredModel& Workbench::Model(size_t model) {
 
 const Tokenizer& Workbench::TokenizerOf(size_t model) {
   Held& held = Hold(model);
-  if (held.tokenizer == nullptr) held.tokenizer = LoadTokenizer(Folder(model));
+  if (held.tokenizer == nullptr) held.tokenizer = LoadModelTokenizer(Folder(model));
   return *held.tokenizer;
 }
 
@@ -136,7 +137,7 @@ void Workbench::Check(size_t model) {
       throw MakeError<ConfigError>("{}: {}: {}", evaluator.where.Text(), place.name, objection);
     }
   }
-  LoadTokenizer(stored.tokenizer());
+  LoadModelTokenizer(stored.tokenizer());
 }
 
 }  // namespace condense

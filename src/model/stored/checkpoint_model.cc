@@ -7,18 +7,19 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "checkpoint/json.h"
 #include "model/stored/block_tensors.h"
 #include "model/stored/check.h"
 #include "model/stored/compressed_config.h"
 #include "model/stored/family.h"
 #include "model/stored/foreign.h"
+#include "model/stored/stored_files.h"
+#include "model/stored/stored_weights.h"
 #include "model/stored/tensor_names.h"
 
 namespace condense {
 struct CheckpointModel::State {
-  Checkpoint checkpoint;
-  nlohmann::json json;
+  std::filesystem::path place;
+  OpenedModel opened;
   ModelConfig config;
   const WeightNames* names = nullptr;
   TensorNames stored;
@@ -32,19 +33,19 @@ struct CheckpointModel::State {
                            role_name);
   }
 
-  bool Has(const std::string& name) const { return checkpoint.Has(stored.Stored(name)); }
+  bool Has(const std::string& name) const { return opened.weights->Has(stored.Stored(name)); }
   const TensorInfo& Info(const std::string& name) const {
-    return checkpoint.Info(stored.Stored(name));
+    return opened.weights->Info(stored.Stored(name));
   }
 
   Tensor Load(const std::string& name, at::IntArrayRef shape) const {
     const std::string& stored_name = stored.Stored(name);
-    const Tensor in_file = checkpoint.Get(stored_name, shape);
+    const Tensor in_file = opened.weights->Get(stored_name, shape);
     const Tensor loaded = in_file.is_floating_point() ? in_file.to(options.device, options.dtype)
                                                       : in_file.to(options.device);
     RequireFiniteWeights(loaded, stored_name, Info(name).file.string());
     // A tensor that needed no conversion still points into the map; the pages must stay then.
-    if (loaded.data_ptr() != in_file.data_ptr()) checkpoint.Release(stored_name);
+    if (loaded.data_ptr() != in_file.data_ptr()) opened.weights->Release(stored_name);
     return loaded;
   }
 
@@ -62,7 +63,7 @@ struct CheckpointModel::State {
 
   // "; the weights are quantized ...", or `otherwise` for weights of no known kind.
   std::string Because(const std::string& otherwise) const {
-    const auto foreign = ForeignWeights(json, checkpoint.Names());
+    const auto foreign = ForeignWeights(opened.config, opened.weights->Names());
     return foreign ? "; " + *foreign : otherwise;
   }
 
@@ -78,7 +79,7 @@ struct CheckpointModel::State {
   // Checks every name and shape; reads headers only.
   void Validate() const {
     std::set<std::string> used;
-    const std::string config_file = (checkpoint.folder() / "config.json").string();
+    const std::string& config_file = opened.config_file;
     const auto require = [&](const std::string& name, const std::vector<int64_t>& shape,
                              bool holds_indices = false) {
       if (!Has(name)) RefuseMissing(config_file, name);
@@ -124,8 +125,7 @@ struct CheckpointModel::State {
     throw MakeError<DataError>(
         "{}: tensor '{}' is not '{}', but {} says tie_word_embeddings: true; set it to false, or "
         "remove the tensor",
-        Info(name).file.string(), name, TokenName(),
-        (checkpoint.folder() / "config.json").string());
+        Info(name).file.string(), name, TokenName(), opened.config_file);
   }
 
   void RefuseUnused(const std::set<std::string>& used) const {
@@ -140,7 +140,7 @@ struct CheckpointModel::State {
     if (unused.empty()) return;
     const std::string message =
         fmt::format("{}: {} tensor(s) that the configuration does not account for, such as '{}'",
-                    checkpoint.folder().string(), unused.size(), stored.Stored(unused.front()));
+                    place.string(), unused.size(), stored.Stored(unused.front()));
     // In a file that this program wrote, such a tensor means that config and weights disagree.
     if (!config.IsDense()) throw DataError(message);
     throw DataError(
@@ -151,38 +151,15 @@ struct CheckpointModel::State {
 CheckpointModel::CheckpointModel(std::unique_ptr<State> state) : state_(std::move(state)) {}
 CheckpointModel::~CheckpointModel() = default;
 
-namespace {
-
-// Some quantized weights cannot even be opened.
-Checkpoint OpenWeights(const std::filesystem::path& folder, const nlohmann::json& config) {
-  try {
-    return Checkpoint::Open(folder);
-  } catch (const DataError& error) {
-    const auto foreign = ForeignWeights(config, {});
-    if (!foreign) throw;
-    throw MakeError<DataError>("{}; {}", error.what(), *foreign);
-  }
-}
-
-}  // namespace
-
 std::unique_ptr<CheckpointModel> CheckpointModel::Open(const std::filesystem::path& folder,
                                                        const LoadOptions& options) {
-  const auto config_path = folder / "config.json";
-  if (!std::filesystem::exists(config_path)) {
-    throw MakeError<DataError>(
-        "{}: no config.json there; {}", folder.string(),
-        ForeignFolder(folder).value_or(
-            "expected a model folder with config.json, weights (model.safetensors, its sharded "
-            "form, or pytorch_model.bin) and a tokenizer"));
-  }
-  auto json = ReadJson(config_path);
-  const ModelFamily& family = FamilyOf(json, config_path.string());
-  ModelConfig config = DescribedModel(family, json, config_path.string());
-  Checkpoint checkpoint = OpenWeights(folder, json);
-  TensorNames stored(checkpoint.Names(), family.Names(), config.tied_head, folder.string());
-  auto state = std::unique_ptr<State>(new State{.checkpoint = std::move(checkpoint),
-                                                .json = std::move(json),
+  const auto gguf = GgufFileOf(folder);
+  OpenedModel opened = gguf ? OpenGguf(*gguf) : OpenFolder(folder);
+  const ModelFamily& family = FamilyOf(opened.config, opened.config_file);
+  ModelConfig config = DescribedModel(family, opened.config, opened.config_file);
+  TensorNames stored(opened.weights->Names(), family.Names(), config.tied_head, folder.string());
+  auto state = std::unique_ptr<State>(new State{.place = folder,
+                                                .opened = std::move(opened),
                                                 .config = std::move(config),
                                                 .names = &family.Names(),
                                                 .stored = std::move(stored),
@@ -196,10 +173,10 @@ std::unique_ptr<CheckpointModel> CheckpointModel::Open(const std::filesystem::pa
 const ModelConfig& CheckpointModel::config() const { return state_->config; }
 DType CheckpointModel::dtype() const { return state_->options.dtype; }
 Device CheckpointModel::device() const { return state_->options.device; }
-const std::string& CheckpointModel::digest() const { return state_->checkpoint.Digest(); }
-const std::filesystem::path& CheckpointModel::folder() const { return state_->checkpoint.folder(); }
-const nlohmann::json& CheckpointModel::json() const { return state_->json; }
-uint64_t CheckpointModel::FileBytes() const { return state_->checkpoint.FileBytes(); }
+const std::string& CheckpointModel::digest() const { return state_->opened.weights->Digest(); }
+const std::filesystem::path& CheckpointModel::folder() const { return state_->place; }
+const nlohmann::json& CheckpointModel::json() const { return state_->opened.config; }
+uint64_t CheckpointModel::FileBytes() const { return state_->opened.weights->FileBytes(); }
 
 std::string CheckpointModel::StoredDType() const {
   return DTypeName(state_->Info(state_->TokenName()).dtype);
@@ -231,7 +208,7 @@ Block CheckpointModel::LoadBlock(int64_t position) const {
     const int64_t limit = state_->config.head_dim / 2;
     if ((pairs < 0).logical_or(pairs >= limit).any().item<bool>()) {
       throw MakeError<DataError>("{}: tensor '{}' names a rotary pair outside 0..{}",
-                                 state_->checkpoint.folder().string(),
+                                 state_->place.string(),
                                  state_->Name(position, "attention.rope_pairs"), limit - 1);
     }
   }

@@ -8,6 +8,7 @@
 #include "model/stored/block_tensors.h"
 #include "model/stored/compressed_config.h"
 #include "model/stored/family.h"
+#include "model/stored/gguf/gguf_model.h"
 #include "model/stored/stored_files.h"
 
 namespace condense {
@@ -40,6 +41,15 @@ std::filesystem::path SafeDestination(const CheckpointModel& dense, std::filesys
   return folder;
 }
 
+// The tokenizer of a model in a GGUF file.
+std::map<std::string, std::string> MadeFiles(const CheckpointModel& dense) {
+  const auto gguf = GgufFileOf(dense.folder());
+  if (!gguf) return {};
+  auto files = TokenizerFilesOfGguf(*gguf);
+  files.erase("config.json");
+  return files;
+}
+
 }  // namespace
 
 struct CheckpointSink::State {
@@ -49,6 +59,7 @@ struct CheckpointSink::State {
   const WeightNames* names;
   std::string prefix;
   std::vector<std::filesystem::path> tokenizer_files;
+  std::map<std::string, std::string> made_files;  // of the tokenizer, where no file has them
   std::vector<LayerConfig> shapes;
   Tensor token_embedding;  // kept until the head tells whether it is tied
   bool tied = false;
@@ -70,6 +81,7 @@ CheckpointSink::CheckpointSink(const CheckpointModel& dense, std::filesystem::pa
                        .names = &FamilyNamed(dense.config().family).Names(),
                        .prefix = {},
                        .tokenizer_files = TokenizerFiles(dense.folder()),
+                       .made_files = MadeFiles(dense),
                        .shapes = {},
                        .token_embedding = {}}) {
   state_->prefix = state_->names->prefixes.front();
@@ -120,6 +132,7 @@ void CheckpointSink::Finish(const ModelConfig& config) {
   state_->writer.AddFile("config.json", state_->json.dump(2) + "\n");
   state_->writer.AddFile(kProvenanceFile, state_->options.provenance_json + "\n");
   for (const auto& file : state_->tokenizer_files) state_->writer.CopyFile(file);
+  for (const auto& [name, bytes] : state_->made_files) state_->writer.AddFile(name, bytes);
   state_->writer.Finish();
 }
 

@@ -34,7 +34,7 @@ class StoredModel {
   const CausalLm& resident();
 
   const std::filesystem::path& place() const { return stored_->folder(); }
-  // What LoadTokenizer() opens.
+  // The place that LoadModelTokenizer() opens.
   const std::filesystem::path& tokenizer() const { return stored_->folder(); }
   // Of weights and configuration.
   const std::string& digest() const { return stored_->digest(); }

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "evaluation/agreement.h"
 #include "evaluation/protocol_evaluation.h"
+#include "experiment/inputs/model_tokenizer.h"
 #include "experiment/run/workbench.h"
 #include "experiment/spec/spec.h"
 #include "runner/command.h"
@@ -96,7 +97,7 @@ std::unique_ptr<Tokenizer> TokenizerFor(const Arguments& arguments,
     const StoredModel model(folder, LoadOptions{}, Residence::kStreamed);
     return std::make_unique<NoTokenizer>(model.config().vocab_size);
   }
-  return LoadTokenizer(folder);
+  return LoadModelTokenizer(folder);
 }
 
 // What is scored, and how many windows an agreement takes by default.

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/system.h"
 #include "evaluation/task_evaluation.h"
+#include "experiment/inputs/model_tokenizer.h"
 #include "experiment/run/workbench.h"
 #include "runner/json_output.h"
 #include "runner/sample_file.h"
@@ -118,7 +119,7 @@ int EvaluateTasks(const Arguments& arguments) {
   const RequestProtocol protocol = RequestProtocolNamed(arguments.TextOr("protocol", "lmeval-bos"));
   const std::vector<TaskSet> tasks = LoadTasks(arguments);
   const std::filesystem::path folder = ModelFolder(arguments);
-  const auto tokenizer = LoadTokenizer(folder);
+  const auto tokenizer = LoadModelTokenizer(folder);
   const InferenceScope inference;
   const StoredModel model(folder, {.dtype = ParseDType(arguments.TextOr("dtype", "float32")),
                                    .device = OpenComputeDevice(arguments)});

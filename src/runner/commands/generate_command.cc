@@ -8,17 +8,16 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "base/strings.h"
 #include "base/system.h"
+#include "experiment/inputs/model_tokenizer.h"
 #include "model/causal_lm.h"
 #include "model/stored/check.h"
 #include "model/stored/stored_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
-#include "tokenizer/tokenizer.h"
 
 namespace condense {
 namespace {
@@ -81,11 +80,12 @@ std::vector<TokenId> Sample(const CausalLm& model, const std::vector<TokenId>& p
   });
 }
 
-// The ids of "eos_token_id", a number or a list; nullopt if the file or the key is absent.
-std::optional<Stops> EosIdsOf(const std::filesystem::path& file) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return std::nullopt;
-  const Json json = ParseJson(ReadFile(file), file.string());
+// The ids of "eos_token_id", a number or a list; nullopt if the file of the model or the key is absent.
+std::optional<Stops> EosIdsOf(const std::filesystem::path& model, const char* name) {
+  const std::filesystem::path file = model / name;
+  const auto text = ModelFile(model, name);
+  if (!text) return std::nullopt;
+  const Json json = ParseJson(*text, file.string());
   const auto found = json.is_object() ? json.find("eos_token_id") : json.end();
   if (found == json.end() || found->is_null()) return std::nullopt;
   Stops stops;
@@ -101,9 +101,9 @@ std::optional<Stops> EosIdsOf(const std::filesystem::path& file) {
 
 // Every id at which a text ends: those of generation_config.json; without it those of config.json,
 // and the tokenizer's.
-Stops EndsOfText(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
-  if (auto stops = EosIdsOf(folder / "generation_config.json")) return *stops;
-  Stops stops = EosIdsOf(folder / "config.json").value_or(Stops());
+Stops EndsOfText(const std::filesystem::path& model, const Tokenizer& tokenizer) {
+  if (auto stops = EosIdsOf(model, "generation_config.json")) return *stops;
+  Stops stops = EosIdsOf(model, "config.json").value_or(Stops());
   if (tokenizer.eos()) stops.push_back(*tokenizer.eos());
   return stops;
 }
@@ -122,7 +122,7 @@ int Run(const Arguments& arguments) {
   const int64_t seed = arguments.Integer("seed").value_or(0);
   if (seed < 0) throw MakeError<ConfigError>("--seed {}: expected 0 or more", seed);
   const std::filesystem::path folder = ModelFolder(arguments);
-  const auto tokenizer = LoadTokenizer(folder);
+  const auto tokenizer = LoadModelTokenizer(folder);
   const std::vector<TokenId> ids = tokenizer->Encode(prompt, SpecialTokens::kAdd);
   if (ids.empty())
     throw ConfigError("--prompt: an empty prompt gives this model no token to continue from");

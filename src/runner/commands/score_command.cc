@@ -1,6 +1,7 @@
 // runner score: log-likelihoods of continuations, as the lm-evaluation-harness defines them.
 #include "base/error.h"
 #include "evaluation/scorer.h"
+#include "experiment/inputs/model_tokenizer.h"
 #include "model/stored/stored_model.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
@@ -26,7 +27,7 @@ int Run(const Arguments& arguments) {
   const std::vector<Request> requests = ReadRequests(arguments.Text("requests"));
   const InferenceScope inference;
   const StoredModel model(folder, {.device = OpenComputeDevice(arguments)});
-  const auto tokenizer = LoadTokenizer(folder);
+  const auto tokenizer = LoadModelTokenizer(folder);
   const RequestEncoder encoder(*tokenizer, protocol, model.source().config().max_positions);
   std::vector<EncodedRequest> encoded;
   for (const Request& request : requests) encoded.push_back(encoder.Encode(request));

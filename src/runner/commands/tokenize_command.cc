@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "experiment/inputs/model_tokenizer.h"
 #include "runner/command.h"
 #include "runner/json_output.h"
-#include "tokenizer/tokenizer.h"
 
 namespace condense {
 namespace {
@@ -58,7 +58,7 @@ std::filesystem::path TokenizerFolder(const Arguments& arguments) {
 }
 
 int Run(const Arguments& arguments) {
-  const auto tokenizer = LoadTokenizer(TokenizerFolder(arguments));
+  const auto tokenizer = LoadModelTokenizer(TokenizerFolder(arguments));
   const auto special = arguments.Flag("no-special") ? SpecialTokens::kNone : SpecialTokens::kAdd;
   const bool decode = arguments.Flag("decode");
   std::string line;

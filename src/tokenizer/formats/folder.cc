@@ -6,12 +6,13 @@
 namespace condense {
 
 bool TokenizerFolder::Has(std::string_view name) const {
+  if (files_ != nullptr) return files_->contains(std::string(name));
   std::error_code ignored;
   return std::filesystem::exists(path_ / name, ignored);
 }
 
 std::string TokenizerFolder::Peek(std::string_view name) const {
-  std::string bytes = ReadFile(path_ / name);
+  std::string bytes = files_ != nullptr ? files_->at(std::string(name)) : ReadFile(path_ / name);
   if (bytes.starts_with("version https://git-lfs.github.com/spec/")) {
     throw MakeError<DataError>(
         "{}: this is a Git LFS pointer; fetch the file itself (git lfs pull)", PathOf(name));

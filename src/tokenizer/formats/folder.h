@@ -1,4 +1,5 @@
-// The folder that a tokenizer is read from. Every file that is read enters the digest.
+// The folder that a tokenizer is read from, or files in memory that stand for one. Every file that is
+// read enters the digest.
 #pragma once
 
 #include <filesystem>
@@ -8,12 +9,16 @@
 
 #include "base/sha256.h"
 #include "tokenizer/json_file.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace condense {
 
 class TokenizerFolder {
  public:
   explicit TokenizerFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  // `files`, contents by name, are read instead; `path` is what messages call their folder.
+  TokenizerFolder(std::filesystem::path path, const TokenizerFileMap* files)
+      : path_(std::move(path)), files_(files) {}
 
   bool Has(std::string_view name) const;
   std::string PathOf(std::string_view name) const { return (path_ / name).string(); }
@@ -33,6 +38,7 @@ class TokenizerFolder {
   std::string Peek(std::string_view name) const;
 
   std::filesystem::path path_;
+  const TokenizerFileMap* files_ = nullptr;
   Sha256 digest_;
 };
 

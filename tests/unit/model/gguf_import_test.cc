@@ -174,6 +174,32 @@ TEST_F(GgufImport, KeepsTheLinearScalingOfPositions) {
   EXPECT_EQ(Import(file).at("rope_scaling"), json({{"rope_type", "linear"}, {"factor", 2.5}}));
 }
 
+TEST_F(GgufImport, KeepsYarn) {
+  TinyGguf file;
+  file.entries["llama.rope.scaling.type"] = {Kind::kString, RawText("yarn")};
+  file.entries["llama.rope.scaling.factor"] = {Kind::kFloat32, Raw(4.0F)};
+  EXPECT_EQ(Import(file).at("rope_scaling"), json({{"rope_type", "yarn"}, {"factor", 4.0}}));
+  file.Set("llama.rope.scaling.original_context_length", 8);
+  EXPECT_EQ(Import(file).at("rope_scaling").at("original_max_position_embeddings"), 8);
+  EXPECT_NO_THROW(StoredModel(out_, {}, Residence::kStreamed));
+  std::filesystem::remove_all(out_);
+  file.entries["llama.rope.scaling.attn_factor"] = {Kind::kFloat32, Raw(2.0F)};
+  ExpectRefused(file, "llama.rope.scaling.attn_factor is 2", "not supported");
+}
+
+TEST_F(GgufImport, KeepsEveryIdThatEndsATextOrATurn) {
+  TinyGguf file;
+  EXPECT_EQ(Import(file).at("eos_token_id"), 2);
+  EXPECT_EQ(ReadJson(out_ / "generation_config.json").at("eos_token_id"), 2);
+  file.Set("tokenizer.ggml.eot_token_id", 4);
+  file.Set("tokenizer.ggml.eom_token_id", 2);
+  EXPECT_EQ(Import(file).at("eos_token_id"), 2);
+  EXPECT_EQ(ReadJson(out_ / "generation_config.json").at("eos_token_id"), json({2, 4}));
+  file.Set("tokenizer.ggml.eot_token_id", 5);
+  std::filesystem::remove_all(out_);
+  ExpectRefused(file, "eot_token_id is 5, but there are 5 tokens");
+}
+
 // Qwen2 has biases of queries, keys and values, and rows in the order of a folder.
 TEST_F(GgufImport, TakesQwen2AsItIsStored) {
   TinyGguf file, llama;

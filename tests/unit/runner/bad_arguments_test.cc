@@ -66,7 +66,7 @@ TEST_F(BadArguments, CommandsAndOptions) {
       {{"inspect", ""}, 2, "--model is empty"},
       {{"inspect", Missing()}, 2, "neither a folder nor the name of a model"},
       {{"inspect", folder_.path().string()}, 3, "it has no config.json"},
-      {{"inspect", "x.gguf"}, 2, "runner import x.gguf --out DIR"},
+      {{"inspect", "x.gguf"}, 2, "x.gguf: no such file"},
       {{"import", "x.gguf"}, 2, "--out is missing; usage: runner import FILE.gguf"},
       {{Missing() + ".yaml"}, 3, "no such experiment file"},
       {{"experiments/tabel1.yaml"}, 3, "did you mean 'table1'?"},

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "support/gguf_vocabulary.h"
 #include "unit/runner/runner_process.h"
 
 namespace condense {
@@ -128,6 +129,20 @@ class SmallDisk {
   fs::path path_;
   bool mounted_ = false;
 };
+
+TEST_F(Places, AnImportThatDoesNotFitLeavesNothing) {
+  const fs::path disk = folder() / "disk", file = folder() / "model.gguf";
+  const SmallDisk small(disk);
+  if (!small.mounted()) GTEST_SKIP() << "may not mount";
+  GgufBytes bytes = GgufOfFolder(BundledModel("llama3-mini"));
+  AddByteLevelVocabulary(bytes, BundledModel("llama3-mini"));
+  WriteFileAtomically(file, bytes.Bytes());
+  const ProgramResult full =
+      CallProgramWith({"import", file.string(), "--out", (disk / "model").string()});
+  EXPECT_EQ(full.exit_code, 3);
+  EXPECT_THAT(full.err, HasSubstr("No space left on device"));
+  EXPECT_TRUE(fs::is_empty(disk));
+}
 
 TEST_F(Places, AFullDiskFailsCellsAndKeepsResults) {
   const fs::path disk = folder() / "disk";

@@ -105,6 +105,19 @@ Json Llama3Scaling(const std::vector<float>& factors, double theta, const Keys& 
           {"original_max_position_embeddings", static_cast<int64_t>(kPositions)}};
 }
 
+// What YaRN has beside its factor.
+void AddYarn(const Keys& keys, Json& scaling) {
+  if (const char* key = "rope.scaling.original_context_length"; keys.Has(key)) {
+    scaling["original_max_position_embeddings"] = keys.Integer(key);
+  }
+  for (const char* key : {"rope.scaling.yarn_log_multiplier", "rope.scaling.attn_factor"}) {
+    if (!keys.Has(key)) continue;
+    throw MakeError<DataError>(
+        "{}: {} is {}; yarn with another attention factor than its own is not supported",
+        keys.path(), keys.Full(key), keys.Number(key));
+  }
+}
+
 // null for none.
 Json ScalingOf(const GgufFile& file, const Keys& keys, double theta) {
   if (file.Has("rope_freqs.weight")) {
@@ -118,11 +131,14 @@ Json ScalingOf(const GgufFile& file, const Keys& keys, double theta) {
   }
   const std::string type = keys.Text("rope.scaling.type", "none");
   if (type == "none" && !keys.Has("rope.scale_linear")) return nullptr;
-  if (type == "linear") {
-    return {{"rope_type", "linear"}, {"factor", keys.Number("rope.scaling.factor")}};
+  if (type == "linear" || type == "yarn") {
+    Json scaling = {{"rope_type", type}, {"factor", keys.Number("rope.scaling.factor")}};
+    if (type == "yarn") AddYarn(keys, scaling);
+    return scaling;
   }
   throw MakeError<DataError>(
-      "{}: {} '{}' is not supported; supported: none, linear, and LLaMA-3.1's rope_freqs.weight",
+      "{}: {} '{}' is not supported; supported: none, linear, yarn, and LLaMA-3.1's "
+      "rope_freqs.weight",
       keys.path(), keys.Full("rope.scaling.type"), type);
 }
 

@@ -1,5 +1,6 @@
 #include "model/stored/gguf/gguf_tokenizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -207,14 +208,30 @@ Json CommonConfig(const GgufVocabulary& vocabulary) {
   return config;
 }
 
-std::string GenerationConfig(const GgufVocabulary& vocabulary) {
-  Json config = Json::object();
-  if (const auto bos = vocabulary.Special("bos")) config["bos_token_id"] = *bos;
-  if (const auto eos = vocabulary.Special("eos")) config["eos_token_id"] = *eos;
-  return config.dump(2) + "\n";
+Json SpecialIds(const GgufVocabulary& vocabulary) {
+  Json ids = Json::object();
+  if (const auto bos = vocabulary.Special("bos")) ids["bos_token_id"] = *bos;
+  if (const auto eos = vocabulary.Special("eos")) ids["eos_token_id"] = *eos;
+  return ids;
+}
+
+// Where `generate` stops: at the end of a text, of a turn and of a message.
+Json GenerationConfig(const GgufVocabulary& vocabulary) {
+  Json config = SpecialIds(vocabulary);
+  Json ends = Json::array();
+  for (const char* name : {"eos", "eot", "eom"}) {
+    const auto id = vocabulary.Special(name);
+    if (id && std::find(ends.begin(), ends.end(), *id) == ends.end()) ends.push_back(*id);
+  }
+  if (ends.size() > 1) config["eos_token_id"] = std::move(ends);
+  return config;
 }
 
 }  // namespace
+
+Json SpecialIdsOfGguf(const GgufFile& file, int64_t vocab_size) {
+  return SpecialIds(GgufVocabulary(file, vocab_size));
+}
 
 std::map<std::string, std::string> TokenizerOfGguf(const GgufFile& file, int64_t vocab_size) {
   const GgufVocabulary vocabulary(file, vocab_size);
@@ -238,7 +255,7 @@ std::map<std::string, std::string> TokenizerOfGguf(const GgufFile& file, int64_t
                                kind ? fmt::format("'{}' is not supported", *kind) : "is missing");
   }
   files["tokenizer_config.json"] = config.dump(2) + "\n";
-  files["generation_config.json"] = GenerationConfig(vocabulary);
+  files["generation_config.json"] = GenerationConfig(vocabulary).dump(2) + "\n";
   return files;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "checkpoint/gguf/gguf_file.h"
@@ -16,5 +17,8 @@ namespace condense {
 // DataError for another kind or pre-tokenizer, naming the known ones; for a vocabulary that has not
 // `vocab_size` tokens, or one twice; for a merge or a special token that names no token.
 std::map<std::string, std::string> TokenizerOfGguf(const GgufFile& file, int64_t vocab_size);
+
+// The ids of BOS and EOS as config.json has them. DataError for a vocabulary that is not whole.
+nlohmann::json SpecialIdsOfGguf(const GgufFile& file, int64_t vocab_size);
 
 }  // namespace condense

@@ -1,15 +1,18 @@
 // Perplexities against values made by transformers (fp32), to eight digits; scores against lm-eval.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "checkpoint/json.h"
 #include "evaluation/perplexity.h"
 #include "evaluation/scorer.h"
 #include "model/causal_lm.h"
 #include "model/stored/checkpoint_model.h"
-#include "support/shared_data.h"
+#include "support/real_model.h"
+#include "support/temp_folder.h"
 
 namespace condense {
 namespace {
@@ -112,6 +115,43 @@ TEST_P(GoldenScores, RequestLogLikelihoodsAgree) {
       EXPECT_EQ(scores[i].tokens, expected[i].at("continuation_tokens").get<int64_t>());
     }
   }
+}
+
+// The first characters of WikiText-2's test text, in UTF-8.
+std::string Beginning(const std::string& text, int64_t characters) {
+  size_t end = 0;
+  for (; end < text.size(); ++end) {
+    const bool starts = (static_cast<unsigned char>(text[end]) & 0xc0) != 0x80;
+    if (starts && characters-- == 0) break;
+  }
+  return text.substr(0, end);
+}
+
+TEST(GoldenPerplexity, OfARealModelAgrees) {
+  const auto golden = GoldenFile(GoldenOfModel("perplexity", kRealModel, ".json"));
+  CONDENSE_SKIP_WITHOUT(golden);
+  CONDENSE_SKIP_WITHOUT(AnyModelFolder(kRealModel));
+  const auto row = ReadJson(golden).at("rows").at(0);
+  const std::string whole = ReadFile(GoldenText(row.at("file").get<std::string>()));
+  const TempFolder folder;
+  WriteFileAtomically(folder.path() / "text", Beginning(whole, row.at("end").get<int64_t>()));
+  const auto tokenizer = LoadTokenizer(AnyModelFolder(kRealModel));
+  const int64_t window = row.at("window").get<int64_t>();
+  auto text = EvaluationFromText(folder.path() / "text",
+                                 {.window = window, .special = SpecialMode::kOnce}, *tokenizer);
+  EXPECT_EQ(text.ids_sha256, row.at("ids_sha256").get<std::string>());
+  EXPECT_EQ(text.windows, row.at("windows").get<int64_t>());
+  if (!ComparesWholeGoldens()) text.windows = 3;
+  const auto model = CausalLm::Load(*CheckpointModel::Open(AnyModelFolder(kRealModel)));
+  const PerplexityResult result = EvaluatePerplexity(*model, text);
+  const auto first = row.at("first_window_nll").get<std::vector<double>>();
+  for (size_t i = 0; i < std::min(first.size(), result.window_nll.size()); ++i) {
+    EXPECT_NEAR(result.window_nll[i], first[i], 2e-5);
+  }
+  if (!ComparesWholeGoldens()) return;
+  const double expected = std::stod(row.at("perplexity").get<std::string>());
+  EXPECT_NEAR(result.perplexity / expected, 1, 5e-6);
+  RecordProperty("perplexity", fmt::format("{:.8f}", result.perplexity));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenScores,

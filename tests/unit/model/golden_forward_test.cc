@@ -1,5 +1,5 @@
 // Forward passes against values made by transformers (fp32, eager attention): logits, hidden
-// states, token log-probabilities and greedy generations of the four golden models.
+// states, token log-probabilities and greedy generations of the golden models.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 #include "model/causal_lm.h"
 #include "model/loss.h"
 #include "model/stored/checkpoint_model.h"
-#include "support/shared_data.h"
+#include "support/real_model.h"
 
 namespace condense {
 namespace {
@@ -18,17 +18,29 @@ double LargestDifference(const Tensor& a, const Tensor& b) {
   return (a.to(kF64) - b.to(kF64)).abs().max().item<double>();
 }
 
+// Hidden states [..., width] agree within 1e-4 (1 + |x|), and 4 units in the last place of float32 of the
+// largest value of their row. A row of SmolLM2 holds values of 25,000 beside others below 1, in which
+// sums leave their rounding: in the last block, transformers in float32 is itself up to 1.3e-4 (1 + |x|)
+// from float64, and 1.2e-4 from its stored values on another machine.
+void ExpectSameStates(const Tensor& ours, const Tensor& theirs) {
+  const Tensor wide = theirs.to(kF64).abs();
+  const Tensor limit = 1e-4 * (1 + wide) + 4 * 1.1920929e-7 * wide.amax(-1, /*keepdim=*/true);
+  const Tensor excess = (ours.to(kF64) - theirs.to(kF64)).abs() / limit;
+  EXPECT_LT(excess.max().item<double>(), 1);
+}
+
 class GoldenModel : public testing::TestWithParam<const char*> {
  protected:
-  std::filesystem::path Folder() const { return ModelFolder(GetParam()); }
+  std::filesystem::path Folder() const { return AnyModelFolder(GetParam()); }
   std::filesystem::path Golden(const std::string& part, const std::string& ending) const {
-    return GoldenFile(std::filesystem::path(part) / (GetParam() + ending));
+    return GoldenFile(GoldenOfModel(part, GetParam(), ending));
   }
   InferenceScope inference_;
 };
 
 TEST_P(GoldenModel, LogitsAndHiddenStatesAgree) {
   CONDENSE_SKIP_WITHOUT(Golden("forward", ".safetensors"));
+  CONDENSE_SKIP_WITHOUT(Folder());
   const auto golden = ReadTensors(Golden("forward", ".safetensors"));
   const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
   for (const std::string sequence : {"seq0.", "seq1.", "seq2."}) {
@@ -40,16 +52,12 @@ TEST_P(GoldenModel, LogitsAndHiddenStatesAgree) {
 
     const Tensor hidden = golden.at(sequence + "hidden");  // [layers + 2, positions, width]
     Tensor x = model->embedding().Forward(ids);
-    const auto close = [&](const Tensor& ours, const Tensor& theirs) {
-      const Tensor excess = (ours.to(kF64) - theirs.to(kF64)).abs() / (1 + theirs.to(kF64).abs());
-      EXPECT_LT(excess.max().item<double>(), 1e-4);
-    };
-    close(at_positions(x), hidden[0]);
+    ExpectSameStates(at_positions(x), hidden[0]);
     for (size_t l = 0; l < model->blocks().size(); ++l) {
       x = model->blocks()[l].Forward(x);
-      close(at_positions(x), hidden[static_cast<int64_t>(l) + 1]);
+      ExpectSameStates(at_positions(x), hidden[static_cast<int64_t>(l) + 1]);
     }
-    close(at_positions(model->head().norm.Forward(x)), hidden[hidden.size(0) - 1]);
+    ExpectSameStates(at_positions(model->head().norm.Forward(x)), hidden[hidden.size(0) - 1]);
     if (golden.count(sequence + "token_logprob")) {
       const Tensor nll = NextTokenNll(model->head(), x, ids)[0];
       EXPECT_LT(LargestDifference(-nll, golden.at(sequence + "token_logprob")), 2e-4);
@@ -66,7 +74,7 @@ TEST_P(GoldenModel, ABlockThatIsLoadedAloneRuns) {
   EXPECT_TRUE(at::equal(source->LoadBlock(1).Forward(x), model->blocks()[1].Forward(x)));
   // Its copy in another dtype too: the angles stay those of float32.
   const Block wide = Converted(source->LoadBlock(1), kF64, at::kCPU);
-  EXPECT_LT(LargestDifference(wide.Forward(x.to(kF64)), model->blocks()[1].Forward(x)), 1e-4);
+  ExpectSameStates(model->blocks()[1].Forward(x), wide.Forward(x.to(kF64)));
 }
 
 TEST_P(GoldenModel, BlocksShareTheRotaryFrequencies) {
@@ -85,6 +93,7 @@ TEST_P(GoldenModel, BlocksShareTheRotaryFrequencies) {
 
 TEST_P(GoldenModel, GreedyGenerationIsEqual) {
   CONDENSE_SKIP_WITHOUT(Golden("generation", ".json"));
+  CONDENSE_SKIP_WITHOUT(Folder());
   const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
   const auto eos = ReadJson(Folder() / "config.json").at("eos_token_id").get<int64_t>();
   const auto golden_rows = ReadJson(Golden("generation", ".json")).at("rows");
@@ -102,6 +111,7 @@ TEST_P(GoldenModel, GreedyGenerationIsEqual) {
 
 TEST_P(GoldenModel, CachedStepsEqualTheFullPass) {
   CONDENSE_SKIP_WITHOUT(Golden("forward", ".safetensors"));
+  CONDENSE_SKIP_WITHOUT(Folder());
   const auto golden = ReadTensors(Golden("forward", ".safetensors"));
   const auto model = CausalLm::Load(*CheckpointModel::Open(Folder()));
   const Tensor ids = golden.at("seq2.ids").to(kI64).unsqueeze(0);
@@ -149,7 +159,8 @@ TEST_P(GoldenModel, GradientsAgree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenModel,
-                         testing::Values("llama2-mini", "llama3-mini", "opt-mini", "stories260k"),
+                         testing::Values("llama2-mini", "llama3-mini", "opt-mini", "stories260k",
+                                         kRealModel),
                          [](const auto& info) { return TestName(info.param); });
 
 }  // namespace

@@ -11,8 +11,8 @@
 //
 // that is, of the covariance of e_j = q_j k_j + q_{j+f} k_{j+f} and e'_j = q_j k_{j+f} - q_{j+f}
 // k_j over the keys, summed over queries. No [tokens, tokens] and no [tokens, w, w] tensor is ever
-// in memory. Products are computed in the type of the activations (float32 at least), sums over
-// chunks of queries in float64.
+// in memory: all heads, or as many as fit, are computed together for a chunk of queries. Products
+// are computed in the type of the activations (float32 at least), sums over chunks in float64.
 #pragma once
 
 #include <memory>
@@ -33,11 +33,20 @@ class ScoreAccumulator {
   virtual void Merge(const ScoreAccumulator& other) = 0;
   virtual Tensor Finish() const = 0;  // [query heads, w, w] float64, on the CPU
 };
-// kind: kPairMetric or kKeyCovariance. Only queries query_stride - 1, 2 query_stride - 1, ... are
-// visited. All heads of a layer must have the same width, which is even for the pair metric; the
-// sizes of their groups may differ.
+
+// Which queries are visited.
+struct ScoreSample {
+  int64_t query_stride = 1;  // queries stride - 1, 2 stride - 1, ... of a sequence; one at least
+  int64_t sequences = 0;     // so many sequences, evenly spread over those that are added; 0: all
+  int64_t of = 0;            // how many will be added; 0: not known, and the first ones are visited
+  bool Visits(int64_t sequence) const;  // the first that is added is 0
+};
+
+// kind: kPairMetric or kKeyCovariance. All heads of a layer must have the same width, which is even
+// for the pair metric; the sizes of their groups may differ. Accumulators that are merged have to
+// visit all sequences.
 std::unique_ptr<ScoreAccumulator> MakeScoreAccumulator(StatKind kind,
                                                        const std::vector<HeadConfig>& heads,
-                                                       int64_t query_stride);
+                                                       const ScoreSample& sample);
 
 }  // namespace condense

@@ -27,8 +27,10 @@ std::vector<int64_t> HeadWidths(const LayerConfig& layer, Tap tap) {
 }  // namespace
 
 std::string StatRequest::Name() const {
-  const std::string name = fmt::format("{}.{}", TapName(tap), StatKindName(kind));
-  return query_stride == 1 ? name : fmt::format("{}.every{}", name, query_stride);
+  std::string name = fmt::format("{}.{}", TapName(tap), StatKindName(kind));
+  if (query_stride != 1) name += fmt::format(".every{}", query_stride);
+  if (sequences != 0) name += fmt::format(".of{}", sequences);
+  return name;
 }
 
 int64_t TapWidth(Tap tap, const LayerConfig& layer) {
@@ -114,7 +116,7 @@ struct StatisticsCollector::State {
 };
 
 StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfig& layer,
-                                         GramMath math)
+                                         GramMath math, int64_t sequences)
     : state_(std::make_unique<State>()) {
   state_->requests = std::move(requests);
   for (const StatRequest& request : state_->requests) {
@@ -125,8 +127,9 @@ StatisticsCollector::StatisticsCollector(StatRequests requests, const LayerConfi
       continue;
     }
     if (request.tap == Tap::kScores) {
-      state_->score_accumulators[request] =
-          MakeScoreAccumulator(request.kind, layer.heads, request.query_stride);
+      state_->score_accumulators[request] = MakeScoreAccumulator(
+          request.kind, layer.heads,
+          {.query_stride = request.query_stride, .sequences = request.sequences, .of = sequences});
       continue;
     }
     state_->row_taps.insert(request.tap);

@@ -25,8 +25,10 @@ struct StatRequest {
   StatKind kind;
   // For statistics that visit single queries: every n-th of them. Others use all tokens.
   int64_t query_stride = 1;
+  // And for those: so many sequences, evenly spread over the set; 0: all.
+  int64_t sequences = 0;
   auto operator<=>(const StatRequest&) const = default;
-  std::string Name() const;  // "mlp_hidden.gram", "scores.pair_metric.every8"
+  std::string Name() const;  // "mlp_hidden.gram", "scores.pair_metric.every8.of16"
 };
 using StatRequests = std::set<StatRequest>;
 
@@ -36,8 +38,8 @@ inline StatRequest Mean(Tap tap) { return {tap, StatKind::kMean}; }
 inline StatRequest SecondMoment(Tap tap) { return {tap, StatKind::kSecondMoment}; }
 inline StatRequest BlockInfluence() { return {Tap::kBlockOutput, StatKind::kCosine}; }
 inline StatRequest BlockAngle() { return {Tap::kBlockOutput, StatKind::kAngle}; }
-inline StatRequest PairMetric(int64_t query_stride = 1) {
-  return {Tap::kScores, StatKind::kPairMetric, query_stride};
+inline StatRequest PairMetric(int64_t query_stride = 1, int64_t sequences = 0) {
+  return {Tap::kScores, StatKind::kPairMetric, query_stride, sequences};
 }
 inline StatRequest KeyCovariance(int64_t query_stride = 1) {
   return {Tap::kScores, StatKind::kKeyCovariance, query_stride};
@@ -67,8 +69,9 @@ class BlockStatistics {
 // Collects the requested statistics of one block while it runs: a TapSink.
 class StatisticsCollector final : public TapSink {
  public:
+  // sequences: how many will run through the block, if that is known.
   StatisticsCollector(StatRequests requests, const LayerConfig& layer,
-                      GramMath math = GramMath::kFloat32);
+                      GramMath math = GramMath::kFloat32, int64_t sequences = 0);
   ~StatisticsCollector() override;
   bool Wants(Tap tap) const override;
   void OnTap(Tap tap, const Tensor& activations) override;

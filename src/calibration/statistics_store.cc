@@ -182,7 +182,7 @@ BlockStatistics StatisticsStore::Collect(int64_t layer, const StatRequests& requ
       stream.batches(), "batches");
   const Block block = model_.LoadBlock(layer);
   StatisticsCollector collector(requests, model_.config().layers[static_cast<size_t>(layer)],
-                                options_.gram_math);
+                                options_.gram_math, tokens_.sequences());
   const BlockContext context{.taps = &collector};
   stream.Transform([&](const Tensor& x) {
     progress.Advance();

@@ -100,7 +100,7 @@ void Metric(benchmark::State& state) {
   const double flops = static_cast<double>(heads.size()) * setting.rows() /
                        static_cast<double>(stride) * (kTokens / 2.0) * 2 * 4 * pairs * pairs / 2;
   RunAgainstPeak(state, {kF32, flops, 0.40}, [&] {
-    const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, heads, stride);
+    const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, heads, {.query_stride = stride});
     sums->Add(q, k, setting.block.attention.scale);
     benchmark::DoNotOptimize(sums->Finish());
   });
@@ -112,10 +112,12 @@ BENCHMARK(Metric)->Name("Condense/pair metric")->UseRealTime()->Unit(benchmark::
 void QueryKey(benchmark::State& state) {
   const InferenceScope inference;
   const Setting& setting = Setting::Get();
-  const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, setting.config.layers[0].heads, 64);
+  const auto sums = MakeScoreAccumulator(StatKind::kPairMetric, setting.config.layers[0].heads,
+                                         {.query_stride = 64});
   sums->Add(RandomColumns(setting), RandomColumns(setting), setting.block.attention.scale);
   BlockStatistics statistics;
-  statistics.Set(PairMetric(setting.options.query_stride), sums->Finish());
+  statistics.Set(PairMetric(setting.options.query_stride, setting.options.query_sequences),
+                 sums->Finish());
   const auto heads = static_cast<double>(setting.config.num_heads);
   const auto w = static_cast<double>(setting.config.head_dim);
   // An inverse, the removal of all pairs, the gains, and the maps applied to W_Q.

@@ -110,7 +110,7 @@ Tensor LoopKeyCovariance(const Sequences& s, const std::vector<HeadConfig>& head
 
 Tensor Accumulated(StatKind kind, const Sequences& s, const std::vector<HeadConfig>& heads,
                    int64_t stride) {
-  const auto accumulator = MakeScoreAccumulator(kind, heads, stride);
+  const auto accumulator = MakeScoreAccumulator(kind, heads, {.query_stride = stride});
   accumulator->Add(s.queries, s.keys, kScale);
   return accumulator->Finish();
 }
@@ -182,8 +182,8 @@ TEST(ScoreStatistics, MergeEqualsOnePass) {
   const auto heads = Heads({2, 1}, 8);
   const Sequences s = MakeSequences(5, 30, heads);
   for (const StatKind kind : kKinds) {
-    const auto left = MakeScoreAccumulator(kind, heads, 1),
-               right = MakeScoreAccumulator(kind, heads, 1);
+    const auto left = MakeScoreAccumulator(kind, heads, {}),
+               right = MakeScoreAccumulator(kind, heads, {});
     left->Add(s.queries.narrow(0, 0, 2), s.keys.narrow(0, 0, 2), kScale);
     right->Add(s.queries.narrow(0, 2, 3), s.keys.narrow(0, 2, 3), kScale);
     left->Merge(*right);
@@ -200,9 +200,38 @@ TEST(ScoreStatistics, VisitAQueryOfASequenceShorterThanTheStride) {
   }
 }
 
-TEST(ScoreStatistics, AreNamedByTheirStride) {
+TEST(ScoreStatistics, LookAtSequencesThatAreEvenlySpread) {
+  const auto chosen = [](const ScoreSample& sample, int64_t count) {
+    std::vector<int64_t> all;
+    for (int64_t i = 0; i < count; ++i) {
+      if (sample.Visits(i)) all.push_back(i);
+    }
+    return all;
+  };
+  EXPECT_EQ(chosen({.sequences = 3, .of = 12}, 12), (std::vector<int64_t>{3, 7, 11}));
+  EXPECT_EQ(chosen({.sequences = 3, .of = 10}, 10), (std::vector<int64_t>{3, 6, 9}));
+  EXPECT_EQ(chosen({.sequences = 5, .of = 4}, 4).size(), 4u);
+  EXPECT_EQ(chosen({.sequences = 2}, 4), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(chosen({}, 4).size(), 4u);
+
+  const auto heads = Heads({2, 1}, 6);
+  const Sequences s = MakeSequences(10, 20, heads);
+  const Tensor rows = at::tensor(std::vector<int64_t>{3, 6, 9});
+  const Sequences some{s.queries.index_select(0, rows), s.keys.index_select(0, rows)};
+  for (const StatKind kind : kKinds) {
+    const auto sums = MakeScoreAccumulator(kind, heads, {.sequences = 3, .of = 10});
+    for (const int64_t first : {0, 3, 4}) {  // in batches of 3, 1 and 6
+      const int64_t count = first == 0 ? 3 : first == 3 ? 1 : 6;
+      sums->Add(s.queries.narrow(0, first, count), s.keys.narrow(0, first, count), kScale);
+    }
+    EXPECT_LT(RelativeDifference(sums->Finish(), Accumulated(kind, some, heads, 1)), 1e-12);
+  }
+}
+
+TEST(ScoreStatistics, AreNamedByTheirSample) {
   EXPECT_EQ(PairMetric().Name(), "scores.pair_metric");
   EXPECT_EQ(PairMetric(8).Name(), "scores.pair_metric.every8");
+  EXPECT_EQ(PairMetric(8, 16).Name(), "scores.pair_metric.every8.of16");
   EXPECT_EQ(KeyCovariance().Name(), "scores.key_covariance");
 }
 

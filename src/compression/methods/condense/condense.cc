@@ -449,7 +449,7 @@ class Condense final : public ModulePairMethod {
   CondenseOptions options_;
 };
 
-CONDENSE_REGISTER(Compressor, Condense, "condense", 7,
+CONDENSE_REGISTER(Compressor, Condense, "condense", 8,
                   "fits each module to the dense residual stream, block by block");
 
 }  // namespace

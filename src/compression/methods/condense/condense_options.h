@@ -49,6 +49,7 @@ struct TrialOptions {
   double lambda = 1e-4;
   QkMetric query_key = QkMetric::kSoftmax;
   int64_t query_stride = 8;
+  int64_t query_sequences = 16;
   bool gains = true;
   ValueBasis value = ValueBasis::kRegression;
   int64_t sweeps = 2;
@@ -106,6 +107,10 @@ struct CondenseOptions {
           "what query/key columns are chosen by: the attention weights, or all scores alike");
     field("query_stride", trials.query_stride, "with softmax: every n-th query is looked at",
           Range::AtLeast(1));
+    field("query_sequences", trials.query_sequences,
+          "with softmax and rotary positions: so many sequences are looked at, evenly spread over "
+          "the calibration set; 0: all",
+          Range::AtLeast(0));
     field("gains", trials.gains,
           "rescale what is kept of the queries: a complex gain for each rotary pair; without "
           "rotary positions subspaces in place of columns");

@@ -47,7 +47,7 @@ class QueryKeyNarrower final : public ModuleNarrower {
     const int64_t stride = context.options.query_stride;
     Tensor metric, q, k;
     if (softmax && rotary_) {
-      metric = statistic(PairMetric(stride));
+      metric = statistic(PairMetric(stride, context.options.query_sequences));
     } else {
       q = statistic(HeadGram(Tap::kQueryRotated));
       k = statistic(softmax ? KeyCovariance(stride) : HeadGram(Tap::kKeyRotated));
@@ -167,7 +167,9 @@ class QueryKeyNarrower final : public ModuleNarrower {
 
 StatRequests CondenseQueryKeyRequests(const TrialOptions& options, const ModelConfig& model) {
   const bool softmax = options.query_key == QkMetric::kSoftmax;
-  if (softmax && model.HasRope()) return {PairMetric(options.query_stride)};
+  if (softmax && model.HasRope()) {
+    return {PairMetric(options.query_stride, options.query_sequences)};
+  }
   return {HeadGram(Tap::kQueryRotated),
           softmax ? KeyCovariance(options.query_stride) : HeadGram(Tap::kKeyRotated)};
 }

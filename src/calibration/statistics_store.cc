@@ -188,6 +188,7 @@ BlockStatistics StatisticsStore::Collect(int64_t layer, const StatRequests& requ
     progress.Advance();
     return block.Forward(x, context);
   });
+  running_ = {layer, block};
   BlockStatistics statistics = collector.Finish(fmt::format("layer {}", layer));
   seconds_ += watch.Seconds();
   return statistics;
@@ -215,7 +216,12 @@ void StatisticsStore::ForEachLayer(
       CONDENSE_CHECK(Find(l, request, statistics), "statistic {} of layer {}", request.Name(), l);
     }
     fn(l, statistics);
+    running_.reset();
   }
+}
+
+Block StatisticsStore::LoadBlock(int64_t layer) const {
+  return running_ && running_->first == layer ? running_->second : model_.LoadBlock(layer);
 }
 
 const StatisticsStore::Tensors& StatisticsStore::DerivedTensors(

@@ -51,6 +51,11 @@ class StatisticsStore {
   void ForEachLayer(
       const StatRequests& requests,
       const std::function<void(int64_t layer, const BlockStatistics& statistics)>& fn);
+  // Takes over statistics that were made elsewhere: those of a part of the set are the same as here
+  // where a request looks at sequences of that part alone.
+  void Adopt(int64_t layer, const BlockStatistics& statistics) { Keep(layer, statistics); }
+  // The block of a layer: the one that the pass of ForEachLayer runs at the moment, else loaded.
+  Block LoadBlock(int64_t layer) const;
   // Block influence of each layer.
   const std::vector<double>& Influence();
   // The result of Influence() if it was called before; else empty.
@@ -72,6 +77,7 @@ class StatisticsStore {
   const Tensors& DerivedTensors(const std::string& key, const std::function<Tensors()>& make);
 
   const ModelSource& model() const { return model_; }
+  const Options& options() const { return options_; }
   const CalibrationSet& calibration() const { return calibration_; }
   const TokenBatches& tokens() const { return tokens_; }
   GramMath gram_math() const { return options_.gram_math; }
@@ -104,6 +110,7 @@ class StatisticsStore {
   int64_t passes_ = 0;
   std::vector<double> influence_;
   std::map<std::string, std::any> derived_;
+  std::optional<std::pair<int64_t, Block>> running_;  // with its layer
   double seconds_ = 0;
   PhaseClock* clock_ = nullptr;
 };

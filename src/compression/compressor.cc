@@ -80,7 +80,7 @@ void CompressionJob::ForEachBlock(const BlockLoop& loop,
   if (refreshes) stream.emplace(statistics_, embedding);
   Progress progress("compressing", dense().config().num_layers(), "layers");
   const auto compress = [&](int64_t l, const BlockStatistics& dense_stats) {
-    const Block dense_block = dense().LoadBlock(l);
+    const Block dense_block = statistics_.LoadBlock(l);
     LayerConfig& plan = config_.layers[static_cast<size_t>(l)];
     LayerReport report{.layer = l, .modules = {}};
     BlockTask task{.layer = l,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,14 @@ struct TrialInput {
   int64_t layer = 0;
 };
 
+// A copy of the dense block in which one group of modules is compressed.
+struct TrialBlock {
+  Block block;
+  // Where all that happened to the MLP's inputs is that channels were taken out: those that stayed,
+  // ascending. Else empty.
+  std::vector<int64_t> kept_channels;
+};
+
 class ModuleTrials {
  public:
   virtual ~ModuleTrials() = default;
@@ -34,12 +43,17 @@ class ModuleTrials {
   // What the method compresses at all, with its present options.
   virtual std::vector<ModuleGroup> ModuleGroups() const = 0;
   virtual StatRequests TrialRequests(const ModelConfig& model) const = 0;
-  // Copies of the dense block in which one group is compressed, one for each fraction to remove
-  // (ascending, each below 1). All at once, so that a method computes once what
-  // they share. Fractions may be rounded to what the method can do: the shapes of the result
-  // say how much was removed.
-  virtual std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                           const std::vector<double>& removed) const = 0;
+  // Whether the method itself is fitted to these statistics too, so that one pass over the
+  // calibration set gives both. If not, trials need no more tokens than their own fits do.
+  virtual bool SharesStatistics() const { return true; }
+  // Hands out one block for each fraction to remove (ascending, each below 1), in this order. One
+  // call for all, so that a method computes once what they share; one block at a time, so that
+  // `use` may drop each before the next is made. Fractions may be rounded to what the method can
+  // do: the shapes of a block say how much was removed. Tensors that did not change are those of
+  // the dense block.
+  virtual void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                             const std::vector<double>& removed,
+                             const std::function<void(const TrialBlock& made)>& use) const = 0;
 };
 
 // Damage done by removing more and more of one group of modules of one layer. Begins with nothing

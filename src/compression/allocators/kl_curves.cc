@@ -7,6 +7,7 @@
 // It assumes that damages add up. The curves are measured once for a model, a calibration set and
 // the options of the method, and serve all ratios; they are stored beside the statistics.
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -38,6 +39,7 @@ class KlCurves final : public Allocator {
   struct Params {
     std::optional<int64_t> windows;
     std::optional<int64_t> tokens;
+    std::optional<int64_t> fitted_tokens;
     std::vector<double> levels = {0.125, 0.375, 0.625, 0.875};
     double cap = 0.875;
     Between between = Between::kPower;
@@ -48,6 +50,11 @@ class KlCurves final : public Allocator {
             "to 8, as many as hold 1024 tokens, but two at least",
             Range::AtLeast(1));
       field("tokens", tokens, "only the first tokens of each sequence; 512 by default",
+            Range::AtLeast(1));
+      field("fitted_tokens", fitted_tokens,
+            "tokens of the calibration set that trials are fitted to, in whole sequences, evenly "
+            "spread; by default a quarter but at least six for each MLP channel, and all where the "
+            "method is fitted to the same statistics",
             Range::AtLeast(1));
       field("levels", levels, "fractions of a module that are tried, ascending",
             Range{0, 1}.OpenBelow().OpenAbove(), NonEmpty{});
@@ -105,8 +112,10 @@ class KlCurves final : public Allocator {
     }
     Params measured = params_;
     measured.between = Params().between;  // is not measured
+    measured.fitted_tokens.reset();       // the key has what follows from it
     const auto& kept = request.statistics.DerivedTensors(
-        fmt::format("kl_curves 2 {} {}", CanonicalText(measured), request.trials->TrialKey()),
+        fmt::format("kl_curves 3 {} fitted to {} sequences {}", CanonicalText(measured),
+                    FittedSequences(request), request.trials->TrialKey()),
         [&] { return ToTensors(Measure(request)); });
     return FromTensors(kept, *request.trials, request.dense.num_layers());
   }
@@ -126,13 +135,32 @@ class KlCurves final : public Allocator {
     return std::clamp<int64_t>(kTokens / std::min(length, TokensOfASequence()), 2, 8);
   }
 
+  // Fits of k channels to T tokens err by k / T: noise of a sixth and less leaves the order of
+  // modules as it is. In steps of the sequences that statistics of scores look at, so that these
+  // are the same for the part and the whole and serve the method too.
+  int64_t FittedSequences(const AllocationRequest& request) const {
+    const CalibrationSet& set = request.statistics.calibration();
+    if (!params_.fitted_tokens && request.trials->SharesStatistics()) return 0;
+    const auto count = static_cast<int64_t>(set.sequences.size());
+    const int64_t tokens = params_.fitted_tokens.value_or(
+        std::max(set.tokens / 4, 6 * request.dense.intermediate_size));
+    int64_t step = 1;
+    for (const StatRequest& statistic : request.trials->TrialRequests(request.dense)) {
+      step = std::max(step, statistic.sequences);
+    }
+    const double sequences = static_cast<double>(tokens * count) / static_cast<double>(set.tokens);
+    const int64_t steps = std::max<int64_t>(1, std::llround(sequences / static_cast<double>(step)));
+    return step * steps >= count ? 0 : step * steps;
+  }
+
   std::vector<ModuleCurve> Measure(const AllocationRequest& request) const {
     const Stopwatch watch;
     std::vector<ModuleCurve> curves =
         MeasureCurves(request.statistics, *request.trials,
                       {.windows = WindowsOf(request.statistics.calibration()),
                        .tokens = TokensOfASequence(),
-                       .levels = params_.levels});
+                       .levels = params_.levels,
+                       .fitted_sequences = FittedSequences(request)});
     size_t trials = 0;
     for (const ModuleCurve& curve : curves) trials += curve.removed.size() - 1;
     LogInfo("measured {} curves by {} trials in {}", curves.size(), trials,
@@ -172,7 +200,7 @@ class KlCurves final : public Allocator {
   Params params_;
 };
 
-CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 3,
+CONDENSE_REGISTER(Allocator, KlCurves, "kl_curves", 4,
                   "measures what each module's loss does to the predictions, and spends by equal "
                   "slope");
 

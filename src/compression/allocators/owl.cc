@@ -76,7 +76,7 @@ class Owl final : public Allocator {
       statistics.ForEachLayer(
           InputStatistics(StatKind::kSecondMoment),
           [&](int64_t l, const BlockStatistics& of_layer) {
-            shares.push_back(OutlierShare(model.LoadBlock(l), of_layer, roles, params_.m));
+            shares.push_back(OutlierShare(statistics.LoadBlock(l), of_layer, roles, params_.m));
           });
       return shares;
     });

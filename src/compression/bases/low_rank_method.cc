@@ -118,19 +118,19 @@ std::vector<ModuleGroup> LowRankMethod::ModuleGroups() const {
   return groups;
 }
 
-std::vector<Block> LowRankMethod::CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                                const std::vector<double>& removed) const {
-  std::vector<Block> blocks;
+void LowRankMethod::CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                                  const std::vector<double>& removed,
+                                  const std::function<void(const TrialBlock& made)>& use) const {
   for (const double fraction : removed) {
     ModuleSparsity alone;
     alone.of(group.modules.front()) = fraction;
     const ModelConfig plan =
         FactoredConfig(input.model, Allocation(input.model.layers.size(), alone), options_);
-    blocks.push_back(input.dense);
+    TrialBlock made{.block = input.dense, .kept_channels = {}};
     LayerReport report;
-    FactorBlock(input.layer, plan.layers.front(), input.statistics, blocks.back(), report);
+    FactorBlock(input.layer, plan.layers.front(), input.statistics, made.block, report);
+    use(made);
   }
-  return blocks;
 }
 
 }  // namespace condense

@@ -67,8 +67,9 @@ class LowRankMethod : public Compressor, public ModuleTrials {
   std::string TrialKey() const override { return key_; }
   std::vector<ModuleGroup> ModuleGroups() const override;
   StatRequests TrialRequests(const ModelConfig&) const override { return Requests(); }
-  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                   const std::vector<double>& removed) const override;
+  void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                     const std::vector<double>& removed,
+                     const std::function<void(const TrialBlock& made)>& use) const override;
 
  protected:
   // What has to be known of the inputs of a map, if anything.

@@ -114,7 +114,7 @@ const std::vector<std::vector<Indices>>& UnitPruning::QueryHeadChoices(
     std::vector<std::vector<Indices>> choices;
     context.statistics().ForEachLayer(
         RequestsOf(kind), [&](int64_t l, const BlockStatistics& statistics) {
-          const Block block = context.statistics().model().LoadBlock(l);
+          const Block block = context.statistics().LoadBlock(l);
           const auto inputs = ChoicesOf(kind, dense, block, statistics,
                                         MakeLayerRandom(context.seed(), UnitKindName(kind), l));
           choices.emplace_back();
@@ -199,7 +199,7 @@ std::vector<UnitPruning::PooledRemoval> UnitPruning::PooledRemovals(
   StatRequests requests;
   for (const UnitKind kind : kinds()) requests.merge(RequestsOf(kind));
   context.statistics().ForEachLayer(requests, [&](int64_t l, const BlockStatistics& statistics) {
-    const Block block = context.statistics().model().LoadBlock(l);
+    const Block block = context.statistics().LoadBlock(l);
     for (size_t p = 0; p < kinds().size(); ++p) {
       const UnitKind kind = kinds()[p];
       const auto inputs = ChoicesOf(kind, dense, block, statistics,
@@ -389,23 +389,25 @@ StatRequests UnitPruning::TrialRequests(const ModelConfig&) const {
   return requests;
 }
 
-std::vector<Block> UnitPruning::CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                              const std::vector<double>& removed) const {
+void UnitPruning::CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                                const std::vector<double>& removed,
+                                const std::function<void(const TrialBlock& made)>& use) const {
   const std::vector<UnitKind> all = kinds();
   const UnitKind kind = *std::find_if(all.begin(), all.end(), [&](UnitKind candidate) {
     return UnitKindName(candidate) == group.name;
   });
   const auto choices = ChoicesOf(kind, input.model, input.dense, input.statistics,
                                  MakeLayerRandom(0, UnitKindName(kind), input.layer));
-  std::vector<Block> blocks;
   for (const double fraction : removed) {
     const int64_t count =
         RoundWidths({fraction}, UnitCount(kind, input.model), 1, RoundingMode::kNearest).front();
-    blocks.push_back(input.dense);
-    KeepUnits({kind, input.model, Select(kind, choices, count), setup_.options.refit},
-              input.statistics, blocks.back());
+    TrialBlock made{.block = input.dense, .kept_channels = {}};
+    ModuleReport report =
+        KeepUnits({kind, input.model, Select(kind, choices, count), setup_.options.refit},
+                  input.statistics, made.block);
+    if (kind == UnitKind::kMlp) made.kept_channels = std::move(report.kept);
+    use(made);
   }
-  return blocks;
 }
 
 }  // namespace condense

@@ -105,8 +105,9 @@ class UnitPruning : public Compressor, public ModuleTrials {
   std::string TrialKey() const override { return setup_.key; }
   std::vector<ModuleGroup> ModuleGroups() const override;
   StatRequests TrialRequests(const ModelConfig& model) const override;
-  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                   const std::vector<double>& removed) const override;
+  void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                     const std::vector<double>& removed,
+                     const std::function<void(const TrialBlock& made)>& use) const override;
 
  protected:
   // Only where a method offers `pooled`; `cost`: parameters of a unit. Default: scores of channels,

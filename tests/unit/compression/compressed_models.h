@@ -60,6 +60,16 @@ inline Compressed CompressFixed(TinyModel& tiny, const std::string& yaml,
   return CompressWith(tiny.statistics, yaml, 0.5, allocator);
 }
 
+// What a method's trials hand out.
+inline std::vector<Block> CompressedAlone(const ModuleTrials& trials, const TrialInput& input,
+                                          const ModuleGroup& group,
+                                          const std::vector<double>& removed) {
+  std::vector<Block> blocks;
+  trials.CompressAlone(input, group, removed,
+                       [&](const TrialBlock& made) { blocks.push_back(made.block); });
+  return blocks;
+}
+
 // A copy of the model in which every block is changed.
 inline std::unique_ptr<CausalLm> WithBlocks(const CausalLm& model,
                                             const std::function<void(Block&)>& change) {

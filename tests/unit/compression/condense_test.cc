@@ -306,7 +306,8 @@ TEST_P(Condense, TrialsCompressAsTheMethodDoesOnDenseInputs) {
         trials.TrialRequests(tiny.model->config()),
         [&](int64_t l, const BlockStatistics& statistics) {
           const Block dense = tiny.model->LoadBlock(l);
-          const std::vector<Block> blocks = trials.CompressAlone(
+          const std::vector<Block> blocks = CompressedAlone(
+              trials,
               {.model = tiny.model->config(), .dense = dense, .statistics = statistics, .layer = l},
               group, removed);
           ASSERT_EQ(blocks.size(), 2u);

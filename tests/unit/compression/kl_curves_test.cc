@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "compression/allocators/module_curves.h"
 #include "compression/allocators/spending.h"
+#include "compression/allocators/trial_states.h"
+#include "model/divergence.h"
 #include "support/temp_folder.h"
 #include "unit/compression/compressed_models.h"
 
@@ -216,7 +218,7 @@ TEST_P(Curves, EqualWholeModelsWithOnePartReplaced) {
           double share = 0;
           for (const Module module : group.modules) share += ModuleShare(input.model, module);
           size_t point = 1;
-          for (const Block& block : trials.CompressAlone(input, group, kOptions.levels)) {
+          for (const Block& block : CompressedAlone(trials, input, group, kOptions.levels)) {
             const auto model = WithBlock(*tiny_.model, l, block);
             const double removed = RatiosOf(model->config()).block * 3 / share;
             if (removed <= curve->removed[point - 1] + 1e-9) continue;
@@ -232,9 +234,30 @@ TEST_P(Curves, EqualWholeModelsWithOnePartReplaced) {
       });
 }
 
-TEST_P(Curves, DoNotDependOnHowManyTrialsRunAtOnce) {
+// Bytes of the residual streams of the trials of one layer.
+uint64_t StateBytes(const ModuleTrials& trials) {
+  return trials.ModuleGroups().size() * 3 * 60 * 32 * sizeof(float);
+}
+
+TEST_P(Curves, AreTheSameWithStreamsInAFile) {
+  CurveOptions in_file = kOptions, some_in_file = kOptions;
+  in_file.state_bytes = 0;
+  some_in_file.state_bytes = StateBytes(*method_->trials());
+  const auto in_memory = MeasureCurves(tiny_.statistics, *method_->trials(), kOptions);
+  for (const CurveOptions& options : {in_file, some_in_file}) {
+    const auto curves = MeasureCurves(tiny_.statistics, *method_->trials(), options);
+    ASSERT_EQ(curves.size(), in_memory.size());
+    for (size_t i = 0; i < curves.size(); ++i) {
+      EXPECT_EQ(curves[i].removed, in_memory[i].removed);
+      EXPECT_EQ(curves[i].divergence, in_memory[i].divergence);
+    }
+  }
+}
+
+TEST_P(Curves, DoNotDependOnHowManyStreamsMoveTogether) {
   CurveOptions single = kOptions;
-  single.state_bytes = 1;
+  single.group_bytes = 1;
+  single.state_bytes = StateBytes(*method_->trials());
   const auto together = MeasureCurves(tiny_.statistics, *method_->trials(), kOptions);
   const auto apart = MeasureCurves(tiny_.statistics, *method_->trials(), single);
   ASSERT_EQ(together.size(), apart.size());
@@ -247,13 +270,78 @@ TEST_P(Curves, DoNotDependOnHowManyTrialsRunAtOnce) {
   }
 }
 
+int64_t Weights(const Block& block) {
+  int64_t count = 0;
+  for (const Role role : kRoles) {
+    const Linear& linear = block.LinearOf(role);
+    for (const Tensor& x : {linear.weight, linear.a, linear.b}) {
+      if (x.defined()) count += x.numel();
+    }
+  }
+  return count;
+}
+
+// Trial by trial, from the changed block to the top: what the walk of all trials together replaces.
+std::vector<double> DivergencesOneByOne(TinyModel& tiny, const ModuleTrials& trials) {
+  std::vector<std::vector<int32_t>> windows;
+  for (int64_t i = 0; i < 3; ++i) {
+    windows.push_back(tiny.calibration.sequences[static_cast<size_t>(i * 16 / 3)]);
+    windows.back().resize(20);
+  }
+  const CausalLm& model = *tiny.model;
+  const ModelConfig& config = model.config();
+  const TokenBatches tokens(windows);
+  ActivationStream stream(model.embedding(), tokens, at::kCPU), top = stream;
+  top.Advance(model, BlocksFrom(model));
+  const int64_t width = config.hidden_size;
+  std::vector<double> divergences;
+  tiny.statistics.ForEachLayer(
+      trials.TrialRequests(config), [&](int64_t l, const BlockStatistics& statistics) {
+        const Block dense = model.LoadBlock(l);
+        const TrialInput input{
+            .model = config, .dense = dense, .statistics = statistics, .layer = l};
+        for (const ModuleGroup& group : trials.ModuleGroups()) {
+          int64_t left = Weights(dense);
+          for (const Block& block : CompressedAlone(trials, input, group, kOptions.levels)) {
+            if (Weights(block) == left) continue;  // rounded to the same width
+            left = Weights(block);
+            ActivationStream trial = stream;
+            trial.Advance(block);
+            trial.Advance(model, BlocksFrom(model, l + 1));
+            double sum = 0;
+            for (int64_t b = 0; b < trial.batches(); ++b) {
+              sum += SumDivergences(model.head(), top.batch(b).view({-1, width}),
+                                    {trial.batch(b).view({-1, width})})[0];
+            }
+            divergences.push_back(sum / static_cast<double>(tokens.tokens()));
+          }
+        }
+        stream.Advance(dense);
+      });
+  return divergences;
+}
+
+TEST_P(Curves, EqualTrialsThatRunOneByOne) {
+  TinyModel wide(Wide(std::get<1>(GetParam()) ? kOpt : kGrouped));
+  const std::vector<double> one_by_one = DivergencesOneByOne(wide, *method_->trials());
+  size_t next = 0;
+  for (const ModuleCurve& curve : MeasureCurves(wide.statistics, *method_->trials(), kOptions)) {
+    for (size_t i = 1; i < curve.divergence.size(); ++i) {
+      ASSERT_LT(next, one_by_one.size());
+      const double expected = one_by_one[next++];
+      EXPECT_NEAR(curve.divergence[i], expected, 1e-6 * expected + 1e-12);
+    }
+  }
+  EXPECT_EQ(next, one_by_one.size());
+}
+
 TEST_P(Curves, AreTheSameForAModelThatIsReadBlockByBlock) {
   const StreamedModel streamed(*tiny_.model);
   StatisticsStore statistics(streamed, tiny_.calibration, {});
   const auto here = MeasureCurves(tiny_.statistics, *method_->trials(), kOptions);
   const auto there = MeasureCurves(statistics, *method_->trials(), kOptions);
-  // Once for the statistics, once for the dense predictions; then each layer and those above it.
-  EXPECT_LE(streamed.loads, 3 + 3 + 3 + 2 + 1);
+  // The pass that collects the statistics is the walk of the trials.
+  EXPECT_EQ(streamed.loads, 3);
   ASSERT_EQ(here.size(), there.size());
   for (size_t i = 0; i < here.size(); ++i) {
     EXPECT_EQ(here[i].removed, there[i].removed);
@@ -325,10 +413,11 @@ class CountedTrials final : public ModuleTrials {
   StatRequests TrialRequests(const ModelConfig& model) const override {
     return trials_.TrialRequests(model);
   }
-  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                   const std::vector<double>& removed) const override {
+  void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                     const std::vector<double>& removed,
+                     const std::function<void(const TrialBlock& made)>& use) const override {
     ++calls;
-    return trials_.CompressAlone(input, group, removed);
+    trials_.CompressAlone(input, group, removed, use);
   }
   mutable int calls = 0;
 
@@ -364,6 +453,75 @@ TEST(KlCurves, AreMeasuredOnceForAllRatiosAndRuns) {
   const CountedTrials others(*method->trials(), "other options");
   allocate(later, 0.3, others);
   EXPECT_EQ(others.calls, 9);
+}
+
+// --- Statistics of a part of the set -------------------------------------------------------------
+
+// Trials that say what their statistics held.
+class RecordedTrials final : public ModuleTrials {
+ public:
+  explicit RecordedTrials(const ModuleTrials& trials) : trials_(trials) {}
+  std::string TrialKey() const override { return trials_.TrialKey(); }
+  std::vector<ModuleGroup> ModuleGroups() const override { return trials_.ModuleGroups(); }
+  StatRequests TrialRequests(const ModelConfig& model) const override {
+    return trials_.TrialRequests(model);
+  }
+  bool SharesStatistics() const override { return trials_.SharesStatistics(); }
+  void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                     const std::vector<double>& removed,
+                     const std::function<void(const TrialBlock& made)>& use) const override {
+    if (metrics.size() <= static_cast<size_t>(input.layer)) {
+      tokens = input.statistics.tokens;
+      metrics.push_back(input.statistics.Get(PairMetric(8, 16)));
+    }
+    trials_.CompressAlone(input, group, removed, use);
+  }
+  mutable int64_t tokens = 0;
+  mutable std::vector<Tensor> metrics;
+
+ private:
+  const ModuleTrials& trials_;
+};
+
+TEST(KlCurves, FitTrialsToAPartWhoseStatisticsOfScoresServeTheMethodToo) {
+  // 12 x 6 channels take 2 of 128 sequences, a quarter of the tokens 32.
+  TinyModel tiny({.intermediate = 12, .sequences = 128, .length = 32});
+  const auto method = Method("condense");
+  ASSERT_FALSE(method->trials()->SharesStatistics());
+  const RecordedTrials trials(*method->trials());
+  const auto allocator = MakeComponent<Allocator>("kl_curves");
+  allocator->Allocate({.dense = tiny.model->config(),
+                       .target = 0.3,
+                       .statistics = tiny.statistics,
+                       .trials = &trials});
+  EXPECT_EQ(trials.tokens, 32 * 32);
+  const double before = tiny.statistics.seconds();
+  StatisticsStore whole(*tiny.model, tiny.calibration, {});
+  std::vector<Tensor> expected;
+  whole.ForEachLayer({PairMetric(8, 16)}, [&](int64_t, const BlockStatistics& statistics) {
+    expected.push_back(statistics.Get(PairMetric(8, 16)));
+  });
+  tiny.statistics.ForEachLayer({PairMetric(8, 16)}, [&](int64_t l, const BlockStatistics& known) {
+    const Tensor& adopted = known.Get(PairMetric(8, 16));
+    EXPECT_TRUE(at::equal(adopted, trials.metrics[static_cast<size_t>(l)]));
+    EXPECT_TRUE(at::allclose(adopted, expected[static_cast<size_t>(l)], 1e-5, 1e-7));
+    EXPECT_EQ(known.tokens, 128 * 32);
+  });
+  EXPECT_EQ(tiny.statistics.seconds(), before);  // no pass was needed
+}
+
+TEST(KlCurves, FitTrialsToAllTokensWhereTheMethodIsFittedToThemToo) {
+  TinyModel tiny({.sequences = 128, .length = 32});
+  const auto allocator = MakeComponent<Allocator>("kl_curves");
+  for (const std::string name : {"{use: condense, inputs: dense}", "{use: condense}"}) {
+    const auto method = Method(name);
+    const RecordedTrials trials(*method->trials());
+    allocator->Allocate({.dense = tiny.model->config(),
+                         .target = 0.3,
+                         .statistics = tiny.statistics,
+                         .trials = &trials});
+    EXPECT_EQ(trials.tokens, name == "{use: condense}" ? 32 * 32 : 128 * 32);
+  }
 }
 
 TEST(KlCurves, NeedAMethodWithTrials) {

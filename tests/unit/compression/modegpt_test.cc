@@ -218,11 +218,12 @@ TEST(ModeGpt, TrialsCompressAsTheMethodDoes) {
             removed.of(group.modules.front()) = 0.5;
             const Compressed whole =
                 CompressFixed(tiny, "{use: modegpt_plus, refresh: none}", removed);
-            const auto blocks = trials.CompressAlone({.model = tiny.model->config(),
-                                                      .dense = dense,
-                                                      .statistics = statistics,
-                                                      .layer = l},
-                                                     group, {0.25, 0.5});
+            const auto blocks = CompressedAlone(trials,
+                                                {.model = tiny.model->config(),
+                                                 .dense = dense,
+                                                 .statistics = statistics,
+                                                 .layer = l},
+                                                group, {0.25, 0.5});
             ASSERT_EQ(blocks.size(), 2u);
             EXPECT_TRUE(SameTensors(blocks[1], whole.model->LoadBlock(l))) << group.name;
           }

@@ -397,9 +397,12 @@ class Condense final : public ModulePairMethod {
     });
   }
 
+  bool SharesStatistics() const override { return !options_.follows(); }
+
   // On dense statistics, as with `inputs: dense`.
-  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                   const std::vector<double>& removed) const override {
+  void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                     const std::vector<double>& removed,
+                     const std::function<void(const TrialBlock& made)>& use) const override {
     const Module module = group.modules.front();
     std::vector<int64_t> widths;
     for (const double fraction : removed) {
@@ -408,12 +411,12 @@ class Condense final : public ModulePairMethod {
     const CondenseContext context{
         .options = options_.trials, .model = input.model, .layer = input.layer};
     const DenseModule dense(context, input.statistics, module, input.dense, widths.back());
-    std::vector<Block> blocks;
     for (const int64_t width : widths) {
-      blocks.push_back(input.dense);
-      dense.Narrow(width, blocks.back());
+      TrialBlock made{.block = input.dense, .kept_channels = {}};
+      ModuleReport report = dense.Narrow(width, made.block);
+      if (module == Module::kMlp) made.kept_channels = std::move(report.kept);
+      use(made);
     }
-    return blocks;
   }
 
  protected:

@@ -78,21 +78,23 @@ class ModeGptMethod : public ModulePairMethod {
     });
   }
 
-  std::vector<Block> CompressAlone(const TrialInput& input, const ModuleGroup& group,
-                                   const std::vector<double>& removed) const override {
+  void CompressAlone(const TrialInput& input, const ModuleGroup& group,
+                     const std::vector<double>& removed,
+                     const std::function<void(const TrialBlock& made)>& use) const override {
     const Module module = group.modules.front();
-    std::vector<Block> blocks;
     for (const double fraction : removed) {
-      blocks.push_back(input.dense);
+      TrialBlock made{.block = input.dense, .kept_channels = {}};
       const ModuleInput one{.options = options_,
                             .model = input.model,
                             .dense = input.dense,
                             .statistics = input.statistics,
                             .layer = input.layer,
                             .random = MakeLayerRandom(0, ModuleName(module), input.layer)};
-      CompressOne(module, one, WidthLeft(input.model, module, fraction), blocks.back());
+      ModuleReport report =
+          CompressOne(module, one, WidthLeft(input.model, module, fraction), made.block);
+      if (module == Module::kMlp) made.kept_channels = std::move(report.kept);
+      use(made);
     }
-    return blocks;
   }
 
  protected:

@@ -25,8 +25,8 @@ struct Group {
   Tensor Query(int64_t i) const { return queries.narrow(1, i * kWidth, kWidth); }
 
   Tensor Metric() const {  // [g, kWidth, kWidth]
-    const auto sum = MakeScoreAccumulator(StatKind::kPairMetric,
-                                          {{.queries = g(), .qk_width = kWidth, .vo_width = 1}}, 1);
+    const auto sum = MakeScoreAccumulator(
+        StatKind::kPairMetric, {{.queries = g(), .qk_width = kWidth, .vo_width = 1}}, {});
     sum->Add(queries.unsqueeze(0), keys.unsqueeze(0), kScale);
     return sum->Finish();
   }
@@ -235,7 +235,7 @@ TEST(QkBestRank, WithTheCovarianceOfAttendedKeysIsTheBestMapOfItsRank) {
   const Group group = MakeGroup("no rope", 2);
   const std::vector<HeadConfig> heads{{.queries = 2, .qk_width = kWidth, .vo_width = 1}};
   const auto covariance = [&](const Tensor& keys) {
-    const auto sum = MakeScoreAccumulator(StatKind::kKeyCovariance, heads, 1);
+    const auto sum = MakeScoreAccumulator(StatKind::kKeyCovariance, heads, {});
     sum->Add(group.queries.unsqueeze(0), keys.unsqueeze(0), kScale);
     return sum->Finish().sum(0);
   };

@@ -150,7 +150,9 @@ TEST(GoldenPerplexity, OfARealModelAgrees) {
   }
   if (!ComparesWholeGoldens()) return;
   const double expected = std::stod(row.at("perplexity").get<std::string>());
-  EXPECT_NEAR(result.perplexity / expected, 1, 5e-6);
+  // The stored value is itself from float32: over the first two windows its mean loss is 7.5e-6 from
+  // this program's in float64, and this program's in float32 is 4e-7 from it.
+  EXPECT_NEAR(result.perplexity / expected, 1, 2e-5);
   RecordProperty("perplexity", fmt::format("{:.8f}", result.perplexity));
 }
 

@@ -1,6 +1,8 @@
 #include "tensor/gram_sum.h"
 
 #include <algorithm>
+#include <array>
+#include <tuple>
 #include <utility>
 
 #include "tensor/linalg.h"
@@ -32,20 +34,28 @@ bool InTiles(GramMath math, const ActivationRows& rows) {
   return math == GramMath::kFloat32 && rows.given().scalar_type() != kF64;
 }
 
-// Calls tile(rows) for each tile in float32, without its massive rows, and wide(rows) for those in
-// float64.
-template <class Tile, class Wide>
-void ForEachTile(const Tensor& rows, Tile tile, Wide wide) {
-  for (int64_t begin = 0; begin < rows.size(0); begin += kTileRows) {
-    Tensor part =
-        rows.narrow(0, begin, std::min(kTileRows, rows.size(0) - begin)).to(kF32).contiguous();
-    const Tensor massive = MassiveRows(part);
-    if (massive.defined()) {
-      const Tensor apart = at::nonzero(massive).squeeze(1);
-      wide(part.index_select(0, apart).to(kF64));
-      part = part.masked_fill(massive.unsqueeze(1), 0);
+// Cuts tensors with equally many rows into tiles. Calls tile() with float32 rows, those that are
+// massive in any of the tensors set to zero, and wide() with the massive ones.
+template <size_t kSides, class Tile, class Wide>
+void ForEachTile(const std::array<Tensor, kSides>& sides, Tile tile, Wide wide) {
+  const int64_t rows = sides.front().size(0);
+  for (int64_t begin = 0; begin < rows; begin += kTileRows) {
+    std::array<Tensor, kSides> parts, apart;
+    Tensor massive;
+    for (size_t i = 0; i < kSides; ++i) {
+      parts[i] = sides[i].narrow(0, begin, std::min(kTileRows, rows - begin)).to(kF32).contiguous();
+      const Tensor own = MassiveRows(parts[i]);
+      if (own.defined()) massive = massive.defined() ? massive.logical_or(own) : own;
     }
-    tile(part);
+    if (massive.defined()) {
+      const Tensor places = at::nonzero(massive).squeeze(1);
+      for (size_t i = 0; i < kSides; ++i) {
+        apart[i] = parts[i].index_select(0, places).to(kF64);
+        parts[i] = parts[i].masked_fill(massive.unsqueeze(1), 0);
+      }
+      std::apply(wide, apart);
+    }
+    std::apply(tile, parts);
   }
 }
 
@@ -99,8 +109,8 @@ void GramSum::Add(const ActivationRows& rows) {
   const int64_t p = rows.width();
   if (!sum_.defined()) sum_ = at::zeros({p, p}, rows.given().options().dtype(kF64));
   if (!InTiles(math_, rows)) return AddWide(rows.wide());
-  ForEachTile(
-      rows.given(), [&](const Tensor& tile) { AddTile(tile); },
+  ForEachTile<1>(
+      {rows.given()}, [&](const Tensor& tile) { AddTile(tile); },
       [&](const Tensor& massive) { AddWide(massive); });
 }
 
@@ -121,20 +131,9 @@ void ProductSum::Add(const Tensor& left, const Tensor& right) {
   if (math_ == GramMath::kFloat64 || left.scalar_type() == kF64 || right.scalar_type() == kF64) {
     return add_wide(left, right);
   }
-  for (int64_t begin = 0; begin < left.size(0); begin += kTileRows) {
-    const int64_t rows = std::min(kTileRows, left.size(0) - begin);
-    Tensor x = left.narrow(0, begin, rows).to(kF32), y = right.narrow(0, begin, rows).to(kF32);
-    Tensor massive = MassiveRows(x);
-    if (const Tensor other = MassiveRows(y); other.defined()) {
-      massive = massive.defined() ? massive.logical_or(other) : other;
-    }
-    if (massive.defined()) {
-      const Tensor apart = at::nonzero(massive).squeeze(1);
-      add_wide(x.index_select(0, apart), y.index_select(0, apart));
-      x = x.masked_fill(massive.unsqueeze(1), 0), y = y.masked_fill(massive.unsqueeze(1), 0);
-    }
-    sum_.add_(at::mm(x.t(), y).to(kF64));
-  }
+  ForEachTile<2>(
+      {left, right},
+      [&](const Tensor& x, const Tensor& y) { sum_.add_(at::mm(x.t(), y).to(kF64)); }, add_wide);
 }
 
 void HeadGramSum::Add(const ActivationRows& rows) {
@@ -147,8 +146,8 @@ void HeadGramSum::Add(const ActivationRows& rows) {
   }
   const auto add_wide = [&](const Tensor& x) { sum_.baddbmm_(heads(x).transpose(1, 2), heads(x)); };
   if (!InTiles(math_, rows)) return add_wide(rows.wide());
-  ForEachTile(
-      rows.given(),
+  ForEachTile<1>(
+      {rows.given()},
       [&](const Tensor& x) { sum_.add_(at::bmm(heads(x).transpose(1, 2), heads(x)).to(kF64)); },
       add_wide);
 }

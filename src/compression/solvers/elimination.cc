@@ -12,6 +12,19 @@
 namespace condense {
 namespace {
 
+// What went, piece by piece, on the host.
+Elimination Removed(const std::vector<Tensor>& order, const std::vector<Tensor>& costs,
+                    double damping) {
+  Elimination result{.order = {}, .costs = at::zeros({0}, at::TensorOptions().dtype(kF64))};
+  result.damping = damping;
+  if (order.empty()) return result;
+  const Tensor all = at::cat(order).to(at::kCPU);
+  const int64_t* first = all.const_data_ptr<int64_t>();
+  result.order.assign(first, first + all.numel());
+  result.costs = at::cat(costs).to(at::kCPU);
+  return result;
+}
+
 // What remains of H = (C + damping I)^-1 and of P = W W^T after compensated removals. They share
 // one buffer: H is the lower triangle of columns 0 ... n - 1, P the upper triangle of columns 1 ...
 // n, both with their diagonals. W itself is not touched.
@@ -54,14 +67,7 @@ class Remainder {
       left -= steps;
       if (left > 0) Update(removed);
     }
-    Elimination result{.order = {}, .costs = at::zeros({0}, at::TensorOptions().dtype(kF64))};
-    result.damping = damping_;
-    if (count == 0) return result;
-    const Tensor all = at::cat(order).to(at::kCPU);
-    const int64_t* first = all.const_data_ptr<int64_t>();
-    result.order.assign(first, first + count);
-    result.costs = at::cat(costs).to(at::kCPU);
-    return result;
+    return Removed(order, costs, damping_);
   }
 
  private:
@@ -157,8 +163,7 @@ Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& unit
   Tensor inverse = c.clone(at::MemoryFormat::Contiguous);
   InPlaceFactor factor(inverse, relative_damping * c.diagonal().mean().item<double>(),
                        "Gram matrix of the channels");
-  Elimination result;
-  result.damping = relative_damping * c.diagonal().mean().item<double>() + factor.damping();
+  const double damping = relative_damping * c.diagonal().mean().item<double>() + factor.damping();
   factor.Invert();
   inverse = inverse.tril() + inverse.tril(-1).t();
   Tensor products = at::mm(w, w.t());
@@ -190,13 +195,7 @@ Elimination EliminateGroups(const Tensor& c, const Tensor& w, const Tensor& unit
     products.addmm_(change, half.t(), 1, -1).addmm_(half, change.t(), 1, -1);
     inverse.addmm_(change, columns.t(), 1, -1);
   }
-  result.costs = at::zeros({0}, at::TensorOptions().dtype(kF64));
-  if (count == 0) return result;
-  const Tensor all = at::cat(order).to(at::kCPU);
-  const int64_t* first = all.const_data_ptr<int64_t>();
-  result.order.assign(first, first + count);
-  result.costs = at::cat(costs).to(at::kCPU);
-  return result;
+  return Removed(order, costs, damping);
 }
 
 }  // namespace condense

@@ -1,6 +1,7 @@
 // runner synthesize: a random checkpoint of a real model's shape.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -49,6 +50,19 @@ Shape ShapeLike(const std::string& like) {
   return {std::move(settings.config), declared.string()};
 }
 
+// A key that the shape lacks is more likely misspelt than meant, and families skip what they do not
+// know.
+void RefuseUnknownKeys(const Node& config, const std::vector<std::string>& assignments) {
+  std::vector<std::string> known;
+  for (const auto& [key, value] : config.entries()) known.push_back(key);
+  for (const std::string& assignment : assignments) {
+    const std::string key = assignment.substr(0, assignment.find_first_of("=.["));
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw MakeError<ConfigError>("--set {}: unknown key '{}'{}", assignment, key,
+                                 SuggestName(key, known));
+  }
+}
+
 nlohmann::json ConfigOf(const Arguments& arguments, std::string& where) {
   Shape shape = ShapeLike(arguments.Text("like"));
   where = shape.where;
@@ -56,6 +70,7 @@ nlohmann::json ConfigOf(const Arguments& arguments, std::string& where) {
     if (*layers < 1) throw MakeError<ConfigError>("--layers {}: expected 1 or more", *layers);
     shape.config.Set("num_hidden_layers", std::string_view(std::to_string(*layers)));
   }
+  RefuseUnknownKeys(shape.config, arguments.Texts("set"));
   ApplyOverrides(shape.config, arguments.Texts("set"));
   return nlohmann::json::parse(CanonicalText(shape.config));
 }
@@ -104,7 +119,8 @@ Command SynthesizeCommand() {
                                  "a name of `runner list models`, or a folder with a config.json",
                                  {.folders = true, .listed = {"models"}}),
                       IntegerOption("layers", "blocks (default: as many as the model has)"),
-                      TextsOption("set", "KEY=VALUE", "key of config.json (may be repeated)"),
+                      TextsOption("set", "KEY=VALUE",
+                                  "another value of a key of the shape (may be repeated)"),
                       TextOption("out", "DIR", "folder to write the model to", {.folders = true}),
                       DTypeOption("number type of the weights: float16 (default), bfloat16, "
                                   "float32 or float64"),

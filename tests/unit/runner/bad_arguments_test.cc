@@ -187,6 +187,23 @@ TEST_F(BadArguments, RequestsAreNamedByTheirLine) {
   });
 }
 
+TEST_F(BadArguments, ShapesToSynthesize) {
+  const auto synthesize = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"synthesize", "--out", Missing()});
+    return more;
+  };
+  ExpectRefused({
+      {synthesize({"--like", "llama-9b"}), 2, "known: llama-2-13b"},
+      {synthesize({"--like", "llama2-mini"}), 2, "does not declare a shape"},
+      {synthesize({"--like", "opt-125m", "--layers", "0"}), 2, "expected 1 or more"},
+      {synthesize({"--like", "opt-125m", "--set", "hidden_sise=64"}), 2,
+       "did you mean 'hidden_size'"},
+      {synthesize({"--like", "opt-125m", "--set", "hidden_size=63"}), 3, "hidden_size"},
+      {synthesize({"--like", "opt-125m", "--tokenizer", Missing()}), 2, "model"},
+  });
+  EXPECT_FALSE(std::filesystem::exists(Missing()));
+}
+
 TEST_F(BadArguments, LinesForTheTokenizer) {
   const auto tokenize = [](std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"tokenize", "--model", "llama3-mini"});
